@@ -1,0 +1,3 @@
+"""edgebench: which speech-emotion model, quantized how, should I ship on this board?"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,90 @@
+"""The wire between host and board: one JSON object a line, on what used to be file descriptor 1.
+
+This is the only definition of it: the host imports this module, the agent imports nothing of
+the host. The verbs, each one run of ``python agent.zip VERB ...``:
+
+``fingerprint``
+    one ``fingerprint`` message: what the board is, and whether the runtime imports there.
+``start PLAN RUN_DIR``
+    take the board's lock, detach, and run the trials of the plan file one after the other, each
+    in a fresh process, writing RUN_DIR/journal.jsonl. Answers ``started``, or ``busy`` with the
+    holder of the lock.
+``follow RUN_DIR SEQ``
+    the journal from message number SEQ on, as it grows, until ``end``; a ``heartbeat`` when
+    nothing else was said for a while; ``lost`` when the run died without an ``end``.
+``cancel RUN_DIR``
+    stop the run and its trial; answers ``cancelled``.
+``trial``
+    one trial, described by one JSON object on standard input (what ``start`` calls).
+
+Journal messages carry ``seq``, counted from 0: ``begin``, then ``trial_begin`` and ``trial`` in
+turn, then ``end``.
+"""
+
+import json
+import os
+import sys
+
+# Protocol history. 1: first.
+PROTOCOL = 1
+
+JOURNAL = "journal.jsonl"
+
+# Message kinds.
+FINGERPRINT = "fingerprint"
+STARTED = "started"
+BUSY = "busy"
+CANCELLED = "cancelled"
+BEGIN = "begin"
+TRIAL_BEGIN = "trial_begin"
+TRIAL = "trial"
+END = "end"
+HEARTBEAT = "heartbeat"
+LOST = "lost"
+ERROR = "error"
+
+# Why a trial has no result: values of ``trial["error"]["code"]``.
+RUNTIME_IMPORT = "RUNTIME_IMPORT"  # the runtime is missing, or dies on this processor (signal 4)
+MODEL_LOAD = "MODEL_LOAD"  # the runtime refuses the file
+RUN_FAILED = "RUN_FAILED"  # an inference raised
+PREPARATION = "PREPARATION"  # a preparation step is unknown, or the pack cannot be read
+KILLED = "KILLED"  # the process died of a signal
+TIMEOUT = "TIMEOUT"  # it outran its time limit
+CANCELLED_BY_HOST = "CANCELLED_BY_HOST"
+INTERNAL = "INTERNAL"  # a bug in the agent: the message holds the traceback
+
+
+def take_wire():
+    """Keep file descriptor 1 for the protocol and point fd 1 at stderr.
+
+    After this neither a ``print`` nor a C library that writes to stdout can corrupt the stream.
+    Returns the descriptor of the wire.
+    """
+    sys.stdout.flush()
+    wire = os.dup(1)
+    os.dup2(2, 1)
+    return wire
+
+
+def encode(message):
+    """One message as one line of bytes, newline included. NaN is not JSON and raises ValueError."""
+    return json.dumps(message, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def send(wire, message):
+    """Write one whole message to the wire; False when nobody listens any more."""
+    data = encode(message)
+    try:
+        while data:
+            data = data[os.write(wire, data):]
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+    return True
+
+
+def decode(line):
+    """The message of one line. Raises ValueError for a line that is cut or is not an object."""
+    message = json.loads(line)
+    if not isinstance(message, dict) or "kind" not in message:
+        raise ValueError("not a protocol message: %.80r" % (line,))
+    return message
