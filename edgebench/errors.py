@@ -24,6 +24,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
 
 
 class EdgebenchError(Exception):
@@ -103,3 +107,33 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(repr(n) for n in close)}? " if close else ""
     return f"{hint}Known: {', '.join(names) if names else 'none'}"
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The findings of a settings file that pydantic refused, as one line of text.
+
+    Names the path of each key that is wrong, what was found there and, for an unknown key,
+    the nearest allowed ones.
+    """
+    findings = []
+    for item in error.errors():
+        path = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            allowed = _keys_at(model, item["loc"][:-1])
+            findings.append(f"unknown key {path!r}; {nearest(str(item['loc'][-1]), allowed)}")
+        elif item["type"] == "missing":
+            findings.append(f"{path!r} is missing")
+        else:
+            findings.append(f"{path!r}: {item['msg'][:1].lower()}{item['msg'][1:]}, found {item['input']!r}")
+    return "; ".join(findings)
+
+
+def _keys_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """Names of the keys allowed in the table at ``loc`` of a settings model."""
+    for part in loc:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            continue  # the name of an entry in a table of tables, or an index
+        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        model = next((c for c in candidates if hasattr(c, "model_fields")), model)
+    return list(model.model_fields)

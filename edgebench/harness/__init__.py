@@ -1,0 +1,1 @@
+"""From a suite to a stored run: suite -> plan -> runner. Read ``runner.py`` first."""

@@ -1,0 +1,124 @@
+"""A suite: what to measure, for how long. One TOML file, parsed strictly and frozen."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgebench.errors import ConfigError, UsageError, explain, nearest
+
+Level = Literal["quick", "standard", "publish"]
+Scenario = Literal["single_stream", "offline"]
+
+# Seconds of measuring a condition, all launches together. MLPerf Tiny asks for 10 s windows,
+# MLPerf Inference for 600 s.
+LEVELS: dict[str, float] = {"quick": 10.0, "standard": 60.0, "publish": 600.0}
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Warmup(_Strict):
+    """Warm up until two successive windows of latencies agree, or until the cap."""
+
+    min_count: Count = 5
+    max_s: Positive = 3.0
+    window: Count = 10
+    tolerance: Positive = 0.02
+
+
+class Session(_Strict):
+    """Settings of the runtime that change what is measured; recorded with every trial."""
+
+    graph_level: Literal["disable", "basic", "extended", "all"] = "all"
+    arena: bool = True
+    mem_pattern: bool = True
+
+
+class Limits(_Strict):
+    """When to give up."""
+
+    trial_timeout_s: Positive = 900.0
+
+
+class Suite(_Strict):
+    """What a run measures.
+
+    ``level`` sets the seconds of measuring a condition (all launches together) unless
+    ``min_duration_s`` does; ``min_count`` is the least number of inferences, likewise together.
+    """
+
+    name: str
+    description: str = ""
+    scenarios: tuple[Scenario, ...] = ("single_stream", "offline")
+    input_s: tuple[Positive, ...] = (1.0, 2.0, 5.0, 10.0)
+    threads: tuple[Count, ...] = (1,)
+    level: Level = "quick"
+    min_duration_s: Positive | None = None
+    launches: Count = 3
+    min_count: Count = 64
+    corpora: tuple[str, ...] = ("synthetic",)
+    null_runtime: bool = True
+    seed: int = 1
+    warmup: Warmup = Warmup()
+    session: Session = Session()
+    limits: Limits = Limits()
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of measuring a condition, all launches together."""
+        return self.min_duration_s if self.min_duration_s is not None else LEVELS[self.level]
+
+    def sha256(self) -> str:
+        """Hash of the resolved suite: equal suites measure alike, whatever their files look like."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def packaged_suites() -> list[str]:
+    """Names of the suites that ship with edgebench."""
+    return sorted(
+        entry.name.removesuffix(".toml")
+        for entry in resources.files("edgebench.harness").joinpath("suites").iterdir()
+        if entry.name.endswith(".toml")
+    )
+
+
+def load_suite(name_or_path: str = "packaged", **overrides: Any) -> Suite:
+    """Read a packaged suite by name or a suite file by path; ``overrides`` replace its values.
+
+    Raises UsageError for a name that is neither, ConfigError for a file that is not a suite.
+    """
+    path = Path(name_or_path)
+    if name_or_path in packaged_suites():
+        text = resources.files("edgebench.harness").joinpath("suites", f"{name_or_path}.toml").read_text()
+    elif path.is_file():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"suite {name_or_path}: cannot be read as text ({error}).") from None
+    else:
+        raise UsageError(
+            f"suite {name_or_path!r}: there is no such file and no packaged suite of that name; "
+            f"{nearest(name_or_path, packaged_suites())}."
+        )
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"suite {name_or_path}: not valid TOML ({error}).") from None
+    values.update({key: value for key, value in overrides.items() if value is not None})
+    if "level" in overrides and overrides["level"] is not None:
+        # A level asked for on the command line wins over a duration in the file.
+        values.pop("min_duration_s", None)
+    try:
+        return Suite.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"suite {name_or_path}: {explain(error, Suite)}.") from None
