@@ -1,0 +1,61 @@
+"""One row of a corpus: a clip, who speaks in it, and what is known about its emotion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+EMOTIONS: Final = ("anger", "happiness", "neutral", "sadness")
+"""The four classes, in the order of every model's ``emotion_logits``."""
+
+ADV: Final = ("arousal", "dominance", "valence")
+"""The three dimensions, in the order of every model's ``arousal_dominance_valence``."""
+
+LABEL_SOURCES: Final = ("prototype", "human", "synthetic")
+"""Where arousal, dominance and valence come from: the published coordinates of an emotion word,
+people who rated this very clip, or the settings the clip was generated with."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip of a corpus. Rows are values: equal rows describe the same clip.
+
+    ``id`` is unique within ``corpus`` and the same on every machine: it never holds a folder of
+    this one. ``path`` is None for a clip that is generated rather than read. ``label`` is the
+    corpus' own word; ``emotion`` is one of ``EMOTIONS``, or None where the word is none of the four
+    (nothing is merged: calm is not neutral, fear is not anger). Arousal, dominance and valence are
+    in [0, 1], all three or none. ``language`` is a BCP 47 tag.
+    """
+
+    path: Path | None
+    id: str
+    corpus: str
+    speaker: str
+    session: str | None
+    language: str
+    emotion: str | None
+    label: str
+    arousal: float | None
+    dominance: float | None
+    valence: float | None
+    label_source: str
+    licence: str
+    sex: str | None = None  # "female", "male", or None where the corpus does not say
+
+    @property
+    def name(self) -> str:
+        """``corpus/id``: unique across corpora, for messages."""
+        return f"{self.corpus}/{self.id}"
+
+    @property
+    def adv(self) -> tuple[float, float, float] | None:
+        """Arousal, dominance and valence in that order, or None where the clip has none."""
+        if self.arousal is None or self.dominance is None or self.valence is None:
+            return None
+        return (self.arousal, self.dominance, self.valence)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether anything can be scored on this clip."""
+        return self.emotion is not None or self.adv is not None
