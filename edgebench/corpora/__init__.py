@@ -1,20 +1,38 @@
 """Corpora: from the layout they are released in to one row a clip, and to a pack for a board."""
 
 from edgebench.corpora.audio import SAMPLE_RATE_HZ, dtype_of, load_waveform, read_waveform
+from edgebench.corpora.check import require_scorable
 from edgebench.corpora.clip import ADV, EMOTIONS, Clip
 from edgebench.corpora.prototypes import PROTOTYPES
 from edgebench.corpora.readers import READERS, corpus_names, read_corpus
+from edgebench.corpora.split import (
+    PARTS,
+    Split,
+    make_split,
+    packaged_split,
+    read_split,
+    split_clips,
+    write_split,
+)
 
 __all__ = [
     "ADV",
     "EMOTIONS",
+    "PARTS",
     "PROTOTYPES",
     "READERS",
     "SAMPLE_RATE_HZ",
     "Clip",
+    "Split",
     "corpus_names",
     "dtype_of",
     "load_waveform",
+    "make_split",
+    "packaged_split",
     "read_corpus",
+    "read_split",
     "read_waveform",
+    "require_scorable",
+    "split_clips",
+    "write_split",
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from edgebench.corpora.clip import Clip
-from edgebench.corpora.readers import emodb, nemo, ravdess
+from edgebench.corpora.readers import emodb, nemo, ravdess, table, urdu
 from edgebench.corpora.readers.layout import Reader
 from edgebench.errors import UsageError, nearest
 
@@ -18,7 +18,7 @@ def _table(*readers: Reader) -> dict[str, Reader]:
     return table
 
 
-READERS: Final = _table(emodb.READER, ravdess.READER, nemo.READER)
+READERS: Final = _table(emodb.READER, ravdess.READER, nemo.READER, urdu.READER, table.READER)
 """Every reader by the name that ``--corpus NAME=PATH`` takes."""
 
 
