@@ -1,0 +1,51 @@
+"""``edgebench doctor``: can this board be measured on?"""
+
+from __future__ import annotations
+
+import json as json_
+from dataclasses import asdict
+
+import typer
+
+from edgebench.cli.options import (
+    DeviceOption,
+    HostOption,
+    InventoryOption,
+    JsonOption,
+    OfflineOption,
+    cache_dir,
+)
+
+_MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
+
+
+def doctor(
+    device: DeviceOption = "local",
+    host: HostOption = None,
+    inventory: InventoryOption = None,
+    offline: OfflineOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Look a board over: reachable, fit, quiet, and what its figures will be worth."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from edgebench.cli.display import Display
+    from edgebench.devices import resolve_device
+    from edgebench.harness.doctor import examine
+
+    target = resolve_device(device, host=host, inventory=inventory)
+    with Display() as display:
+        checks = examine(target, cache=cache_dir(), offline=offline, events=display)
+    if json:
+        typer.echo(json_.dumps({"device": target.name, "checks": [asdict(check) for check in checks]}))
+    else:
+        table = Table(title=f"board {target.name}", title_justify="left")
+        for column in ("check", "", "found", "what to do"):
+            table.add_column(column)
+        for check in checks:
+            table.add_row(check.name, _MARKS[check.status], escape(check.found), escape(check.advice))
+        Console().print(table)
+    if any(check.status == "fail" for check in checks):
+        raise typer.Exit(5)

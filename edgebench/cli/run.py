@@ -1,0 +1,154 @@
+"""``edgebench run``: measure, store, report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgebench.cli.options import (
+    DEFAULT_STORE,
+    DeviceOption,
+    HostOption,
+    InventoryOption,
+    JsonOption,
+    OfflineOption,
+    StoreOption,
+    cache_dir,
+    named_paths,
+)
+from edgebench.errors import EdgebenchError, UsageError
+
+if TYPE_CHECKING:
+    from edgebench.cli.display import Display
+    from edgebench.harness.runner import Request
+    from edgebench.harness.suite import Suite
+    from edgebench.results import Store
+
+
+def run(
+    device: DeviceOption = "local",
+    host: HostOption = None,
+    inventory: InventoryOption = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Packaged model or ONNX file; repeat for several."),
+    ] = None,
+    corpus: Annotated[
+        list[str] | None,
+        typer.Option("--corpus", "-c", help="NAME=PATH of a speech corpus; repeat for several."),
+    ] = None,
+    include_seen: Annotated[
+        bool, typer.Option("--include-seen", help="Score speakers seen in training too, marked as such.")
+    ] = False,
+    suite: Annotated[str, typer.Option("--suite", help="Packaged suite or TOML file.")] = "packaged",
+    level: Annotated[
+        str | None, typer.Option("--level", help="quick (10 s a condition), standard (60), publish (600).")
+    ] = None,
+    threads: Annotated[
+        list[int] | None, typer.Option("--threads", help="Threads of the runtime; repeat for several.")
+    ] = None,
+    input_s: Annotated[
+        list[float] | None, typer.Option("--input-s", help="Input length in seconds; repeat for several.")
+    ] = None,
+    launches: Annotated[int | None, typer.Option("--launches", help="Fresh processes a condition.")] = None,
+    offline: OfflineOption = False,
+    resume: Annotated[
+        str | None, typer.Option("--resume", help="Collect a run that went on alone on its board.")
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print what would be measured, and stop.")] = False,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Measure models on a board: size, MACs, memory, latency, and accuracy on held-out speech."""
+    from edgebench.cli.display import Display
+    from edgebench.devices import resolve_device
+    from edgebench.harness.runner import Request
+    from edgebench.harness.runner import resume as resume_run
+    from edgebench.harness.suite import load_suite
+    from edgebench.models import packaged_artifacts
+    from edgebench.results import Store
+
+    results = Store(store)
+    display = Display()
+    if resume is not None:
+        with display:
+            run_id = resume_run(resume, results, cache=cache_dir(), inventory=inventory, events=display)
+        _finish(results, run_id, json=json)
+        return
+    folders = named_paths(corpus or [], "--corpus")
+    settings = load_suite(
+        suite,
+        level=level,
+        threads=threads or None,
+        input_s=input_s or None,
+        launches=launches,
+        corpora=list(folders) or None,
+    )
+    request = Request(
+        target=resolve_device(device, host=host, inventory=inventory),
+        host=host,
+        suite=settings,
+        models=model or packaged_artifacts(),
+        corpora=_folders(settings, folders),
+        include_seen=include_seen,
+        offline=offline,
+        cache=cache_dir(),
+        command=["edgebench", *sys.argv[1:]],
+    )
+    if plan:
+        _print_plan(request, display)
+    else:
+        _measure(request, results, display, json=json)
+
+
+def _folders(suite: Suite, folders: Mapping[str, Path]) -> dict[str, Path | None]:
+    """Where each corpus of the suite lies; None for the synthetic one. Raises UsageError."""
+    from edgebench.harness.heldout import SYNTHETIC
+
+    missing = [name for name in suite.corpora if name != SYNTHETIC and name not in folders]
+    if missing:
+        raise UsageError(
+            f"suite {suite.name!r} asks for corpus {missing[0]!r}, which edgebench cannot ship: "
+            f"say where it lies with --corpus {missing[0]}=PATH."
+        )
+    return {name: None if name == SYNTHETIC else folders[name] for name in suite.corpora}
+
+
+def _print_plan(request: Request, display: Display) -> None:
+    from edgebench.harness.runner import prepare
+
+    with display:
+        plan = prepare(request, display).plan
+    for trial in plan.trials:
+        condition = trial.condition
+        what = condition.corpus or f"{condition.input_s:g} s"
+        typer.echo(
+            f"{trial.id}  round {trial.round}  {condition.artifact}  {condition.scenario}  {what}  "
+            f"{condition.threads} thread(s)"
+        )
+    typer.echo(f"{len(plan.trials)} trials, {len(plan.conditions)} conditions, about {plan.estimate_s:.0f} s")
+
+
+def _measure(request: Request, results: Store, display: Display, *, json: bool) -> None:
+    from edgebench.harness.runner import run as run_suite
+
+    try:
+        with display:
+            run_id = run_suite(request, results, display)
+    except (EdgebenchError, KeyboardInterrupt):
+        # What was measured until then is in the store: show it before the error.
+        if display.run_id is not None:
+            _finish(results, display.run_id, json=json)
+        raise
+    _finish(results, run_id, json=json)
+
+
+def _finish(results: Store, run_id: str, *, json: bool) -> None:
+    """Show a run that ended, write its page, and raise ModelError when no model could be run."""
+    from edgebench.cli.show import show_run
+
+    show_run(results, run_id, json=json)

@@ -1,0 +1,146 @@
+"""One board, ready to be told what to do: a connection, its environment and the agent on it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from edgebench.agent import protocol
+from edgebench.devices import (
+    BoardFacts,
+    Connection,
+    DeployReport,
+    Environment,
+    Target,
+    build_agent,
+    connect,
+    deploy,
+    probe_board,
+    provision,
+)
+from edgebench.errors import DeviceBusy, DeviceError, MeasurementError
+from edgebench.harness.events import Events
+
+# A verb that answers once has this long to do it. A board under emulation is 500 times slower
+# than the host, and importing the runtime is the slowest thing a verb does.
+_ANSWER_S = 300.0
+
+# The agent sends a heartbeat at least every 5 s; this much silence means the link is dead.
+_SILENCE_S = 60.0
+
+RUNTIME = "onnxruntime"
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board with a private environment and the agent in place."""
+
+    target: Target
+    connection: Connection
+    facts: BoardFacts
+    environment: Environment
+    agent: str
+    agent_bytes: int
+    events: Events
+
+    def run_dir(self, run_id: str) -> str:
+        """Where a run lives on the board."""
+        return f"{self.facts.root}/runs/{run_id}"
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What the board is, and whether the runtime imports on it (probed in a child process)."""
+        message = self._ask(protocol.FINGERPRINT, protocol.FINGERPRINT)
+        return {key: value for key, value in message.items() if key != "kind"}
+
+    def send(self, files: Mapping[str, Path]) -> DeployReport:
+        """Put files on the board by content; those already there are not sent again."""
+        return deploy(self.connection, self.facts, files, progress=partial(self.events.advance, unit="bytes"))
+
+    def start(self, plan: Mapping[str, Any]) -> str:
+        """Start a run, detached: it goes on whatever becomes of the link. Returns its folder.
+
+        Raises DeviceBusy when somebody else measures on this board.
+        """
+        run_dir = self.run_dir(plan["run_id"])
+        self.connection.exec(["mkdir", "-p", run_dir], timeout_s=60.0)
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(plan, file)
+            file.flush()
+            self.connection.put(Path(file.name), f"{run_dir}/plan.json", progress=None)
+        message = self._ask("start", protocol.STARTED, f"{run_dir}/plan.json", run_dir)
+        if message["kind"] == protocol.BUSY:
+            self.clean(run_dir)
+            holder = message.get("holder") or {}
+            raise DeviceBusy(
+                f"board {self.target.name!r} is busy: run {holder.get('run_id', 'unknown')} of user "
+                f"{holder.get('user', 'unknown')} is measuring on it. Two runs at once would spoil both: "
+                "wait for it to end, then run again."
+            )
+        return run_dir
+
+    def follow(self, run_dir: str, seq: int) -> Iterator[dict[str, Any]]:
+        """The run's messages from number ``seq`` on, until its end. Raises ConnectionFailed."""
+        argv = [self.environment.python, self.agent, "follow", run_dir, str(seq)]
+        with self.connection.stream(argv, idle_timeout_s=_SILENCE_S) as lines:
+            for line in lines:
+                try:
+                    yield protocol.decode(line)
+                except ValueError:
+                    raise MeasurementError(
+                        f"board {self.target.name!r}: the agent sent a line that is not a message "
+                        f"({line[:80]!r}). The run goes on there; collect it with --resume."
+                    ) from None
+
+    def cancel(self, run_dir: str) -> None:
+        """Stop a run and its trial."""
+        self._ask("cancel", protocol.CANCELLED, run_dir)
+
+    def clean(self, run_dir: str) -> None:
+        """Remove the folder of a run whose messages are safe in the host's store."""
+        self.connection.exec(["rm", "-rf", run_dir], timeout_s=60.0)
+
+    def _ask(self, verb: str, expected: str, *args: str) -> dict[str, Any]:
+        """Run a verb that answers with one message."""
+        argv = [self.environment.python, self.agent, verb, *args]
+        result = self.connection.exec(argv, timeout_s=_ANSWER_S)
+        lines = result.stdout.splitlines()
+        try:
+            message = protocol.decode(lines[-1])
+        except (IndexError, ValueError):
+            tail = result.stderr.decode(errors="replace").strip()[-400:]
+            raise DeviceError(
+                f"board {self.target.name!r}: the agent's {verb} gave no answer (exit status "
+                f"{result.status}, signal {result.signal}). It said: {tail or 'nothing'}"
+            ) from None
+        if message["kind"] not in {expected, protocol.BUSY}:
+            raise DeviceError(
+                f"board {self.target.name!r}: {verb} failed: {message.get('message', message['kind'])}"
+            )
+        return message
+
+
+@contextmanager
+def open_board(target: Target, *, cache: Path, offline: bool, events: Events) -> Iterator[Board]:
+    """Connect, look, install what is missing, and put the agent there.
+
+    Yields the board; the connection is closed afterwards. Raises DeviceError and its kinds.
+    """
+    events.stage(f"connecting to {target.name}")
+    connection = connect(target)
+    try:
+        facts = probe_board(connection, target)
+        events.stage(f"preparing the runtime on {target.name}")
+        environment = provision(
+            connection, facts, RUNTIME, offline=offline, progress=partial(events.advance, unit="bytes")
+        )
+        agent = build_agent(cache)
+        report = deploy(connection, facts, {"agent": agent}, progress=None)
+        yield Board(target, connection, facts, environment, report.paths["agent"], report.bytes_sent, events)
+    finally:
+        connection.close()

@@ -1,0 +1,184 @@
+"""The journal of a run, from the board into the store.
+
+Once ``start`` has answered, the run goes on there whatever becomes of this process or the link;
+this merely reads along. A lost link is taken up again from the last message stored.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from edgebench.agent import protocol
+from edgebench.errors import ConnectionFailed, EdgebenchError, MeasurementError
+from edgebench.harness.board import Board, open_board
+from edgebench.harness.events import Events
+from edgebench.results import Store
+
+# Seconds before each new attempt at a lost link; then the run is left to the board.
+_RETRY_S = (2.0, 5.0, 10.0, 20.0, 40.0)
+
+
+class HostUsage:
+    """What the harness itself costs: wall and processor seconds of this process, and its memory."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self._wall_s = time.monotonic()
+        self._peak_rss_bytes = 0
+
+    def sample(self) -> None:
+        """Look at this process's memory; called once a message."""
+        self._peak_rss_bytes = max(self._peak_rss_bytes, self._process.memory_info().rss)
+
+    def record(self) -> dict[str, Any]:
+        """The figures of the ``run_end`` line."""
+        self.sample()
+        cpu = self._process.cpu_times()
+        return {
+            "wall_s": time.monotonic() - self._wall_s,
+            "cpu_s": cpu.user + cpu.system,
+            "peak_rss_bytes": self._peak_rss_bytes,
+        }
+
+
+def collect(
+    board: Board,
+    header: dict[str, Any],
+    store: Store,
+    *,
+    cache: Path,
+    events: Events,
+    usage: HostUsage,
+    stored: Sequence[dict[str, Any]] = (),
+) -> None:
+    """Follow a started run to its end, storing each trial as it arrives.
+
+    ``stored`` are the lines of the run that the store already holds. Raises ConnectionFailed when
+    the link stays down (the run goes on, ``--resume`` collects it), MeasurementError when the run
+    itself broke; KeyboardInterrupt cancels the run on the board first.
+    """
+    run_id = str(header["run_id"])
+    reader = _Reader(header, store, events, usage, stored)
+    run_dir = board.run_dir(run_id)
+    events.stage(f"measuring on {board.target.name}")
+    with ExitStack() as stack:
+        for retry_s in (*_RETRY_S, None):
+            try:
+                if reader.read(board, run_dir):
+                    break
+                raise ConnectionFailed("the stream of messages ended before the run did")
+            except ConnectionFailed as error:
+                if retry_s is None:
+                    raise ConnectionFailed(
+                        f"board {board.target.name!r}: the link is down ({error}). The run goes on there "
+                        f"and nothing is lost: collect it with `edgebench run --resume {run_id}`."
+                    ) from None
+                events.warn(f"link to {board.target.name} lost ({error}); trying again in {retry_s:.0f} s")
+                time.sleep(retry_s)
+                board = _reopen(board, stack, cache, events)
+            except KeyboardInterrupt:
+                board.cancel(run_dir)
+                reader.finish("cancelled", "interrupted by the user")
+                raise
+        board.clean(run_dir)
+    if reader.status != "complete":
+        raise MeasurementError(
+            f"run {run_id} on {board.target.name!r} ended early: {reader.message or reader.status}. "
+            f"What was measured is kept: `edgebench report {run_id}`."
+        )
+
+
+def _reopen(board: Board, stack: ExitStack, cache: Path, events: Events) -> Board:
+    """The same board over a new connection, or the old one while nothing answers."""
+    try:
+        return stack.enter_context(open_board(board.target, cache=cache, offline=True, events=events))
+    except EdgebenchError as error:
+        events.warn(str(error))
+        return board
+
+
+class _Reader:
+    """Where in the journal we are, and what the run has come to."""
+
+    def __init__(
+        self,
+        header: dict[str, Any],
+        store: Store,
+        events: Events,
+        usage: HostUsage,
+        stored: Sequence[dict[str, Any]],
+    ) -> None:
+        self.status = "failed"
+        self.message: str | None = None
+        self._run_id = header["run_id"]
+        self._trials = {trial["id"]: trial for trial in header["trials"]}
+        self._total_s = sum(trial["estimate_s"] for trial in header["trials"])
+        self._store = store
+        self._events = events
+        self._usage = usage
+        self._begin_ns: int | None = None
+        done = [line["trial"] for line in stored if line["kind"] == "trial"]
+        self._seq = max((trial["seq"] + 1 for trial in done), default=0)
+        self._done_s = sum(self._trials[trial["id"]]["estimate_s"] for trial in done)
+
+    def read(self, board: Board, run_dir: str) -> bool:
+        """Store messages until the run's end; False when the stream ends without one."""
+        for message in board.follow(run_dir, self._seq):
+            self._usage.sample()
+            kind = message["kind"]
+            if kind == protocol.LOST:
+                self.finish("failed", message["message"])
+                return True
+            if "seq" in message:
+                self._seq = message["seq"] + 1
+            if kind == protocol.BEGIN:
+                self._begin_ns = message["monotonic_ns"]
+            elif kind == protocol.TRIAL:
+                self._store_trial(message)
+            elif kind == protocol.END:
+                self.finish(message["status"], message.get("message"), end_ns=message["monotonic_ns"])
+                return True
+        return False
+
+    def finish(self, status: str, message: str | None, *, end_ns: int | None = None) -> None:
+        """Write the line that ends the run in the store."""
+        self.status, self.message = status, message
+        known = self._begin_ns is not None and end_ns is not None
+        self._store.append(
+            {
+                "kind": "run_end",
+                "run_id": self._run_id,
+                "status": status,
+                "message": message,
+                "finished_wall_s": time.time(),
+                "host": self._usage.record(),
+                "agent_wall_s": (end_ns - self._begin_ns) / 1e9 if known else None,  # type: ignore[operator]
+            }
+        )
+
+    def _store_trial(self, message: dict[str, Any]) -> None:
+        trial = self._trials[message["id"]]
+        self._store.append(
+            {
+                "kind": "trial",
+                "run_id": self._run_id,
+                "condition": trial["condition"],
+                "launch": trial["launch"],
+                "round": trial["round"],
+                "trial": message,
+            }
+        )
+        self._done_s += trial["estimate_s"]
+        self._events.advance(self._done_s, self._total_s, "s")
+        if message["error"]:
+            condition = trial["condition"]
+            self._events.warn(
+                f"{condition['artifact']} {condition['scenario']}: {message['error']['code']}: "
+                f"{message['error']['message']}"
+            )

@@ -1,0 +1,155 @@
+"""Can this board be measured on, and will its figures be believed? Looks, installs the runtime, and
+runs the null runtime once; changes nothing else."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from edgebench.agent import protocol
+from edgebench.errors import DeviceBusy
+from edgebench.harness.board import Board, open_board
+from edgebench.harness.events import Events
+from edgebench.harness.plan import make_plan
+from edgebench.harness.suite import Suite
+from edgebench.results import new_run_id
+
+if TYPE_CHECKING:
+    from edgebench.devices import Target
+
+Status = Literal["ok", "warn", "fail"]
+
+_MIN_FREE_BYTES = 500 * 2**20  # a private environment with onnxruntime and numpy takes about 200 MB
+_BUSY_SHARE = 0.1
+_WARM_C = 70.0  # a Raspberry Pi throttles from 80 C on
+
+# Instructions without which int8 is seldom faster than fp32.
+_DOT_PRODUCT = {"asimddp", "i8mm", "avx512_vnni", "avx_vnni"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: what was found and, where it is not well, what to do."""
+
+    name: str
+    status: Status
+    found: str
+    advice: str = ""
+
+
+def examine(target: Target, *, cache: Path, offline: bool, events: Events) -> list[Check]:
+    """Look a board over. Raises DeviceError when it cannot be reached or lacks what a run needs."""
+    with open_board(target, cache=cache, offline=offline, events=events) as board:
+        events.stage(f"examining {target.name}")
+        fingerprint = board.fingerprint()
+        checks = [*_identity(board, fingerprint), *_runtime(board, fingerprint)]
+        if fingerprint["runtime"].get("error") is None:
+            checks += _measuring(board)
+        return checks
+
+
+def _identity(board: Board, fingerprint: Mapping[str, Any]) -> Iterator[Check]:
+    key = "this machine" if board.connection.is_local else f"{board.connection.address}, host key verified"
+    yield Check("connection", "ok", key)
+    model = fingerprint.get("model") or fingerprint.get("cpu_model") or fingerprint["machine"]
+    wanted = set(board.target.profile.match)
+    if "linux,dummy-virt" in fingerprint["compatible"]:
+        yield Check("board", "warn", f"{model}, emulated", "Its timings are not those of a board.")
+    elif wanted and not wanted & set(fingerprint["compatible"]):
+        yield Check(
+            "board",
+            "warn",
+            f"{model}; profile {board.target.profile.name} expects {' or '.join(sorted(wanted))}",
+            "Name the profile that fits in the inventory.",
+        )
+    else:
+        yield Check("board", "ok", str(model))
+    free = board.facts.disk_free_bytes
+    yield Check(
+        "free space",
+        "ok" if free > _MIN_FREE_BYTES else "warn",
+        f"{free / 2**30:.1f} GiB",
+        "" if free > _MIN_FREE_BYTES else f"Free some under {board.facts.root}.",
+    )
+    yield Check("python", "ok", f"{fingerprint['python']} on {' '.join(fingerprint['libc'])}")
+
+
+def _runtime(board: Board, fingerprint: Mapping[str, Any]) -> Iterator[Check]:
+    runtime = fingerprint["runtime"]
+    if error := runtime.get("error"):
+        signal = error.get("signal")
+        advice = (
+            "This build dies of SIGILL on this processor: install another release." if signal == 4 else ""
+        )
+        yield Check("runtime", "fail", f"{runtime['name']}: {error['message']}", advice)
+    else:
+        yield Check("runtime", "ok", f"{runtime['name']} {runtime['version']}, numpy {runtime['numpy']}")
+    found = sorted(_DOT_PRODUCT & set(fingerprint["cpu_features"]))
+    if found:
+        yield Check("int8 instructions", "ok", ", ".join(found))
+    else:
+        yield Check("int8 instructions", "warn", "no dot product", "Expect int8 no faster than fp32 here.")
+    governors = sorted(set(fingerprint["governors"].values()))
+    if not governors:
+        yield Check("governor", "warn", "not visible", "Drifting clocks cannot be told from here.")
+    elif governors == ["performance"]:
+        yield Check("governor", "ok", "performance")
+    else:
+        yield Check(
+            "governor",
+            "warn",
+            ", ".join(governors),
+            "Clocks will move: write `performance` to /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor.",
+        )
+
+
+def _measuring(board: Board) -> Iterator[Check]:
+    """Run the null runtime once: the lock, the memory marks and the harness's own overhead."""
+    plan = make_plan(Suite(name="doctor", scenarios=(), launches=1), [], [])
+    try:
+        run_dir = board.start(plan.message(run_id=new_run_id(), root=board.facts.root, user="doctor"))
+    except DeviceBusy as error:
+        yield Check("lock", "warn", str(error))
+        return
+    trial: dict[str, Any] | None = None
+    lost = ""
+    try:
+        for message in board.follow(run_dir, 0):
+            if message["kind"] == protocol.TRIAL:
+                trial = message
+            elif message["kind"] == protocol.LOST:
+                lost = message["message"]
+    finally:
+        board.clean(run_dir)
+    if trial is None or trial["error"]:
+        yield Check("null runtime", "fail", lost or (trial["error"]["message"] if trial else "no answer"))
+        return
+    yield Check("lock", "ok", "free")
+    overhead_ns = statistics.median(trial["samples_ns"])
+    yield Check("null runtime", "ok", f"{overhead_ns:.0f} ns an inference")
+    resettable = trial["memory"]["resettable"]
+    yield Check(
+        "memory marks",
+        "ok" if resettable else "warn",
+        "peak can be reset" if resettable else "/proc/self/clear_refs cannot be written",
+        "" if resettable else "Peak memory will be marked MEM_UNRESETTABLE.",
+    )
+    before = trial["telemetry"]["before"]
+    after = trial["telemetry"]["after"]
+    hottest = max((t for t in before["temperature_c"].values() if t is not None), default=None)
+    if hottest is None:
+        yield Check("temperature", "warn", "no sensor", "Throttling by heat cannot be told from here.")
+    else:
+        yield Check("temperature", "ok" if hottest < _WARM_C else "warn", f"{hottest:.0f} C")
+    busy = after["busy"]
+    if busy is not None:
+        quiet = busy < _BUSY_SHARE
+        yield Check(
+            "load of others",
+            "ok" if quiet else "warn",
+            f"{busy:.0%} of the processor",
+            "" if quiet else "Stop what else runs there before measuring.",
+        )

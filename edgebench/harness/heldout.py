@@ -1,0 +1,120 @@
+"""The speech a run is scored on: which clips, which are left out and why, packed for the board.
+
+All artifacts of a run are scored on the same clips, or their differences would not be paired. So
+a speaker is left out as soon as one artifact has seen it in training or validation, unless the
+user asks for such clips, in which case every figure made from them says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgebench.corpora import read_corpus, require_scorable, synthetic_corpus, write_pack
+from edgebench.errors import CorpusError
+from edgebench.harness.plan import PackedCorpus
+
+if TYPE_CHECKING:
+    from edgebench.corpora import Clip
+    from edgebench.models import Artifact
+
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A corpus ready for a run: what the planner needs, the pack on disk, the record's entry."""
+
+    packed: PackedCorpus
+    path: Path
+    record: dict[str, Any]
+
+
+def prepare_corpus(
+    name: str,
+    folder: Path | None,
+    artifacts: Sequence[Artifact],
+    *,
+    include_seen: bool,
+    cache: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> HeldOut:
+    """Read a corpus, leave out what must not be scored, and pack the rest.
+
+    ``folder`` is None for the synthetic corpus, which is generated. Raises CorpusError when
+    nothing is left to score, saying what was left out.
+    """
+    clips = synthetic_corpus(split="test") if folder is None else read_corpus(name, folder)
+    seen = seen_speakers(artifacts).get(name, set())
+    labelled = [clip for clip in clips if clip.emotion is not None]
+    kept = labelled if include_seen else [clip for clip in labelled if clip.speaker not in seen]
+    if labelled and not kept:
+        raise CorpusError(
+            f"corpus {name}: all {len(labelled)} labelled clips are of the {len(seen)} speakers that "
+            "the artifacts were trained on, so nothing is left to score. Take clips of other speakers, "
+            "or pass --include-seen to score them as seen in training."
+        )
+    require_scorable(kept)
+    pack = write_pack(kept, cache, strict=False, progress=progress)
+    unreadable = {clip.id for clip, _ in pack.left_out}
+    kept = [clip for clip in kept if clip.id not in unreadable]
+    require_scorable(kept)
+    record = {
+        "name": name,
+        "sha256": pack.sha256,
+        "split_sha256": split_of(artifacts, name),
+        "label_source": _only(clip.label_source for clip in kept),
+        "languages": sorted({clip.language for clip in kept}),
+        "n_speakers": len({clip.speaker for clip in kept}),
+        "licence": _only(clip.licence for clip in kept),
+        "audio_s": pack.audio_s,
+        "left_out": {
+            "seen_speaker": 0 if include_seen else sum(clip.speaker in seen for clip in labelled),
+            "no_label": len(clips) - len(labelled),
+            "unreadable": len(unreadable),
+        },
+        "unreadable": [{"id": clip.id, "reason": reason} for clip, reason in pack.left_out],
+        "include_seen": include_seen,
+        "clips": [_clip_record(clip, seen) for clip in kept],
+    }
+    packed = PackedCorpus(name, pack.sha256, pack.audio_s, len(kept))
+    return HeldOut(packed, pack.path, record)
+
+
+def seen_speakers(artifacts: Iterable[Artifact]) -> Mapping[str, set[str]]:
+    """Speakers, by corpus, that at least one artifact saw in training or validation."""
+    seen: dict[str, set[str]] = {}
+    for artifact in artifacts:
+        training = artifact.manifest.training if artifact.manifest else None
+        for name, parts in (training.corpora if training else {}).items():
+            seen.setdefault(name, set()).update(parts.train, parts.validation)
+    return seen
+
+
+def split_of(artifacts: Iterable[Artifact], name: str) -> str | None:
+    """Hash of the split file by which the artifacts' speakers of a corpus were held out."""
+    hashes = {
+        artifact.manifest.training.split_sha256
+        for artifact in artifacts
+        if artifact.manifest and artifact.manifest.training and name in artifact.manifest.training.corpora
+    }
+    return _only(hashes) if hashes else None
+
+
+def _clip_record(clip: Clip, seen: set[str]) -> dict[str, Any]:
+    return {
+        "id": clip.id,
+        "speaker": clip.speaker,
+        "emotion": clip.emotion,
+        "arousal": clip.arousal,
+        "dominance": clip.dominance,
+        "valence": clip.valence,
+        "seen": clip.speaker in seen,
+    }
+
+
+def _only(values: Iterable[str]) -> str:
+    """The one value, or all of them joined where they differ."""
+    return " + ".join(sorted(set(values)))

@@ -1,0 +1,187 @@
+"""Suite + artifacts + corpora -> the trials of a run, in order. Pure: nothing is touched, nothing sent.
+
+Variants of one condition group (same scenario, length, threads, corpus) are measured one after
+the other, and in the opposite order in the next round (A B, B A, ...), so that a machine that
+drifts drifts for all of them. The order of the groups is shuffled anew each round from the
+suite's seed. Each trial is one launch of a fresh process on the board.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgebench.agent.protocol import PROTOCOL
+from edgebench.harness.suite import Suite
+
+# Seconds a launch takes beside the measured loop: interpreter, runtime, model, warm-up. A first
+# guess for the progress bar, which corrects itself as trials end.
+_LAUNCH_S = 1.2
+
+# The null runtime answers in well under a microsecond: more samples would add bytes, not knowledge.
+_NULL_COUNT = 5000
+_MAX_COUNT = 200_000
+
+NULL = "null"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the planner needs to know of an artifact.
+
+    ``fixed_s`` is the only input length a model with a fixed time axis takes, in seconds;
+    ``scored`` says whether its outputs mean anything (it has a manifest that names them).
+    """
+
+    key: str
+    sha256: str
+    preparation: tuple[dict[str, Any], ...] = ()
+    fixed_s: float | None = None
+    scored: bool = True
+
+
+@dataclass(frozen=True)
+class PackedCorpus:
+    """What the planner needs to know of a corpus: its name, its pack and how much audio is in it."""
+
+    name: str
+    sha256: str
+    audio_s: float
+    clips: int
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is held fixed over the launches that are compared: one row of a report."""
+
+    artifact: str
+    artifact_sha256: str | None
+    scenario: str
+    input_s: float | None
+    threads: int
+    runtime: str
+    corpus: str | None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One launch of one condition; ``spec`` is what the agent is told."""
+
+    id: str
+    condition: Condition
+    launch: int
+    round: int
+    estimate_s: float
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trials of a run in the order in which they are measured."""
+
+    trials: tuple[Trial, ...]
+
+    @property
+    def estimate_s(self) -> float:
+        """A guess at the wall time of the run on a board of the host's speed, in seconds."""
+        return sum(trial.estimate_s for trial in self.trials)
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The conditions of the run, in order of first appearance."""
+        return tuple(dict.fromkeys(trial.condition for trial in self.trials))
+
+    def message(self, *, run_id: str, root: str, user: str) -> dict[str, Any]:
+        """The plan as the agent reads it (see ``edgebench.agent.protocol``)."""
+        return {
+            "protocol": PROTOCOL,
+            "run_id": run_id,
+            "blobs": f"{root}/blobs",
+            "lock": f"{root}/lock",
+            "user": user,
+            "telemetry_hz": 1.0,
+            "trials": [trial.spec for trial in self.trials],
+        }
+
+
+def make_plan(suite: Suite, subjects: Sequence[Subject], corpora: Sequence[PackedCorpus]) -> Plan:
+    """Lay out every launch of every condition of ``suite`` for these artifacts and corpora."""
+    groups = _groups(suite, subjects, corpora)
+    shuffler = random.Random(suite.seed)  # noqa: S311 - an order, not a secret
+    trials: list[Trial] = []
+    for round_ in range(suite.launches):
+        order = list(range(len(groups)))
+        shuffler.shuffle(order)
+        for index in order:
+            group = groups[index] if round_ % 2 == 0 else groups[index][::-1]
+            trials += [_trial(f"t{len(trials) + n:04d}", suite, m, round_) for n, m in enumerate(group)]
+    return Plan(tuple(trials))
+
+
+_Member = tuple[Condition, Subject | None, PackedCorpus | None]
+
+
+def _groups(
+    suite: Suite, subjects: Sequence[Subject], corpora: Sequence[PackedCorpus]
+) -> list[list[_Member]]:
+    """Conditions that differ in the artifact alone, together."""
+    groups: list[list[_Member]] = []
+    for threads in suite.threads:
+        if "single_stream" in suite.scenarios:
+            lengths = {*suite.input_s} if any(s.fixed_s is None for s in subjects) else set()
+            lengths |= {s.fixed_s for s in subjects if s.fixed_s is not None}
+            for input_s in sorted(lengths):
+                group: list[_Member] = [
+                    (_condition(s, "single_stream", input_s, threads, None), s, None)
+                    for s in subjects
+                    if (input_s in suite.input_s if s.fixed_s is None else s.fixed_s == input_s)
+                ]
+                groups.append(group)
+        if "offline" in suite.scenarios:
+            for corpus in corpora:
+                # A model with a fixed time axis cannot take clips of any length, and outputs that
+                # no manifest explains cannot be scored: both are measured on generated input alone.
+                group = [
+                    (_condition(s, "offline", None, threads, corpus.name), s, corpus)
+                    for s in subjects
+                    if s.fixed_s is None and s.scored
+                ]
+                groups.append(group)
+    if suite.null_runtime:
+        null = Condition(NULL, None, "single_stream", suite.input_s[0], suite.threads[0], NULL, None)
+        groups.append([(null, None, None)])
+    return [group for group in groups if group]
+
+
+def _condition(
+    subject: Subject, scenario: str, input_s: float | None, threads: int, corpus: str | None
+) -> Condition:
+    return Condition(subject.key, subject.sha256, scenario, input_s, threads, "onnxruntime", corpus)
+
+
+def _trial(id_: str, suite: Suite, member: _Member, round_: int) -> Trial:
+    condition, subject, corpus = member
+    null = condition.runtime == NULL
+    duration_s = 0.0 if null else suite.duration_s / suite.launches
+    spec = {
+        "id": id_,
+        "runtime": condition.runtime,
+        "artifact": condition.artifact_sha256,
+        "scenario": condition.scenario,
+        "input_s": condition.input_s,
+        "sample_rate_hz": 16000,
+        "pack": corpus.sha256 if corpus else None,
+        "threads": condition.threads,
+        "pin": True,
+        "session": {**suite.session.model_dump(), "profile": False},
+        "preparation": [dict(step) for step in subject.preparation] if subject else [],
+        "warmup": suite.warmup.model_dump(),
+        "min_duration_s": duration_s,
+        "min_count": _NULL_COUNT if null else -(-suite.min_count // suite.launches),
+        "max_count": _NULL_COUNT if null else _MAX_COUNT,
+        "timeout_s": suite.limits.trial_timeout_s + 4 * duration_s,
+        "seed": suite.seed,
+    }
+    return Trial(id_, condition, round_, round_, _LAUNCH_S + duration_s, spec)

@@ -1,0 +1,47 @@
+"""Refuse what cannot work before anything is sent or measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from edgebench.errors import BoardUnfit, ModelError
+
+if TYPE_CHECKING:
+    from edgebench.models import Artifact
+
+# The newest opset and IR version that the releases we deploy load, measured by loading a one-node
+# model of each (1.19.2, 1.23.2, 1.31.1). A release that is not listed is asked itself: its refusal
+# becomes the verdict UNSUPPORTED.
+_ONNXRUNTIME_LIMITS: Mapping[str, tuple[int, int]] = {"1.19": (21, 10), "1.23": (23, 11), "1.31": (26, 13)}
+
+
+def check_runtime(fingerprint: Mapping[str, Any], device: str) -> None:
+    """Raise BoardUnfit when the runtime cannot be imported on the board."""
+    runtime = fingerprint["runtime"]
+    error = runtime.get("error")
+    if not error:
+        return
+    if error.get("signal") == 4:
+        raise BoardUnfit(
+            f"board {device!r}: importing {runtime['name']} {runtime.get('version') or ''} dies of SIGILL: "
+            f"this build uses instructions that {fingerprint.get('cpu_model') or 'the processor'} lacks "
+            "(onnxruntime 1.21.0 does so on a Raspberry Pi 4). Install another release there."
+        )
+    raise BoardUnfit(f"board {device!r}: {runtime['name']} does not import there: {error['message']}")
+
+
+def check_models(artifacts: Iterable[Artifact], fingerprint: Mapping[str, Any], device: str) -> None:
+    """Raise ModelError for a model that the board's runtime is known to refuse."""
+    runtime = fingerprint["runtime"]
+    version = str(runtime.get("version") or "")
+    limits = _ONNXRUNTIME_LIMITS.get(".".join(version.split(".")[:2]))
+    if limits is None:
+        return
+    for artifact in artifacts:
+        if artifact.opset > limits[0] or artifact.ir_version > limits[1]:
+            raise ModelError(
+                f"model {artifact.key}: opset {artifact.opset}, IR {artifact.ir_version}; onnxruntime "
+                f"{version} on board {device!r} loads opset {limits[0]} and IR {limits[1]} at most. "
+                f"Export it again with opset {limits[0]} or lower (nothing was sent)."
+            )

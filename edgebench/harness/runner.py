@@ -1,0 +1,216 @@
+"""A run, start to end: what to measure, on what, and every message of the board into the store.
+
+The order is chosen so that nothing is touched in vain: files are read first, then predicted once
+on the host (whose runtime refuses a bad model), then the board is looked at, and only then is
+anything sent or measured.
+"""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgebench import __version__
+from edgebench.devices import resolve_device
+from edgebench.errors import UsageError
+from edgebench.harness.board import Board, open_board
+from edgebench.harness.collect import HostUsage, collect
+from edgebench.harness.events import Events
+from edgebench.harness.heldout import HeldOut, prepare_corpus
+from edgebench.harness.plan import Plan, Subject, make_plan
+from edgebench.harness.preflight import check_models, check_runtime
+from edgebench.harness.reference import host_reference, reference_artifacts
+from edgebench.harness.suite import Suite
+from edgebench.models import load_artifact, packaged_artifacts
+from edgebench.results import Store, new_run_id
+
+if TYPE_CHECKING:
+    from edgebench.devices import Target
+    from edgebench.models import Artifact
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    ``models`` are packaged keys or paths; ``corpora`` maps a corpus to its folder, None for the
+    synthetic one; ``host`` is what ``--host`` said, kept so that a resumed run finds the board.
+    """
+
+    target: Target
+    host: str | None
+    suite: Suite
+    models: Sequence[str]
+    corpora: Mapping[str, Path | None]
+    include_seen: bool
+    offline: bool
+    cache: Path
+    command: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request whose files have been read and found good; nothing has been sent yet."""
+
+    artifacts: list[Artifact]
+    subjects: list[Subject]
+    corpora: list[HeldOut]
+    plan: Plan
+
+
+def prepare(request: Request, events: Events) -> Prepared:
+    """Read models and corpora and lay out the plan. Raises ModelError, CorpusError."""
+    artifacts = [load_artifact(model) for model in request.models]
+    corpora = []
+    if "offline" in request.suite.scenarios and any(artifact.manifest for artifact in artifacts):
+        for name, folder in request.corpora.items():
+            events.stage(f"packing corpus {name}")
+            corpora.append(
+                prepare_corpus(
+                    name,
+                    folder,
+                    artifacts,
+                    include_seen=request.include_seen,
+                    cache=request.cache / "packs",
+                    progress=lambda done, total: events.advance(done, total, "clips"),
+                )
+            )
+    subjects = [_subject(artifact) for artifact in artifacts]
+    plan = make_plan(request.suite, subjects, [corpus.packed for corpus in corpora])
+    return Prepared(artifacts, subjects, corpora, plan)
+
+
+def run(request: Request, store: Store, events: Events) -> str:
+    """Measure what was asked for and store it. Returns the run's id.
+
+    Raises EdgebenchError; what was measured until then is in the store.
+    """
+    usage = HostUsage()
+    prepared = prepare(request, events)
+    known = [load_artifact(key) for key in packaged_artifacts()]
+    parents = reference_artifacts(prepared.artifacts, known)
+    references = host_reference(
+        request.suite,
+        parents,
+        [_subject(parent) for parent in parents],
+        prepared.corpora,
+        cache=request.cache,
+        events=events,
+    )
+    with open_board(request.target, cache=request.cache, offline=request.offline, events=events) as board:
+        fingerprint = board.fingerprint()
+        check_runtime(fingerprint, request.target.name)
+        check_models(prepared.artifacts, fingerprint, request.target.name)
+        events.stage(f"sending models and speech to {request.target.name}")
+        files = {artifact.sha256: artifact.path for artifact in prepared.artifacts}
+        files |= {corpus.packed.sha256: corpus.path for corpus in prepared.corpora}
+        report = board.send(files)
+        run_id = new_run_id()
+        board.start(prepared.plan.message(run_id=run_id, root=board.facts.root, user=getpass.getuser()))
+        header = {
+            "kind": "run",
+            "run_id": run_id,
+            "deployment": {
+                "bytes_sent": report.bytes_sent + board.agent_bytes,
+                "files_sent": report.files_sent,
+                "files_present": report.files_present,
+            },
+            **_header(request, prepared, fingerprint, board),
+        }
+        store.append(header)
+        events.started(run_id)
+        for line in references:
+            store.append({"kind": "reference", "run_id": run_id, **line})
+        collect(board, header, store, cache=request.cache, events=events, usage=usage)
+    return run_id
+
+
+def resume(run_id: str, store: Store, *, cache: Path, inventory: Path | None, events: Events) -> str:
+    """Collect a run that went on alone on its board. Returns the run's id.
+
+    Raises UsageError when the store already holds its end.
+    """
+    lines = store.run(run_id)
+    header = lines[0]
+    if any(line["kind"] == "run_end" for line in lines):
+        raise UsageError(f"run {header['run_id']}: already collected; see `edgebench report {run_id}`.")
+    device = header["device"]
+    target = resolve_device(device["name"], host=device["host"], inventory=inventory)
+    usage = HostUsage()
+    with open_board(target, cache=cache, offline=True, events=events) as board:
+        collect(board, header, store, cache=cache, events=events, usage=usage, stored=lines)
+    return str(header["run_id"])
+
+
+def _subject(artifact: Artifact) -> Subject:
+    """What the planner needs to know of an artifact."""
+    manifest = artifact.manifest
+    samples = artifact.input_shape[-1]
+    return Subject(
+        key=artifact.key,
+        sha256=artifact.sha256,
+        preparation=tuple(dict(step) for step in manifest.preparation) if manifest else (),
+        fixed_s=samples / 16000 if isinstance(samples, int) else None,
+        scored=manifest is not None,
+    )
+
+
+def _header(
+    request: Request, prepared: Prepared, fingerprint: dict[str, Any], board: Board
+) -> dict[str, Any]:
+    """The ``run`` line of the store: everything that the figures of the run depend on."""
+    suite = request.suite
+    return {
+        "started_wall_s": time.time(),
+        "command": list(request.command),
+        "harness_version": __version__,
+        "harness_commit": None,
+        "suite": suite.model_dump(mode="json"),
+        "suite_sha256": suite.sha256(),
+        "seed": suite.seed,
+        "device": {
+            "name": request.target.name,
+            "profile": request.target.profile.name,
+            "host": request.host,
+            "address": board.connection.address,
+            "fingerprint": fingerprint,
+            "environment": dict(board.environment.versions),
+            "emulated": "linux,dummy-virt" in fingerprint["compatible"],
+        },
+        "artifacts": [_artifact_record(artifact, suite) for artifact in prepared.artifacts],
+        "corpora": [corpus.record for corpus in prepared.corpora],
+        "requirements": {
+            "min_duration_s": suite.duration_s,
+            "min_count": suite.min_count,
+            "launches": suite.launches,
+        },
+        "trials": [
+            {
+                "id": trial.id,
+                "condition": {**asdict(trial.condition), "device": request.target.name},
+                "launch": trial.launch,
+                "round": trial.round,
+                "estimate_s": trial.estimate_s,
+            }
+            for trial in prepared.plan.trials
+        ],
+    }
+
+
+def _artifact_record(artifact: Artifact, suite: Suite) -> dict[str, Any]:
+    counts = {input_s: artifact.macs(input_s) for input_s in suite.input_s}
+    return {
+        "key": artifact.key,
+        "sha256": artifact.sha256,
+        "size_bytes": artifact.size_bytes,
+        "parameters": artifact.parameters,
+        "macs": {str(input_s): count.value for input_s, count in counts.items() if count},
+        "macs_rule": next((count.rule for count in counts.values() if count), None),
+        "manifest": artifact.manifest.model_dump(mode="json") if artifact.manifest else None,
+        "opset": artifact.opset,
+        "ir_version": artifact.ir_version,
+    }
