@@ -1,0 +1,80 @@
+"""The plan: pure, interleaved, complete."""
+
+from collections import Counter
+from itertools import groupby
+
+from edgebench.harness.plan import PackedCorpus, Subject, make_plan
+from edgebench.harness.suite import Suite
+
+A = Subject("m.fp32", "a" * 64)
+B = Subject("m.int8", "b" * 64)
+CORPUS = PackedCorpus("emodb", "c" * 64, audio_s=120.0, clips=40)
+
+
+def suite(**values: object) -> Suite:
+    return Suite.model_validate({"name": "t", "launches": 3, "null_runtime": False, **values})
+
+
+def test_every_condition_is_launched_as_often_as_the_suite_says() -> None:
+    plan = make_plan(suite(threads=[1, 2]), [A, B], [CORPUS])
+    counts = Counter(trial.condition for trial in plan.trials)
+    # (4 lengths + 1 corpus) x 2 thread counts x 2 artifacts
+    assert len(counts) == 20
+    assert set(counts.values()) == {3}
+    assert len({trial.id for trial in plan.trials}) == 60
+
+
+def test_variants_stand_side_by_side_and_change_order_every_round() -> None:
+    plan = make_plan(suite(scenarios=["single_stream"], input_s=[1.0, 5.0]), [A, B], [])
+    for round_, trials in groupby(plan.trials, key=lambda trial: trial.round):
+        listed = list(trials)
+        for first, second in zip(listed[::2], listed[1::2], strict=True):
+            assert first.condition.input_s == second.condition.input_s
+            expected = (A.key, B.key) if round_ % 2 == 0 else (B.key, A.key)
+            assert (first.condition.artifact, second.condition.artifact) == expected
+
+
+def test_order_is_made_by_the_seed_alone() -> None:
+    def order(seed: int) -> list[tuple[str, float | None]]:
+        plan = make_plan(suite(seed=seed, launches=4), [A, B], [])
+        return [(trial.condition.artifact, trial.condition.input_s) for trial in plan.trials]
+
+    assert order(1) == order(1)
+    assert any(order(1) != order(seed) for seed in range(2, 6))
+
+
+def test_seconds_and_counts_are_shared_by_the_launches() -> None:
+    plan = make_plan(suite(min_count=100), [A], [CORPUS])
+    for trial in plan.trials:
+        assert trial.spec["min_duration_s"] * 3 == 10.0
+        assert trial.spec["min_count"] == 34  # three launches make 100 or a little more
+
+
+def test_a_file_without_manifest_is_measured_on_generated_input_alone() -> None:
+    bare = Subject("my", "d" * 64, scored=False)
+    plan = make_plan(suite(), [A, bare], [CORPUS])
+    scenarios = {trial.condition.scenario for trial in plan.trials if trial.condition.artifact == "my"}
+    assert scenarios == {"single_stream"}
+
+
+def test_a_fixed_time_axis_is_measured_at_its_own_length() -> None:
+    fixed = Subject("fixed", "e" * 64, fixed_s=3.0)
+    plan = make_plan(suite(), [A, fixed], [CORPUS])
+    lengths = {t.condition.input_s for t in plan.trials if t.condition.artifact == "fixed"}
+    assert lengths == {3.0}
+    assert 3.0 not in {t.condition.input_s for t in plan.trials if t.condition.artifact == A.key}
+
+
+def test_the_null_runtime_is_measured_in_every_round() -> None:
+    plan = make_plan(suite(null_runtime=True), [A], [])
+    null = [trial for trial in plan.trials if trial.condition.runtime == "null"]
+    assert [trial.round for trial in null] == [0, 1, 2]
+    assert all(trial.spec["artifact"] is None for trial in null)
+
+
+def test_message_is_what_the_agent_reads() -> None:
+    message = make_plan(suite(), [A], [CORPUS]).message(run_id="R", root="/home/pi/.cache/edgebench", user="u")
+    assert message["lock"] == "/home/pi/.cache/edgebench/lock"
+    offline = next(spec for spec in message["trials"] if spec["scenario"] == "offline")
+    assert offline["pack"] == CORPUS.sha256
+    assert offline["input_s"] is None
