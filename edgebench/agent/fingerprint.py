@@ -1,0 +1,157 @@
+"""What the board is: everything that must match before two measurements may be compared."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+
+from edgebench.agent import child, cores, protocol, sensors
+
+TYPE_CHECKING = False  # see loop.py
+if TYPE_CHECKING:
+    from typing import Any
+
+PROBE = "probe"  # between fingerprint and its child only
+_PROBE_TIMEOUT_S = 600.0  # an emulated board takes minutes to import a runtime
+
+# (implementer, part) of /proc/cpuinfo on Arm -> name; Arm, "Main ID Register", and NVIDIA's Carmel.
+_ARM_PARTS = {
+    ("0x41", "0xb76"): "ARM1176",
+    ("0x41", "0xc07"): "Cortex-A7",
+    ("0x41", "0xd03"): "Cortex-A53",
+    ("0x41", "0xd04"): "Cortex-A35",
+    ("0x41", "0xd05"): "Cortex-A55",
+    ("0x41", "0xd07"): "Cortex-A57",
+    ("0x41", "0xd08"): "Cortex-A72",
+    ("0x41", "0xd09"): "Cortex-A73",
+    ("0x41", "0xd0b"): "Cortex-A76",
+    ("0x41", "0xd0c"): "Neoverse-N1",
+    ("0x41", "0xd40"): "Neoverse-V1",
+    ("0x41", "0xd42"): "Cortex-A78AE",
+    ("0x41", "0xd4f"): "Neoverse-V2",
+    ("0x4e", "0x004"): "Carmel",
+}
+
+
+def fingerprint(runtime: str = "onnxruntime", *, stop_fd: int | None = None) -> dict[str, Any]:
+    """The board's fingerprint; the named runtime is imported in a child, which may die of it."""
+    memory_bytes, swap_bytes = sensors.total_memory()
+    name = os.uname()
+    return {
+        **hardware(),
+        **{
+            "cpu_count": os.cpu_count(),
+            "affinity": cores.ALLOWED,
+            "machine": name.machine,
+            "kernel": name.release,
+            "libc": _libc(),
+            "python": platform.python_version(),
+            "page_bytes": os.sysconf("SC_PAGE_SIZE"),
+            "memory_bytes": memory_bytes,
+            "swap_bytes": swap_bytes,
+            "boot_id": sensors.boot_id(),
+            "hostname_sha256": hashlib.sha256(name.nodename.encode()).hexdigest(),
+            "runtime": probe_runtime(runtime, stop_fd=stop_fd),
+        },
+    }
+
+
+def hardware(root: str = "/") -> dict[str, Any]:
+    """The part of the fingerprint that is read from /proc, /sys and /etc below ``root``."""
+    tree = "/proc/device-tree/"
+    vendor_and_name = [
+        sensors.read("/sys/class/dmi/id/" + key, root) for key in ("sys_vendor", "product_name")
+    ]
+    compatible = [part for part in (sensors.read(tree + "compatible", root) or "").split("\0") if part]
+    cpu_model, features = _processor(root)
+    return {
+        "model": sensors.read(tree + "model", root) or " ".join(filter(None, vendor_and_name)) or None,
+        "compatible": compatible,
+        "cpu_model": cpu_model,
+        "cpu_features": features,
+        "governors": sensors.governors(root),
+        "virtual": _virtual(compatible, features, root),
+        "os": _os_name(root),
+    }
+
+
+def _processor(root: str) -> tuple[str, list[str]]:
+    """Name and sorted features of the processor; of unlike cores, every name in order."""
+    names: list[str] = []
+    features: list[str] = []
+    implementer = ""
+    for line in (sensors.read("/proc/cpuinfo", root) or "").splitlines():
+        key, _, value = (part.strip() for part in line.partition(":"))
+        if key in ("flags", "Features"):
+            features = sorted(set(value.split()))
+        elif key == "CPU implementer":
+            implementer = value
+        elif key in ("model name", "CPU part"):
+            unknown = "implementer %s part %s" % (implementer, value)
+            name = value if key == "model name" else _ARM_PARTS.get((implementer, value), unknown)
+            if name not in names:
+                names.append(name)
+    return " + ".join(names) or "unknown", features
+
+
+def _virtual(compatible: list[str], features: list[str], root: str) -> str | None:
+    """The kind of emulation or virtual machine this is, None on bare metal as far as one can see."""
+    if "linux,dummy-virt" in compatible:
+        return "qemu"
+    hypervisor = sensors.read("/sys/hypervisor/type", root)
+    return hypervisor or ("hypervisor" if "hypervisor" in features else None)
+
+
+def _os_name(root: str) -> str:
+    for line in (sensors.read("/etc/os-release", root) or "").splitlines():
+        if line.startswith("PRETTY_NAME="):
+            return line.partition("=")[2].strip("\"'")
+    return "unknown"
+
+
+def _libc() -> list[str]:
+    """Name and version of the C library: ["glibc", "2.36"]."""
+    try:
+        words = (os.confstr("CS_GNU_LIBC_VERSION") or "").split()
+    except (ValueError, OSError):
+        words = []
+    return words if len(words) == 2 else ["unknown", ""]
+
+
+def probe_runtime(name: str, *, stop_fd: int | None = None) -> dict[str, Any]:
+    """Import a runtime in a child. A death by signal 4 (SIGILL) means: not on this processor."""
+    heard: list[dict[str, Any]] = []
+    ending = child.run([PROBE, name], {}, hear=heard.append, timeout_s=_PROBE_TIMEOUT_S, stop_fd=stop_fd)
+    if heard:
+        return {key: value for key, value in heard[-1].items() if key != "kind"}
+    if ending.signal is None:
+        how = "%s with status %s" % (ending.why, ending.status)
+    else:
+        how = "%s by signal %d" % (ending.why if ending.why != child.EXITED else "killed", ending.signal)
+    error = {
+        "code": protocol.RUNTIME_IMPORT,
+        "message": "importing %s: %s" % (name, how),
+        "signal": ending.signal,
+    }
+    return {"name": name, "version": None, "providers": [], "numpy": None, "error": error}
+
+
+def probe(wire: int, name: str) -> None:
+    """In the child: import, say what was found, and leave without tearing anything down."""
+    found: dict[str, Any] = {"name": name, "version": None, "providers": [], "numpy": None, "error": None}
+    try:
+        import numpy
+
+        from edgebench.agent.runtimes import RUNTIMES
+
+        found["numpy"] = numpy.__version__
+        runtime = RUNTIMES[name]()
+        found.update(version=runtime.version, providers=runtime.providers)
+    except Exception as problem:
+        message = "%s: %s" % (type(problem).__name__, problem)
+        found["error"] = {"code": protocol.RUNTIME_IMPORT, "message": message, "signal": None}
+    protocol.send(wire, {"kind": PROBE, **found})
+    sys.stderr.flush()
+    os._exit(0)

@@ -1,0 +1,74 @@
+"""The folder of a run on the board: its journal, and who is writing it."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from edgebench.agent import protocol, sensors
+
+TYPE_CHECKING = False  # see loop.py
+if TYPE_CHECKING:
+    from typing import Any
+
+_PID = "pid"
+
+
+class Journal:
+    """RUN_DIR/journal.jsonl being written: each message numbered, stamped and on the disk at once.
+
+    Raises FileExistsError where the run has a journal already, OSError where the disk is full;
+    then what was written before stays whole.
+    """
+
+    def __init__(self, run_dir: str) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+        self._file = os.open(os.path.join(run_dir, protocol.JOURNAL), flags, 0o644)
+        self._seq = 0
+        self._size = 0
+
+    def write(self, kind: str, **fields: Any) -> None:
+        """Append one message. ``kind`` comes first in the line: `follow` looks no further."""
+        stamp = {"kind": kind, "seq": self._seq, "monotonic_ns": time.monotonic_ns()}
+        data = protocol.encode({**stamp, **fields})
+        left = data
+        try:
+            while left:
+                left = left[os.write(self._file, left) :]
+            os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, self._size)  # half a line would spoil the next one
+            raise
+        self._size += len(data)
+        self._seq += 1
+
+
+def sign(run_dir: str) -> None:
+    """Write down that this process runs the trials: pid, start time in ticks, boot."""
+    stat = sensors.process_stat(os.getpid())
+    text = "%d %s %s\n" % (os.getpid(), stat[19] if stat else "-", sensors.boot_id() or "-")
+    part = os.path.join(run_dir, _PID + ".part")
+    with open(part, "w") as file:
+        file.write(text)
+    os.replace(part, os.path.join(run_dir, _PID))
+
+
+def supervisor_of(run_dir: str) -> int | None:
+    """The pid of the run's supervisor while it lives, else None.
+
+    A pid alone may have gone to another process, hence the start time; after a restart of the
+    board even both may agree by chance, hence the boot. A zombie counts as dead.
+    """
+    words = (sensors.read(os.path.join(run_dir, _PID)) or "").split()
+    if len(words) != 3 or words[2] != (sensors.boot_id() or "-"):
+        return None
+    stat = sensors.process_stat(int(words[0]))
+    if stat is None or stat[0] in "ZX" or words[1] not in ("-", stat[19]):
+        return None
+    return int(words[0])
+
+
+def restarted(run_dir: str) -> bool:
+    """Whether the board was restarted since the run began."""
+    words = (sensors.read(os.path.join(run_dir, _PID)) or "").split()
+    return len(words) == 3 and words[2] != (sensors.boot_id() or "-")

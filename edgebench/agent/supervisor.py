@@ -1,0 +1,229 @@
+"""A run on the board: under the board's lock, detached, trial after trial into a journal.
+
+It outlives the connection that started it. Everything between two trials happens here, so that
+a trial holds nothing but the measurement; while a trial runs this process sleeps, on other
+processors where there are any, and wakes for telemetry.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+
+from edgebench.agent import child, cores, fingerprint, journal, protocol, sensors, trial
+
+TYPE_CHECKING = False  # see loop.py
+if TYPE_CHECKING:
+    from typing import Any
+
+COMPLETE, CANCELLED, FAILED = "complete", "cancelled", "failed"
+
+# A runtime that dies of one of these while it is imported was built for another processor.
+_FAULTS = (signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGABRT)
+
+
+def start(wire: int, plan_path: str, run_dir: str) -> int:
+    """Take the lock, detach, answer. Returns in the caller's process only."""
+    run_dir = os.path.abspath(run_dir)
+    try:
+        plan = read_plan(plan_path)
+        plan["lock"] = os.path.abspath(plan["lock"])
+        os.makedirs(run_dir, exist_ok=True)
+        if os.path.exists(os.path.join(run_dir, protocol.JOURNAL)):
+            raise ValueError("%s holds a run already; follow it, or start another under a new id" % run_dir)
+        lock = os.open(plan["lock"], os.O_RDWR | os.O_CREAT, 0o666)
+    except (OSError, ValueError) as problem:
+        protocol.send(wire, {"kind": protocol.ERROR, "code": "BAD_PLAN", "message": str(problem)})
+        return 1
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        protocol.send(wire, {"kind": protocol.BUSY, "holder": _holder(plan["lock"])})
+        return 0
+
+    ready, ready_end = os.pipe()
+    middle = os.fork()
+    if middle == 0:
+        os.setsid()
+        if os.fork() == 0:
+            for descriptor in (wire, ready):
+                os.close(descriptor)
+            _run_detached(plan, run_dir, lock, ready_end)
+        os._exit(0)
+    os.close(ready_end)
+    os.waitpid(middle, 0)
+    pid = os.read(ready, 32).decode()  # empty if the supervisor died before it stood
+    if not pid:
+        message = "the run could not be set up: %s" % (sensors.read(_log(run_dir)) or "no log")
+        protocol.send(wire, {"kind": protocol.ERROR, "code": protocol.INTERNAL, "message": message})
+        return 1
+    protocol.send(wire, {"kind": protocol.STARTED, "pid": int(pid), "run_dir": run_dir})
+    return 0
+
+
+def read_plan(path: str) -> dict[str, Any]:
+    """The plan of a run. Raises OSError or ValueError for one this agent cannot carry out."""
+    with open(path, "rb") as file:
+        plan = json.loads(file.read())
+    if not isinstance(plan, dict) or plan.get("protocol") != protocol.PROTOCOL:
+        raise ValueError("the plan is not of protocol %d, which this agent speaks" % protocol.PROTOCOL)
+    missing = {"run_id", "blobs", "lock", "user", "telemetry_hz", "trials"} - set(plan)
+    if missing:
+        raise ValueError("the plan lacks %s" % ", ".join(sorted(missing)))
+    return plan
+
+
+def _run_detached(plan: dict[str, Any], run_dir: str, lock: int, ready: int) -> None:
+    """The supervisor's process, from its first breath to its last. Does not return."""
+    status = 1
+    try:
+        os.chdir("/")
+        null = os.open(os.devnull, os.O_RDONLY)
+        log = os.open(_log(run_dir), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        for source, target in ((null, 0), (log, 1), (log, 2)):
+            os.dup2(source, target)
+        stop_fd = _stop_signals()
+        book = journal.Journal(run_dir)
+        journal.sign(run_dir)
+        _write_lock(
+            lock,
+            {
+                "run_id": plan["run_id"],
+                "pid": os.getpid(),
+                "user": plan["user"],
+                "since_wall_s": time.time(),
+            },
+        )
+        os.write(ready, b"%d" % os.getpid())
+        os.close(ready)
+        supervise(plan, run_dir, book, stop_fd)
+        _write_lock(lock, None)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def supervise(plan: dict[str, Any], run_dir: str, book: journal.Journal, stop_fd: int) -> None:
+    """Run every trial of the plan; whatever happens, the journal gets an ``end``."""
+    status, message, done = FAILED, None, 0
+    try:
+        trials = plan["trials"]
+        cores.keep_clear_of(trials)
+        names = [one["runtime"] for one in trials if one["runtime"] != "null"] or ["onnxruntime"]
+        book.write(
+            protocol.BEGIN,
+            protocol=protocol.PROTOCOL,
+            run_id=plan["run_id"],
+            boot_id=sensors.boot_id(),
+            agent_sha256=_agent_sha256(),
+            wall_s=time.time(),
+            fingerprint=fingerprint.fingerprint(names[0], stop_fd=stop_fd),
+            trials=len(trials),
+        )
+        telemetry = sensors.Telemetry()
+        for index, one in enumerate(trials):
+            book.write(protocol.TRIAL_BEGIN, id=one["id"], index=index)
+            record = run_trial(plan, one, run_dir, telemetry, stop_fd)
+            book.write(protocol.TRIAL, index=index, **record)
+            if (record["error"] or {}).get("code") == protocol.CANCELLED_BY_HOST:
+                status = CANCELLED
+                break
+            done += 1
+        else:
+            status = COMPLETE
+    except BaseException:
+        message = traceback.format_exc()
+        sys.stderr.write(message)
+    book.write(protocol.END, status=status, message=message, trials_done=done)
+
+
+def run_trial(
+    plan: dict[str, Any], one: dict[str, Any], run_dir: str, telemetry: sensors.Telemetry, stop_fd: int
+) -> dict[str, Any]:
+    """One trial in a fresh process; its record, or that of its death, with telemetry."""
+    cores.keep_clear_of([one])
+    record: dict[str, Any] = {"stage": "starting", **trial.blank(one)}
+    series: list[dict[str, Any]] = []
+    before = telemetry.take()
+    ending = child.run(
+        ["trial"],
+        {**one, "blobs": plan["blobs"], "cpus": cores.of_trial(one)},
+        hear=record.update,
+        timeout_s=one["timeout_s"],
+        tick=lambda pid: series.append(telemetry.take(pid)),
+        tick_s=1 / plan["telemetry_hz"],
+        stop_fd=stop_fd,
+        folder=run_dir,
+    )
+    stage = record.pop("stage")
+    if record.pop("kind", None) != protocol.TRIAL:
+        record["error"] = _death(one, stage, ending)
+    record["telemetry"] = {"before": before, "after": telemetry.take(), "series": series}
+    return record
+
+
+def _death(one: dict[str, Any], stage: str, ending: child.Ending) -> dict[str, Any]:
+    """The error of a trial that ended without a record."""
+    if ending.why == child.STOPPED:
+        code, message = protocol.CANCELLED_BY_HOST, "the run was cancelled while %s" % stage
+    elif ending.why == child.TIMED_OUT:
+        code, message = protocol.TIMEOUT, "it ran past its %g s while %s" % (one["timeout_s"], stage)
+    elif ending.signal is None:
+        code = protocol.RUNTIME_IMPORT if stage == trial.IMPORTING else protocol.INTERNAL
+        message = "the process left with status %s while %s" % (ending.status, stage)
+    else:
+        at_import = stage == trial.IMPORTING and ending.signal in _FAULTS
+        code = protocol.RUNTIME_IMPORT if at_import else protocol.KILLED
+        message = "the process died of signal %d while %s" % (ending.signal, stage)
+    killed_by_us = ending.why != child.EXITED
+    return {"code": code, "message": message, "signal": None if killed_by_us else ending.signal}
+
+
+def _stop_signals() -> int:
+    """A descriptor that is readable from the first SIGTERM on.
+
+    subtle: no handler raises, so that a signal can never tear a journal line; whoever sleeps in
+    a select hears it there.
+    """
+    stop_fd, written = os.pipe()
+    os.set_blocking(written, False)
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.set_wakeup_fd(written, warn_on_full_buffer=False)
+    return stop_fd
+
+
+def _holder(path: str) -> dict[str, Any]:
+    """Who holds the lock, by its own account; {} in the moment before it has written it."""
+    try:
+        holder = json.loads(sensors.read(path) or "{}")
+    except ValueError:
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def _write_lock(lock: int, holder: dict[str, Any] | None) -> None:
+    os.ftruncate(lock, 0)
+    if holder is not None:
+        os.pwrite(lock, json.dumps(holder).encode(), 0)
+
+
+def _agent_sha256() -> str | None:
+    """The hash of the zip this runs from; None when it runs from a folder."""
+    if not os.path.isfile(child.ROOT):
+        return None
+    with open(child.ROOT, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def _log(run_dir: str) -> str:
+    return os.path.join(run_dir, "supervisor.log")

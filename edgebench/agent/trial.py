@@ -1,0 +1,248 @@
+"""One trial: one artifact in one configuration, in this process and no other.
+
+The order of things is the measurement: peak reset, interpreter, runtime, model, first run,
+warm-up, loop. Imports are few and late, so that the memory reported is the model's and not ours;
+the supervisor does everything else. The trial says at each stage where it is and what it knows,
+so that a death leaves its evidence.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import time
+
+from edgebench.agent import loop, protocol, sensors, waveform
+from edgebench.agent.runtimes import RUNTIMES, UnfitError
+
+TYPE_CHECKING = False  # see loop.py
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from edgebench.agent.pack import Pack
+
+STAGE = "stage"  # between trial and supervisor only: {"kind": "stage", "stage": ..., **record so far}
+IMPORTING = "importing the runtime"
+
+_WARMUP_LIMIT = 10_000  # samples set aside for the warm-up
+_OUTPUT_VALUES = 64  # of each output of the first inference
+
+
+class TrialError(Exception):
+    """The trial has no result, for a reason that has a code."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def blank(trial: dict[str, Any]) -> dict[str, Any]:
+    """The record of a trial that has not begun; what stays unreached stays null or empty."""
+    return {
+        "id": trial["id"],
+        "status": "failed",
+        "error": None,
+        "runtime": None,
+        "pid": None,
+        "threads": trial["threads"],
+        "affinity": [],
+        "load_ns": None,
+        "first_inference_ns": None,
+        "warmup_ns": [],
+        "warmup_steady": False,
+        "samples_ns": [],
+        "elapsed_ns": None,
+        "memory": {"resettable": False, "page_bytes": os.sysconf("SC_PAGE_SIZE"), "marks": {}},
+        "output": None,
+        "predictions": None,
+    }
+
+
+def main(wire: int) -> None:
+    """Read a trial from standard input, do it, send its record. Does not return."""
+    trial = json.loads(sys.stdin.buffer.read())
+    record = blank(trial)
+    try:
+        measure(trial, record, lambda stage: protocol.send(wire, {"kind": STAGE, "stage": stage, **record}))
+        record["status"] = "ok"
+    except TrialError as problem:
+        record["error"] = {"code": problem.code, "message": str(problem), "signal": None}
+    except Exception:
+        import traceback
+
+        text = traceback.format_exc()
+        record["error"] = {"code": protocol.INTERNAL, "message": text, "signal": None}
+    protocol.send(wire, {"kind": protocol.TRIAL, **record})
+    sys.stderr.flush()
+    # The result is out: a runtime that crashes or hangs while it is torn down must not touch it.
+    os._exit(0)
+
+
+def measure(trial: dict[str, Any], record: dict[str, Any], say: Callable[[str], Any]) -> None:
+    """Fill the record of a trial. Raises TrialError; ``say`` hears of each stage before it begins."""
+    if trial["cpus"]:
+        os.sched_setaffinity(0, trial["cpus"])
+    record["pid"] = os.getpid()
+    record["affinity"] = sorted(os.sched_getaffinity(0))
+    record["memory"]["resettable"] = sensors.reset_peak()
+    marks = record["memory"]["marks"]
+    marks["interpreter"] = sensors.memory_mark()
+
+    say(IMPORTING)
+    runtime = _import_runtime(trial["runtime"])
+    record["runtime"] = {"name": runtime.name, "version": runtime.version, "providers": runtime.providers}
+    marks["runtime"] = sensors.memory_mark()
+    _guard(protocol.PREPARATION, "preparation", waveform.check, trial["preparation"])
+
+    say("loading the model")
+    path = os.path.join(trial["blobs"], trial["artifact"]) if trial["artifact"] else None
+    begun = time.perf_counter_ns()
+    model = _guard(
+        protocol.MODEL_LOAD,
+        runtime.name,
+        lambda: runtime.load(path, threads=trial["threads"], session=trial["session"]),
+    )
+    record["load_ns"] = time.perf_counter_ns() - begun
+    record["runtime"]["providers"] = model.providers
+    marks["model"] = sensors.memory_mark()
+
+    say("preparing the input")
+    inputs = Inputs(trial, model)
+    infer = inputs.bind(0)
+
+    say("first inference")
+    begun = time.perf_counter_ns()
+    outputs = _guard(protocol.RUN_FAILED, runtime.name, infer)
+    record["first_inference_ns"] = time.perf_counter_ns() - begun
+    marks["first_run"] = sensors.memory_mark()
+    record["output"] = {
+        "names": model.output_names,
+        "shapes": [list(getattr(output, "shape", ())) for output in outputs],
+        "values": [_floats(output, _OUTPUT_VALUES) for output in outputs],
+    }
+
+    say("measuring")
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    _guard(protocol.RUN_FAILED, runtime.name, _loops, trial, record, inputs)
+    gc.enable()
+    marks["end"] = sensors.memory_mark()
+    profile = model.finish()
+    if profile is not None:
+        record["profile"] = profile
+
+
+def _loops(trial: dict[str, Any], record: dict[str, Any], inputs: Inputs) -> None:
+    """Warm up on the first input, then measure in the trial's scenario."""
+    import numpy
+
+    clock = time.perf_counter_ns
+    infer = inputs.bind(0)
+    settings = trial["warmup"]
+    samples = numpy.zeros(_WARMUP_LIMIT, numpy.int64)
+    count, record["warmup_steady"] = loop.warm_up(
+        infer,
+        samples,
+        min_count=settings["min_count"],
+        max_ns=int(settings["max_s"] * 1e9),
+        window=settings["window"],
+        tolerance=settings["tolerance"],
+        clock=clock,
+    )
+    record["warmup_ns"] = samples[:count].tolist()
+
+    # numpy.zeros takes pages as they are written: samples that are never used cost no memory.
+    samples = numpy.zeros(max(inputs.count, trial["max_count"]), numpy.int64)
+    minima = {"min_duration_ns": int(trial["min_duration_s"] * 1e9), "min_count": trial["min_count"]}
+    if inputs.pack is None:
+        count, elapsed_ns = loop.single_stream(infer, samples, clock=clock, **minima)
+    else:
+        kept: list[Any] = []
+        count, elapsed_ns, pass_ns = loop.offline(
+            inputs.bind, inputs.count, samples, keep=kept.append, clock=clock, **minima
+        )
+        names = inputs.model.output_names
+        record["predictions"] = {
+            "clips": inputs.pack.ids,
+            "names": names,
+            "values": [[_floats(outputs[i]) for outputs in kept] for i in range(len(names))],
+            "pass_ns": pass_ns,
+            "audio_s": sum(inputs.pack.lengths) / inputs.pack.sample_rate_hz,
+        }
+    record["samples_ns"] = samples[:count].tolist()
+    record["elapsed_ns"] = elapsed_ns
+
+
+class Inputs:
+    """What a model is fed: one generated waveform, or the clips of a pack."""
+
+    def __init__(self, trial: dict[str, Any], model: Any) -> None:
+        self.model = model
+        self.pack: Pack | None = None
+        self.count = 1
+        self._rate_hz = trial["sample_rate_hz"]
+        self._steps = trial["preparation"]
+        if trial["scenario"] == "single_stream":
+            self._generated = waveform.generate(round(trial["input_s"] * self._rate_hz), seed=trial["seed"])
+        elif trial["scenario"] == "offline":
+            self._open(os.path.join(trial["blobs"], trial["pack"] or ""))
+        else:
+            message = "scenario %r is unknown to this agent" % trial["scenario"]
+            raise TrialError(protocol.PREPARATION, message)
+
+    def _open(self, path: str) -> None:
+        from edgebench.agent.pack import Pack
+
+        self.pack = _guard(protocol.PREPARATION, "pack", Pack, path)
+        self.count = len(self.pack)
+        if self.count == 0 or self.pack.sample_rate_hz != self._rate_hz:
+            found = (self.count, self.pack.sample_rate_hz, self._rate_hz)
+            raise TrialError(
+                protocol.PREPARATION, "pack: %d clips at %d Hz; the trial asks for %d Hz" % found
+            )
+
+    def bind(self, index: int) -> Callable[[], Any]:
+        """The inference of one input, read and prepared."""
+        if self.pack is None:
+            clip, name = self._generated, "input"
+        else:
+            clip, name = _guard(protocol.PREPARATION, "pack", self.pack.read, index), self.pack.ids[index]
+            clip = waveform.prepare(clip, self._steps, sample_rate_hz=self._rate_hz)
+        infer: Callable[[], Any] = _guard(protocol.MODEL_LOAD, name, self.model.bind, clip)
+        return infer
+
+
+def _import_runtime(name: str) -> Any:
+    if name not in RUNTIMES:
+        known = ", ".join(sorted(RUNTIMES))
+        raise TrialError(
+            protocol.RUNTIME_IMPORT, "runtime %r is unknown to this agent; known: %s" % (name, known)
+        )
+    return _guard(protocol.RUNTIME_IMPORT, name, RUNTIMES[name])
+
+
+def _guard(code: str, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call, and turn whatever is raised into a TrialError of this code."""
+    try:
+        return function(*arguments)
+    except TrialError:
+        raise
+    except UnfitError as problem:
+        raise TrialError(protocol.MODEL_LOAD, str(problem)) from None
+    except Exception as problem:
+        text = str(problem).strip() or repr(problem)
+        raise TrialError(code, "%s: %s: %s" % (what, type(problem).__name__, text)) from None
+
+
+def _floats(output: Any, limit: int | None = None) -> list[float | None]:
+    """An output as a flat list; NaN and infinity, which JSON lacks, as None; no tensor as []."""
+    import numpy
+
+    array = numpy.asarray(output)
+    if array.dtype.kind not in "fiub":
+        return []
+    flat = array.ravel()[:limit].astype(numpy.float64)
+    return [value if ok else None for value, ok in zip(flat.tolist(), numpy.isfinite(flat).tolist())]
