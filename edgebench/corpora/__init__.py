@@ -3,6 +3,7 @@
 from edgebench.corpora.audio import SAMPLE_RATE_HZ, dtype_of, load_waveform, read_waveform
 from edgebench.corpora.check import require_scorable
 from edgebench.corpora.clip import ADV, EMOTIONS, Clip
+from edgebench.corpora.pack import PackInfo, write_pack
 from edgebench.corpora.prototypes import PROTOTYPES
 from edgebench.corpora.readers import READERS, corpus_names, read_corpus
 from edgebench.corpora.split import (
@@ -14,6 +15,7 @@ from edgebench.corpora.split import (
     split_clips,
     write_split,
 )
+from edgebench.corpora.synthetic import synthetic_clips, synthetic_corpus
 
 __all__ = [
     "ADV",
@@ -23,6 +25,7 @@ __all__ = [
     "READERS",
     "SAMPLE_RATE_HZ",
     "Clip",
+    "PackInfo",
     "Split",
     "corpus_names",
     "dtype_of",
@@ -34,5 +37,8 @@ __all__ = [
     "read_waveform",
     "require_scorable",
     "split_clips",
+    "synthetic_clips",
+    "synthetic_corpus",
+    "write_pack",
     "write_split",
 ]

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebench.corpora.clip import Clip
+from edgebench.corpora.synthetic import synthetic_waveform
 from edgebench.errors import CorpusError
 
 SAMPLE_RATE_HZ: Final = 16_000
@@ -32,13 +33,14 @@ Waveform = npt.NDArray[np.float32]
 
 
 def load_waveform(clip: Clip, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Waveform:
-    """The samples of a clip: ``(samples,)`` float32 in [-1, 1], never NaN.
+    """The samples of a clip: ``(samples,)`` float32 in [-1, 1], never NaN; a clip without a file is
+    generated.
 
     16-bit samples come as their value over 32768, so that an int16 pack and this agree exactly.
     Raises ``CorpusError`` naming the file, what was found and what to do.
     """
     if clip.path is None:
-        raise CorpusError(f"clip '{clip.name}' has no file.")
+        return synthetic_waveform(clip).astype(np.float32) / np.float32(32768)
     return read_waveform(clip.path, sample_rate_hz=sample_rate_hz)
 
 
