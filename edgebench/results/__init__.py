@@ -1,0 +1,62 @@
+"""Records, store, statistics, verdicts, summaries, fronts and comparisons. Knows no board.
+
+The way through: ``Store.run`` gives a run's lines, ``summarise`` makes rows of them, and the
+reports (``edgebench.results.report``), ``compare`` and ``front`` read the rows.
+"""
+
+from edgebench.results.messages import Fingerprint, Output, Predictions, TrialMessage
+from edgebench.results.metrics import METRICS, PUBLIC_NAMES, Figure, Metric
+from edgebench.results.record import (
+    SCHEMA_VERSION,
+    ArtifactFacts,
+    ClipTruth,
+    Condition,
+    CorpusFacts,
+    DeploymentFacts,
+    DeviceFacts,
+    HostUse,
+    Record,
+    ReferenceRecord,
+    Requirements,
+    RunEnd,
+    RunHeader,
+    TrialRecord,
+    record_from,
+)
+from edgebench.results.store import RunInfo, Store, StoreWarning, new_run_id
+from edgebench.results.summary import Row, RunSummary, summarise
+from edgebench.results.verdict import Verdict
+
+__all__ = [
+    "METRICS",
+    "PUBLIC_NAMES",
+    "SCHEMA_VERSION",
+    "ArtifactFacts",
+    "ClipTruth",
+    "Condition",
+    "CorpusFacts",
+    "DeploymentFacts",
+    "DeviceFacts",
+    "Figure",
+    "Fingerprint",
+    "HostUse",
+    "Metric",
+    "Output",
+    "Predictions",
+    "Record",
+    "ReferenceRecord",
+    "Requirements",
+    "Row",
+    "RunEnd",
+    "RunHeader",
+    "RunInfo",
+    "RunSummary",
+    "Store",
+    "StoreWarning",
+    "TrialMessage",
+    "TrialRecord",
+    "Verdict",
+    "new_run_id",
+    "record_from",
+    "summarise",
+]

@@ -1,0 +1,197 @@
+"""The index of ``records.jsonl``: which run each line belongs to and where it lies.
+
+It holds nothing that the lines do not: it is extended when lines were appended, and made again
+when it is missing, corrupt, of another version, or does not fit the lines (they were replaced or
+shortened). Where the folder cannot be written it is kept in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+# Index history. 1: first. Another version is simply made again.
+INDEX_VERSION = 1
+# Bytes of the file's beginning, and of the end of what was indexed, that must be unchanged.
+CHECK_BYTES = 4096
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS lines (
+    offset INTEGER PRIMARY KEY, length INTEGER NOT NULL, number INTEGER NOT NULL,
+    run_id TEXT, kind TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS by_run ON lines (run_id, offset);
+CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+_DAMAGED = "damaged"
+
+
+class LineRow(NamedTuple):
+    """Where one line lies: bytes from ``offset``, the ``number``-th line counted from 1."""
+
+    offset: int
+    length: int
+    number: int
+    kind: str
+
+
+class Index:
+    """Opened by the store, refreshed under its shared lock. ``path`` None: in memory."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.cut_bytes = 0
+        self._db = self._connect()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._db.close()
+
+    def refresh(self, records: BinaryIO) -> None:
+        """Make the index true of the lines: extend it, or make it again."""
+        for _ in range(2):
+            try:
+                self._refresh(records)
+                return
+            except sqlite3.OperationalError:
+                # Locked by another reader, read-only, or no space: do without the file.
+                self._db.close()
+                self._path = None
+                self._db = self._connect()
+            except sqlite3.DatabaseError:
+                self._remake()
+        self._refresh(records)
+
+    def run_ids(self) -> list[str]:
+        """Run ids in the order in which the runs began."""
+        rows = self._db.execute(
+            "SELECT run_id FROM lines WHERE run_id IS NOT NULL GROUP BY run_id ORDER BY min(offset)"
+        )
+        return [row[0] for row in rows]
+
+    def lines(self, run_id: str) -> list[LineRow]:
+        """The lines of one run in the order written."""
+        rows = self._db.execute(
+            "SELECT offset, length, number, kind FROM lines WHERE run_id = ? ORDER BY offset", (run_id,)
+        )
+        return [LineRow(*row) for row in rows]
+
+    def damaged(self) -> list[int]:
+        """Numbers of the lines that are no record at all."""
+        rows = self._db.execute("SELECT number FROM lines WHERE kind = ? ORDER BY offset", (_DAMAGED,))
+        return [row[0] for row in rows]
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._path is not None:
+            db = None
+            try:
+                db = sqlite3.connect(self._path, timeout=5.0, isolation_level=None)
+                db.executescript(_SCHEMA)
+                return db
+            except sqlite3.OperationalError:
+                self._path = None
+                if db is not None:
+                    db.close()
+            except sqlite3.DatabaseError:
+                if db is not None:
+                    db.close()
+                self._delete()
+                return self._connect()
+        db = sqlite3.connect(":memory:", isolation_level=None)
+        db.executescript(_SCHEMA)
+        return db
+
+    def _delete(self) -> None:
+        if self._path is None:
+            return
+        try:
+            for suffix in ("", "-journal", "-wal", "-shm"):
+                Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+        except OSError:
+            self._path = None
+
+    def _remake(self) -> None:
+        self._db.close()
+        self._delete()
+        self._db = self._connect()
+
+    def _refresh(self, records: BinaryIO) -> None:
+        size = records.seek(0, 2)
+        # One writer at a time; a second reader finds the first one's work done.
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            indexed, number = self._trusted(records, size)
+            if indexed is None:
+                self._db.execute("DELETE FROM lines")
+                indexed, number = 0, 0
+            self._scan(records, indexed, number)
+            self._db.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _trusted(self, records: BinaryIO, size: int) -> tuple[int | None, int]:
+        """How many bytes and lines the index already knows; (None, 0) when it must not be trusted."""
+        try:
+            state: dict[str, Any] = dict(self._db.execute("SELECT name, value FROM state").fetchall())
+            indexed, number = int(state["indexed"]), int(state["number"])
+            fits = int(state["version"]) == INDEX_VERSION and indexed <= size
+        except (KeyError, ValueError):
+            return None, 0
+        if not fits or state["check"] != _check(records, indexed):
+            return None, 0
+        return indexed, number
+
+    def _scan(self, records: BinaryIO, indexed: int, number: int) -> None:
+        """Add the whole lines from byte ``indexed`` on; what follows the last newline is cut."""
+        self.cut_bytes = 0
+        records.seek(indexed)
+        rows: list[tuple[int, int, int, str | None, str]] = []
+        for line in records:
+            if not line.endswith(b"\n"):
+                self.cut_bytes = len(line)
+                break
+            number += 1
+            run_id, kind = _name(line)
+            rows.append((indexed, len(line), number, run_id, kind))
+            indexed += len(line)
+        if rows or not indexed:
+            self._db.executemany("INSERT INTO lines VALUES (?, ?, ?, ?, ?)", rows)
+            state = {
+                "version": INDEX_VERSION,
+                "indexed": indexed,
+                "number": number,
+                "check": _check(records, indexed),
+            }
+            self._db.executemany(
+                "INSERT OR REPLACE INTO state VALUES (?, ?)",
+                [(name, str(value)) for name, value in state.items()],
+            )
+
+
+def _name(line: bytes) -> tuple[str | None, str]:
+    """(run_id, kind) of one line; (None, "damaged") where it is no record."""
+    try:
+        found = json.loads(line)
+        run_id, kind = found["run_id"], found["kind"]
+    except (ValueError, KeyError, TypeError):
+        return None, _DAMAGED
+    if not isinstance(run_id, str) or not isinstance(kind, str):
+        return None, _DAMAGED
+    return run_id, kind
+
+
+def _check(records: BinaryIO, indexed: int) -> str:
+    """A hash of the beginning and of the end of the indexed bytes."""
+    digest = hashlib.sha256()
+    for low, high in ((0, min(CHECK_BYTES, indexed)), (max(0, indexed - CHECK_BYTES), indexed)):
+        records.seek(low)
+        digest.update(records.read(high - low))
+    return digest.hexdigest()

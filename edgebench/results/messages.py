@@ -1,0 +1,144 @@
+"""What the agent says, as the record keeps it: fingerprint and trial message.
+
+A newer agent may say more than this host understands: unknown keys are kept. What a failed trial
+could not measure is null.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pydantic
+
+
+class AgentModel(pydantic.BaseModel):
+    """What the agent said: unknown keys are kept, missing measurements are null."""
+
+    model_config = pydantic.ConfigDict(strict=True, frozen=True, extra="allow")
+
+
+class RuntimeFacts(AgentModel):
+    """The runtime as it calls itself on the board; ``error`` where it does not import."""
+
+    name: str | None = None
+    version: str | None = None
+    providers: tuple[str, ...] = ()
+    numpy: str | None = None
+    error: dict[str, Any] | None = None
+
+
+class Fingerprint(AgentModel):
+    """What the board is. The fields named here are the ones that results depend on."""
+
+    machine: str
+    model: str | None = None
+    compatible: tuple[str, ...] = ()
+    cpu_model: str | None = None
+    cpu_features: tuple[str, ...] = ()
+    cpu_count: int | None = None
+    affinity: tuple[int, ...] = ()
+    kernel: str | None = None
+    libc: tuple[str, ...] | None = None
+    python: str | None = None
+    page_bytes: int | None = None
+    memory_bytes: int | None = None
+    swap_bytes: int | None = None
+    governors: dict[str, str] = {}
+    boot_id: str | None = None
+    virtual: str | None = None
+    os: str | None = None
+    runtime: RuntimeFacts | None = None
+
+
+class TrialError(AgentModel):
+    """Why a trial has no result; ``code`` is one of ``edgebench.agent.protocol``."""
+
+    code: str
+    message: str
+    signal: int | None = None
+
+
+class MemoryMark(AgentModel):
+    """One read of /proc/self/status (and smaps_rollup for PSS)."""
+
+    rss_bytes: int
+    hwm_bytes: int
+    pss_bytes: int | None = None
+    swap_bytes: int | None = None
+
+
+class Memory(AgentModel):
+    """Memory marks by phase: interpreter, runtime, model, first_run, end."""
+
+    resettable: bool
+    page_bytes: int
+    marks: dict[str, MemoryMark]
+
+
+class TelemetryPoint(AgentModel):
+    """The board at one moment. ``busy``: share of all CPUs used by others since the last point."""
+
+    monotonic_ns: int
+    freq_hz: dict[str, float | None] = {}
+    governor: dict[str, str | None] = {}
+    temperature_c: dict[str, float | None] = {}
+    loadavg_1: float | None = None
+    pswpin: int | None = None
+    pswpout: int | None = None
+    boot_id: str | None = None
+    busy: float | None = None
+
+
+class Telemetry(AgentModel):
+    """Points before, during (1-2 Hz) and after one trial."""
+
+    before: TelemetryPoint | None = None
+    after: TelemetryPoint | None = None
+    series: tuple[TelemetryPoint, ...] = ()
+
+    def points(self) -> tuple[TelemetryPoint, ...]:
+        """All points in the order of time."""
+        ends = (self.before,), self.series, (self.after,)
+        return tuple(point for part in ends for point in part if point is not None)
+
+
+class Output(AgentModel):
+    """The first inference's output: the first 64 floats of each, flattened. Null is not finite."""
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    values: tuple[tuple[float | None, ...], ...]
+
+
+class Predictions(AgentModel):
+    """Predictions over a pack: ``values[output][clip]`` is a flat list of floats."""
+
+    clips: tuple[str, ...]
+    names: tuple[str, ...]
+    values: tuple[tuple[tuple[float | None, ...], ...], ...]
+    pass_ns: tuple[int, ...] = ()
+    audio_s: float | None = None
+
+
+class TrialMessage(AgentModel):
+    """The agent's ``trial`` message, word for word."""
+
+    kind: Literal["trial"] = "trial"
+    id: str
+    index: int
+    status: Literal["ok", "failed"]
+    error: TrialError | None = None
+    runtime: RuntimeFacts | None = None
+    pid: int | None = None
+    threads: int | None = None
+    affinity: tuple[int, ...] | None = None
+    load_ns: int | None = None
+    first_inference_ns: int | None = None
+    warmup_ns: tuple[int, ...] | None = None
+    warmup_steady: bool | None = None
+    samples_ns: tuple[int, ...] | None = None
+    elapsed_ns: int | None = None
+    memory: Memory | None = None
+    telemetry: Telemetry | None = None
+    output: Output | None = None
+    predictions: Predictions | None = None

@@ -1,0 +1,264 @@
+"""One run, summed up: stored lines -> rows with figures and verdicts -> the public JSON.
+
+A pure function of the lines: the same lines give the same summary on every machine, to the last
+bootstrap replicate. One row is one condition: artifact, scenario, input length, threads, corpus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgebench.errors import StoreError
+from edgebench.results import accuracy, statistics
+from edgebench.results.cost import LATENCY, cost_figures, launch_samples
+from edgebench.results.messages import Predictions
+from edgebench.results.metrics import METRICS, PUBLIC_NAMES, Figure, figure, missing
+from edgebench.results.parity import parity
+from edgebench.results.record import (
+    SCHEMA_VERSION,
+    ArtifactFacts,
+    Condition,
+    CorpusFacts,
+    Record,
+    ReferenceRecord,
+    RunEnd,
+    RunHeader,
+    TrialRecord,
+)
+from edgebench.results.verdict import Verdict, judge
+
+NULL_ARTIFACT = "null"
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One condition. ``trials``: all its launches, failed ones too, for whoever needs raw samples."""
+
+    condition: Condition
+    artifact: ArtifactFacts | None
+    corpus: CorpusFacts | None
+    verdict: Verdict
+    figures: Mapping[str, Figure]
+    scoring: accuracy.Scoring | None
+    trials: tuple[TrialRecord, ...]
+
+    @property
+    def is_null(self) -> bool:
+        """Whether this row measures the harness itself."""
+        return self.condition.artifact == NULL_ARTIFACT
+
+    def to_json(self) -> dict[str, Any]:
+        """One record of the public JSON."""
+        condition = self.condition
+        names = [*PUBLIC_NAMES, *(name for name in self.figures if name not in PUBLIC_NAMES)]
+        return {
+            "artifact": condition.artifact,
+            "device": condition.device,
+            "scenario": condition.scenario,
+            "input_s": condition.input_s,
+            "threads": condition.threads,
+            "runtime": condition.runtime,
+            "corpus": self._corpus_json(),
+            "verdict": self.verdict.to_json(),
+            "metrics": {name: self.figures[name].to_json() for name in names},
+        }
+
+    def _corpus_json(self) -> dict[str, Any] | None:
+        if self.corpus is None:
+            return None
+        scored = self.scoring
+        return {
+            "name": self.corpus.name,
+            "label_source": self.corpus.label_source,
+            "n_clips": scored.n_clips if scored else 0,
+            "n_speakers": scored.n_speakers if scored else 0,
+            "seen_in_training": scored.seen if scored else 0,
+            "left_out": dict(self.corpus.left_out),
+            "labels": list(scored.labels) if scored else [],
+            "confusion": [list(row) for row in scored.confusion] if scored else [],
+        }
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run. ``status``: that of its end line, "open" where it has none (running, or cut short)."""
+
+    header: RunHeader
+    status: str
+    end: RunEnd | None
+    rows: tuple[Row, ...]
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.header.run_id
+
+    def null_overhead(self) -> Figure | None:
+        """What the harness itself adds to an inference: the null runtime's median, or None.
+
+        The row with the shortest input stands for all: nothing in it grows with the input.
+        """
+        rows = [row for row in self.rows if row.is_null and row.condition.scenario == "single_stream"]
+        rows = [row for row in rows if row.figures["latency_p50_ns"].value is not None]
+        if not rows:
+            return None
+        return min(rows, key=lambda row: row.condition.input_s or 0.0).figures["latency_p50_ns"]
+
+    def to_json(self) -> dict[str, Any]:
+        """The public JSON of the run."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "run_id": self.run_id,
+            "status": self.status,
+            "records": [row.to_json() for row in self.rows],
+        }
+
+
+def summarise(lines: Iterable[Record]) -> RunSummary:
+    """The summary of one run's lines (``Store.run``).
+
+    Raises StoreError where the header is missing.
+    """
+    found = list(lines)
+    header = next((line for line in found if isinstance(line, RunHeader)), None)
+    if header is None:
+        raise StoreError("the lines of this run hold no header: nothing says what was measured.")
+    end = next((line for line in reversed(found) if isinstance(line, RunEnd)), None)
+    references = [line for line in found if isinstance(line, ReferenceRecord)]
+    launches: dict[Condition, list[TrialRecord]] = {condition: [] for condition in header.conditions}
+    for line in found:
+        if isinstance(line, TrialRecord):
+            launches.setdefault(line.condition, []).append(line)
+    rows = [_row(header, condition, trials, references) for condition, trials in launches.items()]
+    rows = [_with_losses(header, row, rows) for row in rows]
+    order = {artifact.key: number for number, artifact in enumerate(header.artifacts)}
+    rows.sort(key=lambda row: _sort_key(row.condition, order))
+    return RunSummary(header, end.status if end else "open", end, tuple(rows))
+
+
+def _sort_key(condition: Condition, order: Mapping[str, int]) -> tuple[Any, ...]:
+    return (
+        condition.scenario != "single_stream",
+        condition.corpus or "",
+        condition.input_s or 0.0,
+        condition.threads,
+        order.get(condition.artifact, len(order)),
+        condition.artifact,
+    )
+
+
+def _row(
+    header: RunHeader,
+    condition: Condition,
+    trials: Sequence[TrialRecord],
+    references: Sequence[ReferenceRecord],
+) -> Row:
+    artifact = next((a for a in header.artifacts if a.sha256 == condition.artifact_sha256), None)
+    corpus = next((c for c in header.corpora if c.name == condition.corpus), None)
+    good = [line.trial for line in trials if line.trial.status == "ok"]
+    figures = cost_figures(artifact, condition, good, seed=header.seed)
+    scoring, accuracies = _accuracy(header, condition, artifact, corpus, _predictions(trials))
+    figures.update(accuracies)
+    compared = parity(artifact, condition, good, references)
+    figures["parity_max_abs"] = compared.figure
+    verdict = judge(
+        condition,
+        trials,
+        header,
+        parity=compared.figure,
+        tolerance=compared.tolerance,
+        mismatch=compared.mismatch,
+    )
+    return Row(condition, artifact, corpus, verdict, figures, scoring, tuple(trials))
+
+
+def _predictions(trials: Sequence[TrialRecord]) -> Predictions | None:
+    """The first launch's: further launches repeat it (parity looks at every one)."""
+    return next((t.trial.predictions for t in trials if t.trial.status == "ok" and t.trial.predictions), None)
+
+
+def _accuracy(
+    header: RunHeader,
+    condition: Condition,
+    artifact: ArtifactFacts | None,
+    corpus: CorpusFacts | None,
+    predictions: Predictions | None,
+) -> tuple[accuracy.Scoring | None, dict[str, Figure]]:
+    names = (*accuracy.CATEGORICAL, *accuracy.CCC)
+    reason = None
+    tasks = _tasks(artifact)
+    if artifact is None:
+        reason = "the null runtime predicts nothing"
+    elif condition.scenario != "offline":
+        reason = "accuracy is scored offline, over a corpus"
+    elif corpus is None:
+        reason = "no corpus was predicted"
+    elif not tasks:
+        reason = "the file has no manifest that says what its outputs mean"
+    elif predictions is None:
+        reason = "no launch gave predictions"
+    if reason is not None or predictions is None or corpus is None:
+        return None, {name: missing(name, reason or "no predictions") for name in names}
+    scoring = accuracy.score(predictions, corpus, tasks, seed=header.seed)
+    return scoring, dict(scoring.figures)
+
+
+def _tasks(artifact: ArtifactFacts | None) -> Mapping[str, Mapping[str, Any]]:
+    return ((artifact.manifest or {}).get("tasks") or {}) if artifact else {}
+
+
+def _with_losses(header: RunHeader, row: Row, rows: Sequence[Row]) -> Row:
+    """The row with what it lost against its parent, where the parent ran in the same condition."""
+    parent = _parent_row(row, rows)
+    if parent is None or row.artifact is None:
+        return row
+    figures = dict(row.figures)
+    if row.condition.scenario == "single_stream":
+        figures["latency_ratio"] = latency_ratio(parent, row, seed=header.seed)
+    before, after = _predictions(parent.trials), _predictions(row.trials)
+    if row.corpus is not None and before is not None and after is not None:
+        figures.update(
+            accuracy.losses(
+                before, after, row.corpus, _tasks(parent.artifact), _tasks(row.artifact), seed=header.seed
+            )
+        )
+    return Row(row.condition, row.artifact, row.corpus, row.verdict, figures, row.scoring, row.trials)
+
+
+def _parent_row(row: Row, rows: Sequence[Row]) -> Row | None:
+    if row.artifact is None or not row.artifact.manifest:
+        return None
+    manifest = row.artifact.manifest
+    shas = [manifest.get("parent"), (manifest.get("parity") or {}).get("reference")]
+    for sha in shas:
+        if sha and sha != row.artifact.sha256:
+            wanted = row.condition.model_copy(update={"artifact_sha256": sha, "artifact": ""})
+            for other in rows:
+                if other.condition.model_copy(update={"artifact": ""}) == wanted:
+                    return other
+    return None
+
+
+def latency_ratio(base: Row, other: Row, *, seed: int, metric: str = "latency_p50_ns") -> Figure:
+    """Median latency of ``other`` over that of ``base``; both bootstrapped over their launches."""
+    name = "latency_ratio"
+    a, b = base.figures[metric], other.figures[metric]
+    if a.value is None or b.value is None:
+        return missing(name, (a.reason if a.value is None else b.reason) or "not measured")
+    ratio = b.value / a.value
+    n = min(a.n, b.n)
+    launches = [
+        launch_samples([line.trial for line in row.trials if line.trial.status == "ok"])
+        for row in (base, other)
+    ]
+    if min(len(part) for part in launches) < 2:
+        reason = "one process launch says nothing about the next"
+        return Figure(ratio, METRICS[name].unit, None, None, n, reason)
+    q = [LATENCY[metric]]
+    # Two seeds: the two were not resampled together.
+    first = statistics.launch_quantiles(launches[0], q, seed=seed)[:, 0]
+    second = statistics.launch_quantiles(launches[1], q, seed=seed + 1)[:, 0]
+    return figure(name, ratio, statistics.ratio_interval(first, second), n=n)
