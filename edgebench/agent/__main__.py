@@ -64,7 +64,7 @@ def _answer(wire: int, verb: str, arguments: list[str]) -> int:
         if verb == "probe":
             fingerprint.probe(wire, arguments[0])
         found = fingerprint.fingerprint(*arguments)
-        protocol.send(wire, {"kind": protocol.FINGERPRINT, "fingerprint": found})
+        protocol.send(wire, {"kind": protocol.FINGERPRINT, **found})
     return 0
 
 

@@ -60,7 +60,7 @@ def run(
         stdout=subprocess.PIPE,
         cwd=folder,
         start_new_session=True,
-        preexec_fn=_die_with_parent,  # noqa: PLW1509  one thread only
+        preexec_fn=_before_exec,  # noqa: PLW1509  one thread only
     )
     assert process.stdin is not None and process.stdout is not None
     try:
@@ -134,7 +134,13 @@ def _find_prctl() -> Any:
 _prctl = _find_prctl()  # found before the fork: between fork and exec nothing should be imported
 
 
-def _die_with_parent() -> None:
-    """Have the kernel kill the child when the supervisor dies: an orphan would disturb the next run."""
+def _before_exec() -> None:
+    """Die with the supervisor, since an orphan would disturb the next run; and before it, if memory
+    runs out, since it keeps the journal."""
     if _prctl is not None:
         _prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, prctl(2)
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("800")
+    except OSError:
+        pass

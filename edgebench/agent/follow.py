@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 POLL_S = 0.5
-HEARTBEAT_S = 5.0
+HEARTBEAT_S = 4.5  # with the poll, never more than 5 s of silence
 _CANCEL_S = 10.0  # what the supervisor gets to end its trial and its journal
 
 

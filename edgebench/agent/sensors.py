@@ -134,7 +134,7 @@ class Telemetry:
     """Readings of the board's state, each with the share of it that others used since the last."""
 
     # Below so many ticks (10 ms each as a rule) over all processors, a share would be noise.
-    min_ticks = 10
+    min_ticks = 50
 
     def __init__(self, root: str = "/") -> None:
         self._root = root

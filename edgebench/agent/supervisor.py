@@ -102,8 +102,7 @@ def _run_detached(plan: dict[str, Any], run_dir: str, lock: int, ready: int) -> 
         )
         os.write(ready, b"%d" % os.getpid())
         os.close(ready)
-        supervise(plan, run_dir, book, stop_fd)
-        _write_lock(lock, None)
+        supervise(plan, run_dir, book, lock=lock, stop_fd=stop_fd)
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -112,8 +111,8 @@ def _run_detached(plan: dict[str, Any], run_dir: str, lock: int, ready: int) -> 
         os._exit(status)
 
 
-def supervise(plan: dict[str, Any], run_dir: str, book: journal.Journal, stop_fd: int) -> None:
-    """Run every trial of the plan; whatever happens, the journal gets an ``end``."""
+def supervise(plan: dict[str, Any], run_dir: str, book: journal.Journal, *, lock: int, stop_fd: int) -> None:
+    """Run every trial of the plan; whatever happens, the lock is freed and the journal gets an ``end``."""
     status, message, done = FAILED, None, 0
     try:
         trials = plan["trials"]
@@ -132,7 +131,7 @@ def supervise(plan: dict[str, Any], run_dir: str, book: journal.Journal, stop_fd
         telemetry = sensors.Telemetry()
         for index, one in enumerate(trials):
             book.write(protocol.TRIAL_BEGIN, id=one["id"], index=index)
-            record = run_trial(plan, one, run_dir, telemetry, stop_fd)
+            record = run_trial(plan, one, run_dir, telemetry=telemetry, stop_fd=stop_fd)
             book.write(protocol.TRIAL, index=index, **record)
             if (record["error"] or {}).get("code") == protocol.CANCELLED_BY_HOST:
                 status = CANCELLED
@@ -143,11 +142,14 @@ def supervise(plan: dict[str, Any], run_dir: str, book: journal.Journal, stop_fd
     except BaseException:
         message = traceback.format_exc()
         sys.stderr.write(message)
+    # Freed before the last word: who has read the end may start the next run at once.
+    _write_lock(lock, None)
+    os.close(lock)
     book.write(protocol.END, status=status, message=message, trials_done=done)
 
 
 def run_trial(
-    plan: dict[str, Any], one: dict[str, Any], run_dir: str, telemetry: sensors.Telemetry, stop_fd: int
+    plan: dict[str, Any], one: dict[str, Any], run_dir: str, *, telemetry: sensors.Telemetry, stop_fd: int
 ) -> dict[str, Any]:
     """One trial in a fresh process; its record, or that of its death, with telemetry."""
     cores.keep_clear_of([one])

@@ -210,7 +210,8 @@ class Inputs:
             clip, name = self._generated, "input"
         else:
             clip, name = _guard(protocol.PREPARATION, "pack", self.pack.read, index), self.pack.ids[index]
-            clip = waveform.prepare(clip, self._steps, sample_rate_hz=self._rate_hz)
+            steps, rate_hz = self._steps, self._rate_hz
+            clip = _guard(protocol.PREPARATION, name, waveform.prepare, clip, steps, rate_hz)
         infer: Callable[[], Any] = _guard(protocol.MODEL_LOAD, name, self.model.bind, clip)
         return infer
 

@@ -94,7 +94,7 @@ def check(steps: list[dict[str, Any]]) -> None:
             )
 
 
-def prepare(waveform: Waveform, steps: list[dict[str, Any]], *, sample_rate_hz: int) -> Waveform:
+def prepare(waveform: Waveform, steps: list[dict[str, Any]], sample_rate_hz: int) -> Waveform:
     """Apply checked steps in order to a waveform (samples,); float32 in, float32 out."""
     for step in steps:
         settings = {key: value for key, value in step.items() if key != "step"}
