@@ -1,0 +1,37 @@
+"""Boards: which there are, how to reach them, what they are, how files and a runtime get there.
+
+In the order of use: `resolve_device` finds the board a name means, `connect` reaches it,
+`probe_board` learns what it is, `deploy` brings files, `provision` makes the runtime's private
+environment, and `Connection` runs commands.
+"""
+
+from edgebench.devices.agent_zip import build_agent
+from edgebench.devices.connect import connect
+from edgebench.devices.connection import Connection, ExecResult, LineStream, TimeLimits
+from edgebench.devices.deploy import DeployReport, deploy
+from edgebench.devices.facts import BoardFacts, probe_board
+from edgebench.devices.inventory import DeviceEntry, Inventory, read_inventory
+from edgebench.devices.profiles import Profile, load_profile, match_profile, profiles
+from edgebench.devices.resolve import Target, resolve_device
+
+__all__ = [
+    "BoardFacts",
+    "Connection",
+    "DeployReport",
+    "DeviceEntry",
+    "ExecResult",
+    "Inventory",
+    "LineStream",
+    "Profile",
+    "Target",
+    "TimeLimits",
+    "build_agent",
+    "connect",
+    "deploy",
+    "load_profile",
+    "match_profile",
+    "probe_board",
+    "profiles",
+    "read_inventory",
+    "resolve_device",
+]

@@ -1,0 +1,95 @@
+"""The inventory: the user's own boards, by name, in one TOML file.
+
+::
+
+    [devices.desk]
+    profile = "rpi4"
+    host = "192.168.1.20"      # or a name of the ssh config
+    user = "pi"                # optional, as are port, key and python
+    python = "/usr/bin/python3.11"
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgebench.devices.strict import explain
+from edgebench.errors import ConfigError
+
+INVENTORY_VARIABLE = "EDGEBENCH_INVENTORY"
+_SECRETS = ("password", "passphrase", "passwd", "secret")
+
+
+class DeviceEntry(BaseModel):
+    """One board of the inventory."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    profile: str | None = None
+    host: str = Field(min_length=1, pattern=r"^[^-\s]\S*$")
+    user: str | None = None
+    port: int | None = Field(default=None, gt=0, lt=65536)
+    key: str | None = None
+    """Path of a private key file; ``~`` is understood."""
+    python: str | None = None
+    """The interpreter to use on the board."""
+
+
+class Inventory(BaseModel):
+    """The file as a whole."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    devices: dict[str, DeviceEntry] = {}
+
+
+def default_inventory() -> Path:
+    """``$EDGEBENCH_INVENTORY``, or ``edgebench/inventory.toml`` in the user's configuration folder."""
+    if named := os.environ.get(INVENTORY_VARIABLE):
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    folder = Path(base) if base.startswith("/") else Path("~/.config").expanduser()
+    return folder / "edgebench" / "inventory.toml"
+
+
+def read_inventory(path: Path | None = None) -> Inventory:
+    """Read the inventory; an empty one if no file was named and the default one does not exist.
+
+    Raises ConfigError for a named file that is missing, for what is not TOML, for an unknown key
+    (with its path and the keys allowed), and for a password.
+    """
+    named = path is not None or INVENTORY_VARIABLE in os.environ
+    path = path or default_inventory()
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if named:
+            raise ConfigError(f"the inventory {path} does not exist. Create it, or name another.") from None
+        return Inventory()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the inventory {path} cannot be read: {error}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the inventory {path} is not TOML: {error}. Correct that line.") from error
+    _refuse_secrets(path, data)
+    try:
+        return Inventory.model_validate(data)
+    except ValidationError as error:
+        # Of a table by name pydantic reports devices.NAME.KEY: the keys are those of an entry.
+        model = DeviceEntry if len(error.errors()[0]["loc"]) > 2 else Inventory
+        raise ConfigError(explain(f"the inventory {path}", model, error)) from error
+
+
+def _refuse_secrets(path: Path, data: dict[str, object]) -> None:
+    devices = data.get("devices")
+    for name, entry in devices.items() if isinstance(devices, dict) else ():
+        for key in entry if isinstance(entry, dict) else ():
+            if key.lower() in _SECRETS:
+                raise ConfigError(
+                    f"the inventory {path} has devices.{name}.{key}: edgebench keeps no passwords in files "
+                    "and takes none. Remove the line, and give the board a key instead (`ssh-copy-id`, an "
+                    "agent, or key = PATH)."
+                )

@@ -1,0 +1,57 @@
+"""Fixtures for everybody: a real SSH server on loopback, and the real corpora where there are any."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.sshd import SshServer, find_sshd
+
+MakeServer = Callable[..., SshServer]
+
+
+@pytest.fixture(scope="session")
+def sshd_binary() -> str:
+    """The path of OpenSSH's server."""
+    found = find_sshd()
+    if found is None:
+        pytest.skip("no sshd on this machine: install openssh-server")
+    return found
+
+
+@pytest.fixture(scope="session")
+def ssh_server(sshd_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+    """A server for the whole test session. Do not change its files: make your own for that."""
+    server = SshServer(tmp_path_factory.mktemp("sshd")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def make_ssh_server(sshd_binary: str, tmp_path: Path) -> Iterator[MakeServer]:
+    """Start servers of one's own: ``make_ssh_server("name", sftp=False, ...)``; fields as of `SshServer`."""
+    servers: list[SshServer] = []
+
+    def make(name: str = "sshd", **fields: Any) -> SshServer:
+        server = SshServer(tmp_path / name, **fields)
+        servers.append(server)
+        return server.start()
+
+    yield make
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def corpora_root() -> Path:
+    """The folder of real corpora that $EDGEBENCH_CORPORA names."""
+    named = os.environ.get("EDGEBENCH_CORPORA")
+    if not named:
+        pytest.skip("EDGEBENCH_CORPORA is not set: no real speech to test on")
+    root = Path(named)
+    if not root.is_dir():
+        pytest.skip(f"EDGEBENCH_CORPORA names {root}, which is not a folder")
+    return root

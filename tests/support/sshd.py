@@ -1,0 +1,188 @@
+"""A real OpenSSH server on loopback: the board of the tests, and everything a client needs to reach it.
+
+Nothing of the user's own ssh set-up is read or written, and the "board" keeps its cache in a folder
+of the test through XDG_CACHE_HOME.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PATHS = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
+START_S = 10.0
+
+
+def find_sshd() -> str | None:
+    """The server's binary; an absolute path, which sshd insists on being started by."""
+    return shutil.which("sshd", path=PATHS)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def make_key(path: Path, kind: str = "ed25519", passphrase: str = "") -> Path:
+    """A fresh key pair at ``path`` and ``path``.pub."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "edgebench-test", "-f", str(path)],
+        check=True,
+    )
+    return path
+
+
+@dataclass
+class SshServer:
+    """One running server. Its files are under ``folder``; the client's side too.
+
+    ``config_path`` is an ssh config with a Host entry for every name in ``aliases``; give it to
+    ``resolve_device(..., ssh_config=...)`` or put it into $EDGEBENCH_SSH_CONFIG.
+    """
+
+    folder: Path
+    aliases: tuple[str, ...] = ("board", "rpi4")
+    extra: Sequence[str] = ()
+    """More lines of sshd_config, which go before the usual ones (sshd takes the first of each)."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Set for every session on the board."""
+    sftp: bool = True
+    port: int = field(default_factory=free_port)
+    user: str = field(default_factory=getpass.getuser)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def host_key(self) -> Path:
+        return self.folder / "host_key"
+
+    @property
+    def client_key(self) -> Path:
+        return self.folder / "client_key"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.folder / "known_hosts"
+
+    @property
+    def config_path(self) -> Path:
+        return self.folder / "ssh_config"
+
+    @property
+    def cache(self) -> Path:
+        """The board's XDG_CACHE_HOME."""
+        return self.folder / "cache"
+
+    @property
+    def root(self) -> Path:
+        """Where edgebench keeps its files on the board."""
+        return self.cache / "edgebench"
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "sshd.log").read_text(errors="replace")
+
+    def start(self) -> SshServer:
+        """Make the keys and files that are not there, start the server, wait for its greeting."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.cache.mkdir(exist_ok=True)
+        for key in (self.host_key, self.client_key):
+            if not key.exists():
+                make_key(key)
+        if not (authorized := self.folder / "authorized_keys").exists():
+            authorized.write_text(self.client_key.with_name("client_key.pub").read_text())
+        self.trust()
+        self.write_config()
+        # Debian's sshd wants this folder even on another port; only root has to have it.
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        (self.folder / "sshd_config").write_text("\n".join(self._server_lines()) + "\n")
+        sshd = find_sshd()
+        assert sshd is not None
+        with (self.folder / "sshd.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sshd, "-D", "-e", "-f", str(self.folder / "sshd_config")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._wait()
+        return self
+
+    def _server_lines(self) -> list[str]:
+        environment = {"XDG_CACHE_HOME": str(self.cache), **self.environment}
+        return [
+            *self.extra,
+            f"Port {self.port}",
+            "ListenAddress 127.0.0.1",
+            f"HostKey {self.host_key}",
+            f"AuthorizedKeysFile {self.folder / 'authorized_keys'}",
+            "StrictModes no",  # temporary folders may be open to their group
+            "UsePAM no",
+            "PasswordAuthentication no",
+            "KbdInteractiveAuthentication no",
+            "PermitRootLogin prohibit-password",
+            "PidFile none",
+            "UseDNS no",
+            "MaxStartups 100",
+            "SetEnv " + " ".join(f'"{name}={value}"' for name, value in environment.items()),
+            *(["Subsystem sftp internal-sftp"] if self.sftp else []),
+        ]
+
+    def _wait(self) -> None:
+        deadline_s = time.monotonic() + START_S
+        while time.monotonic() < deadline_s:
+            assert self.process is not None
+            assert self.process.poll() is None, f"sshd ended at once:\n{self.log}"
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=1.0) as wire:
+                    if wire.recv(4) == b"SSH-":
+                        return
+            except OSError:
+                time.sleep(0.02)
+        raise AssertionError(f"sshd did not greet within {START_S} s:\n{self.log}")
+
+    def stop(self) -> None:
+        """End the server; sessions that are open go on."""
+        if self.process:
+            self.process.terminate()
+            self.process.wait(10)
+            self.process = None
+
+    def sessions(self) -> list[int]:
+        """The processes that serve open connections: killing one cuts its link."""
+        assert self.process is not None
+        found = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+        rows = [tuple(map(int, line.split())) for line in found.splitlines()]
+        return [pid for pid, parent in rows if parent == self.process.pid]
+
+    def known_host_line(self) -> str:
+        kind, blob = self.host_key.with_name("host_key.pub").read_text().split()[:2]
+        return f"[127.0.0.1]:{self.port} {kind} {blob}\n"
+
+    def trust(self) -> None:
+        """Put the server's host key, and no other, into the client's known hosts."""
+        self.known_hosts.write_text(self.known_host_line())
+
+    def write_config(self, *, extra: Sequence[str] = (), key: Path | None = None) -> None:
+        """Write the client's config; ``extra`` lines go into the Host section."""
+        lines = [
+            f"Host {' '.join(self.aliases)}",
+            "  HostName 127.0.0.1",
+            f"  Port {self.port}",
+            f"  User {self.user}",
+            f"  IdentityFile {key or self.client_key}",
+            "  IdentitiesOnly yes",
+            f"  UserKnownHostsFile {self.known_hosts}",
+            "  GlobalKnownHostsFile none",
+            *(f"  {line}" for line in extra),
+        ]
+        self.config_path.write_text("\n".join(lines) + "\n")
