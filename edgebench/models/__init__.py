@@ -1,0 +1,19 @@
+"""Models: artifacts and their manifests without torch; architectures, export and schemes with it."""
+
+from edgebench.models.artifact import Artifact, load_artifact, packaged_artifacts
+from edgebench.models.macs import RULE, MacCount, count_macs
+from edgebench.models.manifest import MANIFEST_VERSION, Manifest, manifest_path, parse_manifest, read_manifest
+
+__all__ = [
+    "MANIFEST_VERSION",
+    "RULE",
+    "Artifact",
+    "MacCount",
+    "Manifest",
+    "count_macs",
+    "load_artifact",
+    "manifest_path",
+    "packaged_artifacts",
+    "parse_manifest",
+    "read_manifest",
+]

@@ -1,0 +1,35 @@
+"""The architectures: one family a file, and the one table that names them.
+
+The table holds import paths rather than classes, so that reading it costs no torch; a builder is
+resolved when somebody asks for it. To add an architecture, write its file and add a row here: the
+tests walk this table.
+
+Every architecture maps ``waveform (batch, samples)`` at 16 kHz to the pair
+``arousal_dominance_valence (batch, 3)`` and ``emotion_logits (batch, 4)``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from edgebench.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ARCHITECTURES: dict[str, str] = {
+    "wav2small": "edgebench.models.architectures.wav2small:Wav2Small",
+}
+
+
+def build_architecture(name: str, **options: Any) -> nn.Module:
+    """Build a module with random weights; the caller seeds torch first.
+
+    Raises :class:`UsageError` for a name that is not in the table, with the nearest ones.
+    """
+    if name not in ARCHITECTURES:
+        raise UsageError(f"architecture {name!r} is not known: {nearest(name, ARCHITECTURES)}.")
+    module, _, attribute = ARCHITECTURES[name].partition(":")
+    built: nn.Module = getattr(importlib.import_module(module), attribute)(**options)
+    return built

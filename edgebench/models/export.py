@@ -1,0 +1,159 @@
+"""From a torch module to an ONNX file that the oldest runtime we deploy to can load.
+
+onnxruntime 1.19.2, the last for Python 3.8, loads opset 21 and IR 10 at most; the figures pinned here
+are older still, because nothing in these nets needs newer ones. Today's ``onnx`` writes 28 and 14.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import logging
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgebench.models.manifest import METADATA_KEY, Manifest
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import nn
+
+OPSET = 17
+IR_VERSION = 8  # what onnx 1.12, the first with opset 17, wrote
+_TRACED_OPSET = 18  # the lowest that torch's exporter speaks; one step down is done here
+
+INPUT_NAME = "waveform"
+OUTPUT_NAMES = ("arousal_dominance_valence", "emotion_logits")
+_SCOPES = "pkg.torch.onnx.name_scopes"
+
+
+def export_onnx(model: nn.Module, *, example_s: float = 5.0, sample_rate_hz: int = 16_000) -> onnx.ModelProto:
+    """Trace a waveform model in eval mode; both axes of ``waveform (batch, samples)`` stay free.
+
+    Batch norm is folded into the convolutions, and no trace, path or docstring stays in the file.
+    Nodes are named by their module (``vgg7.4.0/Conv``), which is what schemes choose by.
+    """
+    import onnx  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+
+    # subtle: a batch of two, since an axis of length one is traced as the constant one.
+    example = torch.randn(2, round(example_s * sample_rate_hz), generator=torch.Generator().manual_seed(0))
+    axes = ({0: torch.export.Dim("batch"), 1: torch.export.Dim("samples")},)
+    with _silence():
+        program = torch.onnx.export(
+            model.eval(),
+            (example,),
+            dynamo=True,
+            opset_version=_TRACED_OPSET,
+            dynamic_shapes=axes,
+            input_names=[INPUT_NAME],
+            output_names=list(OUTPUT_NAMES),
+        )
+    assert program is not None
+    exported = program.model_proto
+    _name_nodes(exported)
+    _step_down(exported)
+    _strip(exported)
+    exported.ir_version = IR_VERSION
+    onnx.checker.check_model(exported, full_check=True)
+    return exported
+
+
+def embed_manifest(model: onnx.ModelProto, manifest: Manifest) -> None:
+    """Write the manifest (without hash and size) into the file's metadata, replacing an earlier one."""
+    kept = [(entry.key, entry.value) for entry in model.metadata_props if entry.key != METADATA_KEY]
+    del model.metadata_props[:]
+    for key, value in [*kept, (METADATA_KEY, manifest.embedded())]:
+        model.metadata_props.add(key=key, value=value)
+
+
+def save_onnx(model: onnx.ModelProto, path: Path) -> None:
+    """Write the file deterministically: the same graph gives the same bytes, and so the same hash."""
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(model.SerializeToString(deterministic=True))
+    part.replace(path)
+
+
+@contextlib.contextmanager
+def _silence() -> Any:
+    """The exporter prints ticks on stdout, which belongs to ``--json``, and warns of its own internals."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _name_nodes(model: onnx.ModelProto) -> None:
+    """Name each node ``module/Operator`` after the module it was traced in, numbered where that repeats."""
+    count: dict[str, int] = {}
+    for node in model.graph.node:
+        scopes = next((ast.literal_eval(p.value) for p in node.metadata_props if p.key == _SCOPES), [""])
+        module = next((scope for scope in reversed(scopes[:-1]) if scope), "")
+        name = f"{module}/{node.op_type}" if module else node.op_type
+        count[name] = count.get(name, 0) + 1
+        node.name = name if count[name] == 1 else f"{name}_{count[name]}"
+
+
+def _step_down(model: onnx.ModelProto) -> None:
+    """Opset 18 to 17 for what changed between them and occurs here.
+
+    ReduceMean took its axes as an attribute, Split no number of outputs; Pad gained an optional input.
+    onnx's own version converter has no step down for Pad.
+    """
+    import onnx  # noqa: PLC0415
+    from onnx import numpy_helper  # noqa: PLC0415
+
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    changed = {"ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare"}
+    for node in model.graph.node:
+        if node.op_type in changed and len(node.input) > 1:
+            axes = numpy_helper.to_array(constants[node.input[1]]).tolist()
+            del node.input[1:]
+            _drop_attribute(node, "noop_with_empty_axes")
+            node.attribute.append(onnx.helper.make_attribute("axes", axes))
+        elif node.op_type == "Split":
+            _drop_attribute(node, "num_outputs")
+        elif node.op_type == "Pad" and len(node.input) > 3:
+            raise NotImplementedError("Pad with axes has no equal in opset 17")
+    for entry in model.opset_import:
+        if entry.domain == "":
+            entry.version = OPSET
+    used = {name for node in model.graph.node for name in node.input}
+    kept_tensors = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept_tensors)
+
+
+def _drop_attribute(node: onnx.NodeProto, name: str) -> None:
+    kept = [attribute for attribute in node.attribute if attribute.name != name]
+    del node.attribute[:]
+    node.attribute.extend(kept)
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Remove what no runtime reads: traces (with paths of this machine), docstrings, shapes, functions."""
+    model.doc_string = ""
+    model.graph.doc_string = ""
+    model.graph.name = "edgebench"
+    model.producer_name, model.producer_version = "edgebench", ""
+    del model.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.graph.value_info[:]
+    del model.functions[:]
+    domains = {node.domain for node in model.graph.node}
+    kept = [entry for entry in model.opset_import if entry.domain in domains]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+    for node in model.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for value in [*model.graph.input, *model.graph.output, *model.graph.initializer]:
+        value.doc_string = ""
+        del value.metadata_props[:]

@@ -1,0 +1,190 @@
+"""Recipes: every number of a training run, in a TOML file that is parsed strictly.
+
+A recipe is found by the name of a packaged file (``wav2small``) or by a path. ``--set`` overrides one
+value by its dotted key (``optimiser.learning_rate=0.001``); an unknown key is an error that names the
+allowed ones, so that a misspelt number never trains a net with the default.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgebench.errors import ConfigError, nearest
+
+FOLDER = Path(__file__).parent / "recipes"
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ModelSection(_Section):
+    """``dropout`` on the pooled vector while training; ``options`` go to the architecture's builder."""
+
+    dropout: Share
+
+
+class DataSection(_Section):
+    """Which clips, how long an excerpt, and how many decoded waveforms stay in memory."""
+
+    split: str
+    synthetic: bool
+    crop_s: Positive
+    cache_mb: Count
+    corpus_weights: dict[str, Positive]
+    balance_power: Share
+
+
+class AugmentSection(_Section):
+    """Each probability is an excerpt's; ranges are drawn from uniformly. See :mod:`.augment`."""
+
+    speed_probability: Share
+    speed_range: tuple[Positive, Positive]
+    equalise_probability: Share
+    equalise_db: Annotated[float, Field(ge=0.0)]
+    noise_probability: Share
+    noise_snr_db: tuple[float, float]
+    noise_slope: tuple[float, float]
+    same_class_probability: Share
+    any_class_probability: Share
+    mix_weight: tuple[Share, Share]
+    mel_masks: Annotated[int, Field(ge=0)]
+    mel_mask_bands: Count
+    time_masks: Annotated[int, Field(ge=0)]
+    time_mask_s: Positive
+
+
+class LossSection(_Section):
+    """Cross-entropy with smoothing plus ``ccc_weight`` times the mean of 1 - CCC over A, D and V."""
+
+    smoothing: Share
+    emotion_weight: Annotated[float, Field(ge=0.0)]
+    ccc_weight: Annotated[float, Field(ge=0.0)]
+
+
+class OptimiserSection(_Section):
+    """AdamW with linear warm-up and a cosine down to ``final_ratio`` of the peak; weights averaged."""
+
+    batch: Annotated[int, Field(ge=2)]
+    steps: Count
+    learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0.0)]
+    warmup_steps: Annotated[int, Field(ge=0)]
+    final_ratio: Share
+    clip_norm: Positive
+    average_decay: Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class ValidationSection(_Section):
+    """Every ``every_steps``; stop after ``patience`` validations without a better mean UA."""
+
+    every_steps: Count
+    patience: Count
+
+
+class ComputeSection(_Section):
+    """``bf16`` halves the time of a step on processors with AVX512-BF16 and costs nothing in UA."""
+
+    bf16: bool
+    threads: Count
+
+
+class QuantizationSection(_Section):
+    """Scheme of the int8 artifact, and how many training clips a corpus and emotion calibrate it."""
+
+    scheme: str
+    clips_per_class: Count
+
+
+class Recipe(_Section):
+    """One training run, resolved."""
+
+    name: str
+    architecture: str
+    seed: Annotated[int, Field(ge=0)]
+    model: ModelSection
+    data: DataSection
+    augment: AugmentSection
+    loss: LossSection
+    optimiser: OptimiserSection
+    validation: ValidationSection
+    compute: ComputeSection
+    quantization: QuantizationSection
+
+
+def recipe_names() -> list[str]:
+    """Names of the packaged recipes."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_recipe(name_or_path: str, *, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a packaged recipe or a TOML file and lay ``key=value`` overrides over it.
+
+    Raises :class:`ConfigError` for an unknown recipe (nearest names), text that is not TOML, an
+    unknown key (allowed keys) and a value of the wrong type or out of range.
+    """
+    path = Path(name_or_path) if name_or_path.endswith(".toml") else FOLDER / f"{name_or_path}.toml"
+    if not path.is_file():
+        raise ConfigError(f"recipe {name_or_path!r} does not exist: {nearest(name_or_path, recipe_names())}.")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"recipe {path} is not TOML: {error}. Mend that line.") from None
+    values.setdefault("name", path.stem)
+    for override in overrides:
+        _lay_over(values, override)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(path, error)) from None
+
+
+def _lay_over(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"override {override!r} is not key=value; write e.g. optimiser.steps=4000.")
+    try:
+        value: Any = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a string
+    *sections, last = key.strip().split(".")
+    target = values
+    for section in sections:
+        inner = target.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"override {override!r}: {section!r} is a value, not a section of the recipe.")
+        target = inner
+    target[last] = value
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    """One sentence a finding, with the allowed keys where a key is unknown."""
+    findings = []
+    for finding in error.errors():
+        where = [str(part) for part in finding["loc"]]
+        if finding["type"] == "extra_forbidden":
+            allowed = _keys(where[:-1])
+            findings.append(f"key {'.'.join(where)!r} is unknown: {nearest(where[-1], allowed)}")
+        else:
+            message = finding["msg"]
+            findings.append(f"{'.'.join(where)}: {message[0].lower()}{message[1:]} (found {finding['input']!r})")
+    return f"recipe {path}: {'; '.join(findings)}."
+
+
+def _keys(sections: Sequence[str]) -> list[str]:
+    section: type[BaseModel] = Recipe
+    for name in sections:
+        inner = section.model_fields[name].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        section = inner
+    return list(section.model_fields)
