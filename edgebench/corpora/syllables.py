@@ -82,7 +82,7 @@ def manner_of(arousal: float, dominance: float, valence: float, rng: Random) -> 
         f0_range=about(max(0.04, 0.17 * (1.0 + 0.8 * a + 0.55 * v)), 0.25),
         fall=-0.14 - 0.10 * d + 0.10 * v + 0.08 * spread_of(rng),
         rate_hz=about(4.3 * (1.0 + 0.28 * a + 0.06 * v), 0.10),
-        glottis=about(max(0.35, 1.0 + 0.8 * a + 0.35 * d - 0.25 * v), 0.12),
+        glottis=about(max(0.5, 1.0 + 0.8 * a + 0.35 * d - 0.25 * v), 0.12),
         breath=about(max(0.15, 1.0 - 0.6 * a - 0.5 * d), 0.25),
         jitter=about(max(0.3, 1.0 + 0.5 * a - 0.7 * v), 0.25),
         tract=about(1.0 + 0.07 * v - 0.02 * d, 0.01),
@@ -137,7 +137,7 @@ def _consonant(voice: Voice, manner: Manner, start_s: float, rng: Random) -> tup
     formants = tuple(hz * min(voice.tract * manner.tract, 1.15) for hz in place)
     strength = 0.7 + 0.6 * rng.random()
     closure_s, count = (0.0, 8 + int(8.0 * rng.random())) if kind < 0.7 else (0.045, 3)
-    level = int(0.018 * _VOICED * strength * (1.0 if kind < 0.7 else 1.8))
+    level = int(0.008 * _VOICED * manner.glottis * strength * (1.0 if kind < 0.7 else 1.8))
     first = (start_s + closure_s) * SAMPLE_RATE_HZ
     cells = [
         Cell(first + n * _HISS_PERIOD, _HISS_PERIOD, 0, level, formants, _HISS_WIDTHS_HZ, voice.glottis_hz)
@@ -172,7 +172,7 @@ def _vowel(
         level = loud * swell * (0.95 + 0.1 * rng.random())
         reached = min(1.0, u / 0.4)
         lower = tuple(b + (t - b) * reached for b, t in zip(*vowels, strict=True))
-        noise = 0.02 * voice.breath * manner.breath * level
+        noise = 0.002 * voice.breath * manner.breath * level
         yield Cell(
             start=(start_s + at_s) * SAMPLE_RATE_HZ,
             period=int(period_s * SAMPLE_RATE_HZ) + 1,
