@@ -1,0 +1,76 @@
+"""What the agent promises about itself: old Pythons, few imports, few lines."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgebench import agent
+
+FILES = sorted(Path(agent.__file__).parent.glob("*.py"))
+# Modules of the standard library that are worth megabytes or milliseconds, or both.
+HEAVY = {
+    "asyncio",
+    "ctypes",
+    "dataclasses",
+    "hashlib",
+    "logging",
+    "pathlib",
+    "select",
+    "socket",
+    "subprocess",
+}
+HEAVY |= {"tempfile", "typing", "urllib", "numpy", "onnxruntime"}
+
+
+def imports(file: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file.name}: relative import"
+            found.add(node.module or "")
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_python_3_8_can_read_it(file: Path) -> None:
+    ast.parse(file.read_text(), feature_version=(3, 8))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_it_imports_the_standard_library_numpy_and_runtimes(file: Path) -> None:
+    for name in imports(file):
+        top = name.partition(".")[0]
+        known = top in sys.stdlib_module_names or name.startswith("edgebench.agent")
+        assert known or top == "numpy" or (file.name, top) == ("runtimes.py", "onnxruntime"), name
+
+
+def test_the_agent_stays_small() -> None:
+    """1,500 lines that say something, the docstrings included."""
+    lines = [line for file in FILES for line in file.read_text().splitlines() if line.strip()]
+    assert len(lines) <= 1500
+    assert all(len(file.read_text().splitlines()) <= 250 for file in FILES)
+
+
+def test_a_trial_brings_nothing_heavy_along() -> None:
+    """The modules of a trial before it imports its runtime, beside those of a bare interpreter."""
+    script = "import sys; before = set(sys.modules); {}; print(*(set(sys.modules) - before))"
+    load = "from edgebench.agent import __main__, trial"
+    argv = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        f"import sys; sys.path.insert(0, sys.argv[1]); {script.format(load)}",
+    ]
+    done = subprocess.run([*argv, FILES[0].parents[2]], capture_output=True, check=True, env={**os.environ})
+    loaded = set(done.stdout.decode().split())
+    assert "edgebench.agent.trial" in loaded
+    assert not loaded & HEAVY
