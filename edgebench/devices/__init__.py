@@ -12,6 +12,7 @@ from edgebench.devices.deploy import DeployReport, deploy
 from edgebench.devices.facts import BoardFacts, probe_board
 from edgebench.devices.inventory import DeviceEntry, Inventory, read_inventory
 from edgebench.devices.profiles import Profile, load_profile, match_profile, profiles
+from edgebench.devices.provision import Environment, provision
 from edgebench.devices.resolve import Target, resolve_device
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Connection",
     "DeployReport",
     "DeviceEntry",
+    "Environment",
     "ExecResult",
     "Inventory",
     "LineStream",
@@ -32,6 +34,7 @@ __all__ = [
     "match_profile",
     "probe_board",
     "profiles",
+    "provision",
     "read_inventory",
     "resolve_device",
 ]

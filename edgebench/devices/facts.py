@@ -37,7 +37,8 @@ say root "$root"
 folder=$root
 while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
 say disk_free_kib "$(df -Pk "$folder" | awk 'NR == 2 { print $4 }')"
-for name in ${1:-python3 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python}; do
+[ -n "$1" ] || set -- python3 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python
+for name; do
   found=$(command -v "$name") || continue
   said=$("$found" -c '
 import sys, struct

@@ -11,11 +11,14 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# Where a board's login shell looks: this Python's own installation first, for it has venv and pip.
+BOARD_PATH = f"{Path(sys.base_prefix) / 'bin'}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 PATHS = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 START_S = 10.0
 
@@ -118,7 +121,11 @@ class SshServer:
         return self
 
     def _server_lines(self) -> list[str]:
-        environment = {"XDG_CACHE_HOME": str(self.cache), **self.environment}
+        # A home of its own: the shell start-up files of whoever runs the tests are not the board's.
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
+        usual = {"HOME": str(home), "PATH": BOARD_PATH, "XDG_CACHE_HOME": str(self.cache)}
+        environment = {**usual, **self.environment}
         return [
             *self.extra,
             f"Port {self.port}",
@@ -158,11 +165,14 @@ class SshServer:
             self.process = None
 
     def sessions(self) -> list[int]:
-        """The processes that serve open connections: killing one cuts its link."""
+        """The processes that serve open connections, and what runs in them: killing them cuts the link."""
         assert self.process is not None
         found = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
         rows = [tuple(map(int, line.split())) for line in found.splitlines()]
-        return [pid for pid, parent in rows if parent == self.process.pid]
+        family = [self.process.pid]
+        for pid in family:
+            family += [child for child, parent in rows if parent == pid]
+        return family[1:]
 
     def known_host_line(self) -> str:
         kind, blob = self.host_key.with_name("host_key.pub").read_text().split()[:2]
