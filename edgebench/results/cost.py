@@ -48,6 +48,26 @@ def launch_samples(launches: Sequence[TrialMessage]) -> list[Floats]:
     return [samples for samples in found if samples.size]
 
 
+def launch_values(name: str, launches: Sequence[TrialMessage]) -> list[int]:
+    """One value a launch of load_ns, first_inference_ns, peak_rss_bytes or model_rss_bytes."""
+    values: list[int] = []
+    for trial in launches:
+        marks = trial.memory.marks if trial.memory else {}
+        if name in ("load_ns", "first_inference_ns"):
+            value = getattr(trial, name)
+            values += [] if value is None else [int(value)]
+        elif marks and (name == "peak_rss_bytes" or "runtime" in marks):
+            peak = max(mark.hwm_bytes for mark in marks.values())
+            values.append(peak if name == "peak_rss_bytes" else peak - marks["runtime"].rss_bytes)
+    return values
+
+
+def launch_work(condition: Condition, launches: Sequence[TrialMessage]) -> Floats:
+    """What each launch did, ``(launches, 3)``: utterances, time in ns, audio in ns."""
+    works = [work for trial in launches if (work := _work(condition, trial)) is not None]
+    return np.array(works, dtype=np.float64).reshape(-1, 3)
+
+
 def latency_figures(
     condition: Condition, launches: Sequence[TrialMessage], *, seed: int
 ) -> dict[str, Figure]:
@@ -77,7 +97,7 @@ def start_figures(launches: Sequence[TrialMessage], *, seed: int) -> dict[str, F
     """load_ns, first_inference_ns: median over launches, interval over launches."""
     figures = {}
     for name in ("load_ns", "first_inference_ns"):
-        values = [value for trial in launches if (value := getattr(trial, name)) is not None]
+        values = launch_values(name, launches)
         if not values:
             figures[name] = missing(name, NO_LAUNCH if not launches else "the agent did not measure it")
             continue
@@ -95,11 +115,10 @@ def throughput_figures(
     replicate divides the drawn launches' utterances by the drawn launches' time.
     """
     names = ("throughput_utterances_per_s", "real_time_factor")
-    works = [work for trial in launches if (work := _work(condition, trial)) is not None]
-    if not works:
+    sums = launch_work(condition, launches)
+    if not len(sums):
         reason = "no launch made a whole pass over the corpus" if launches else NO_LAUNCH
         return {name: missing(name, reason) for name in names}
-    sums = np.array(works)  # (launches, 3): utterances, time in ns, audio in ns
     count = int(sums[:, 0].sum())
 
     def throughput(drawn: Floats) -> Floats:
@@ -127,16 +146,9 @@ def memory_figures(launches: Sequence[TrialMessage], *, seed: int) -> dict[str, 
     A launch's peak is the highest VmHWM of its marks (the mark "end" alone where the agent never
     reset it); the bootstrap of a maximum cannot exceed it, so ``hi`` is the value itself.
     """
-    peaks, models = [], []
-    for trial in launches:
-        if trial.memory and trial.memory.marks:
-            marks = trial.memory.marks
-            peak = max(mark.hwm_bytes for mark in marks.values())
-            peaks.append(peak)
-            if "runtime" in marks:
-                models.append(peak - marks["runtime"].rss_bytes)
     figures = {}
-    for name, values in (("peak_rss_bytes", peaks), ("model_rss_bytes", models)):
+    for name in ("peak_rss_bytes", "model_rss_bytes"):
+        values = launch_values(name, launches)
         if not values:
             figures[name] = missing(name, NO_LAUNCH if not launches else "the agent set no memory marks")
             continue

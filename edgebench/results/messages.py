@@ -126,6 +126,7 @@ class TrialMessage(AgentModel):
     kind: Literal["trial"] = "trial"
     id: str
     index: int
+    seq: int = 0
     status: Literal["ok", "failed"]
     error: TrialError | None = None
     runtime: RuntimeFacts | None = None

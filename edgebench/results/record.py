@@ -49,6 +49,7 @@ class DeviceFacts(RecordModel):
 
     name: str
     profile: str | None
+    host: str | None = None
     address: str | None
     fingerprint: Fingerprint
     environment: dict[str, Any] = {}
@@ -97,6 +98,7 @@ class CorpusFacts(RecordModel):
     licence: str
     audio_s: float
     left_out: dict[str, int] = {}
+    unreadable: tuple[dict[str, str], ...] = ()
     include_seen: bool = False
     clips: tuple[ClipTruth, ...]
 
@@ -138,6 +140,19 @@ class Condition(RecordModel):
     corpus: str | None
 
 
+class PlannedTrial(RecordModel):
+    """One launch as the plan laid it out; a run taken up again finds its conditions here.
+
+    ``estimate_s``: the plan's guess at its wall time.
+    """
+
+    id: str
+    condition: Condition
+    launch: int
+    round: int
+    estimate_s: float
+
+
 class RunHeader(RecordModel):
     """The first line of a run. ``conditions``: what was planned, so that what never ran shows."""
 
@@ -157,6 +172,7 @@ class RunHeader(RecordModel):
     requirements: Requirements
     deployment: DeploymentFacts | None
     conditions: tuple[Condition, ...] = ()
+    trials: tuple[PlannedTrial, ...] = ()
 
 
 # --- the other lines ----------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 from edgebench.errors import StoreError
 from edgebench.results import accuracy, statistics
 from edgebench.results.cost import LATENCY, cost_figures, launch_samples
-from edgebench.results.messages import Predictions
+from edgebench.results.messages import Predictions, TrialMessage
 from edgebench.results.metrics import METRICS, PUBLIC_NAMES, Figure, figure, missing
 from edgebench.results.parity import parity
 from edgebench.results.record import (
@@ -44,6 +44,11 @@ class Row:
     figures: Mapping[str, Figure]
     scoring: accuracy.Scoring | None
     trials: tuple[TrialRecord, ...]
+
+    @property
+    def good(self) -> tuple[TrialMessage, ...]:
+        """The launches that ended well."""
+        return tuple(line.trial for line in self.trials if line.trial.status == "ok")
 
     @property
     def is_null(self) -> bool:
@@ -160,7 +165,7 @@ def _row(
     corpus = next((c for c in header.corpora if c.name == condition.corpus), None)
     good = [line.trial for line in trials if line.trial.status == "ok"]
     figures = cost_figures(artifact, condition, good, seed=header.seed)
-    scoring, accuracies = _accuracy(header, condition, artifact, corpus, _predictions(trials))
+    scoring, accuracies = _accuracy(header, condition, artifact, corpus, predictions_of(trials))
     figures.update(accuracies)
     compared = parity(artifact, condition, good, references)
     figures["parity_max_abs"] = compared.figure
@@ -175,7 +180,7 @@ def _row(
     return Row(condition, artifact, corpus, verdict, figures, scoring, tuple(trials))
 
 
-def _predictions(trials: Sequence[TrialRecord]) -> Predictions | None:
+def predictions_of(trials: Sequence[TrialRecord]) -> Predictions | None:
     """The first launch's: further launches repeat it (parity looks at every one)."""
     return next((t.trial.predictions for t in trials if t.trial.status == "ok" and t.trial.predictions), None)
 
@@ -189,7 +194,7 @@ def _accuracy(
 ) -> tuple[accuracy.Scoring | None, dict[str, Figure]]:
     names = (*accuracy.CATEGORICAL, *accuracy.CCC)
     reason = None
-    tasks = _tasks(artifact)
+    tasks = tasks_of(artifact)
     if artifact is None:
         reason = "the null runtime predicts nothing"
     elif condition.scenario != "offline":
@@ -206,7 +211,8 @@ def _accuracy(
     return scoring, dict(scoring.figures)
 
 
-def _tasks(artifact: ArtifactFacts | None) -> Mapping[str, Mapping[str, Any]]:
+def tasks_of(artifact: ArtifactFacts | None) -> Mapping[str, Mapping[str, Any]]:
+    """What the manifest says of the outputs: name -> {"kind", "labels"}; empty without one."""
     return ((artifact.manifest or {}).get("tasks") or {}) if artifact else {}
 
 
@@ -218,11 +224,11 @@ def _with_losses(header: RunHeader, row: Row, rows: Sequence[Row]) -> Row:
     figures = dict(row.figures)
     if row.condition.scenario == "single_stream":
         figures["latency_ratio"] = latency_ratio(parent, row, seed=header.seed)
-    before, after = _predictions(parent.trials), _predictions(row.trials)
+    before, after = predictions_of(parent.trials), predictions_of(row.trials)
     if row.corpus is not None and before is not None and after is not None:
         figures.update(
             accuracy.losses(
-                before, after, row.corpus, _tasks(parent.artifact), _tasks(row.artifact), seed=header.seed
+                before, after, row.corpus, tasks_of(parent.artifact), tasks_of(row.artifact), seed=header.seed
             )
         )
     return Row(row.condition, row.artifact, row.corpus, row.verdict, figures, row.scoring, row.trials)
@@ -250,10 +256,7 @@ def latency_ratio(base: Row, other: Row, *, seed: int, metric: str = "latency_p5
         return missing(name, (a.reason if a.value is None else b.reason) or "not measured")
     ratio = b.value / a.value
     n = min(a.n, b.n)
-    launches = [
-        launch_samples([line.trial for line in row.trials if line.trial.status == "ok"])
-        for row in (base, other)
-    ]
+    launches = [launch_samples(row.good) for row in (base, other)]
     if min(len(part) for part in launches) < 2:
         reason = "one process launch says nothing about the next"
         return Figure(ratio, METRICS[name].unit, None, None, n, reason)

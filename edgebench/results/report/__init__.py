@@ -1,0 +1,15 @@
+"""Reports of a run: terminal, Markdown, page. All say the same (``tables``), each in its way."""
+
+from edgebench.results.report.files import write_reports
+from edgebench.results.report.markdown import comparison_markdown, run_markdown
+from edgebench.results.report.page import run_page
+from edgebench.results.report.terminal import print_comparison, print_run
+
+__all__ = [
+    "comparison_markdown",
+    "print_comparison",
+    "print_run",
+    "run_markdown",
+    "run_page",
+    "write_reports",
+]

@@ -1,0 +1,49 @@
+"""Reports as files: ``<run_id>.html``, ``.md`` and ``.json``, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from edgebench.errors import StoreError
+from edgebench.results.report.markdown import run_markdown
+from edgebench.results.report.page import run_page
+from edgebench.results.summary import RunSummary
+
+
+def write_reports(summary: RunSummary, folder: Path) -> dict[str, Path]:
+    """Write the page, the Markdown and the JSON of a run; returns {"html", "md", "json"} -> path.
+
+    Raises StoreError where the folder cannot be written.
+    """
+    texts = {
+        "html": run_page(summary),
+        "md": run_markdown(summary),
+        "json": json.dumps(summary.to_json(), indent=1, allow_nan=False) + "\n",
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return {kind: _write(folder / f"{summary.run_id}.{kind}", text) for kind, text in texts.items()}
+    except OSError as error:
+        raise StoreError(
+            f"the report of run {summary.run_id} cannot be written to {folder}: {error.strerror or error}. "
+            "Free space or fix the permissions there, or name another file with --output."
+        ) from error
+
+
+def _write(path: Path, text: str) -> Path:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    part = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.chmod(0o644)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return path

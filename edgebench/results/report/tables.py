@@ -1,0 +1,352 @@
+"""What every report says, free of how it looks: sections of plain text cells.
+
+The terminal, Markdown and the page render the same sections, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgebench.results.metrics import EXACT, METRICS, Figure
+from edgebench.results.report.words import NOTHING, figure_text, number, seconds
+from edgebench.results.summary import SYNTHETIC, Row, RunSummary
+
+SYNTHETIC_NOTE = (
+    "Figures on the synthetic corpus are a check of the pipeline, not speech-emotion accuracy: its voices "
+    "are generated."
+)
+_LABEL_NOTES = {
+    "prototype": (
+        "Arousal, dominance and valence here are prototype coordinates of the corpus' emotion words "
+        "(label_source = prototype), not ratings by listeners."
+    ),
+    "human": "Labels were given by human listeners (label_source = human).",
+    "synthetic": "Labels are the generator's own settings (label_source = synthetic).",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """``priority``: 0 always shown; higher ones give way on a narrow terminal, highest first."""
+
+    title: str
+    priority: int = 0
+    right: bool = True
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell. ``status``: a verdict's, for those who colour; ``reason``: why there is a dash.
+
+    ``short``: the text without its interval, for a narrow terminal.
+    """
+
+    text: str
+    status: str | None = None
+    reason: str | None = None
+    short: str | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table with its title and what has to be known to read it."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+def sections(summary: RunSummary) -> list[Section]:
+    """Every table of a run, in the order in which they answer questions."""
+    found = [_latency(summary), *_corpora(summary), _losses(summary), _files(summary), _null(summary)]
+    return [section for section in found if section is not None and section.rows]
+
+
+def verdict_cell(row: Row) -> Cell:
+    """The verdict with its codes."""
+    codes = ", ".join(row.verdict.codes)
+    text = f"{row.verdict.status}: {codes}" if codes else row.verdict.status
+    return Cell(text, status=row.verdict.status)
+
+
+def row_name(row: Row) -> str:
+    """One condition in words: "wav2small.fp32, single_stream 5 s, 1 thread"."""
+    condition = row.condition
+    where = f"over {condition.corpus}" if condition.corpus else seconds(condition.input_s)
+    threads = "1 thread" if condition.threads == 1 else f"{condition.threads} threads"
+    return f"{condition.artifact}, {condition.scenario} {where}, {threads}"
+
+
+def findings(summary: RunSummary) -> list[tuple[str, str, str, str]]:
+    """(condition, code, evidence, next action) of every broken rule, for each row."""
+    return [
+        (row_name(row), finding.code, finding.evidence, finding.action)
+        for row in summary.rows
+        for finding in row.verdict.findings
+    ]
+
+
+def not_judged(summary: RunSummary) -> list[tuple[str, str]]:
+    """(code, reason) of what this machine could not show, each once; parity of the null runtime left out."""
+    return list(
+        dict.fromkeys(
+            (rule.code, rule.reason)
+            for row in summary.rows
+            if not row.is_null
+            for rule in row.verdict.not_judged
+        )
+    )
+
+
+def overhead_sentence(summary: RunSummary) -> str:
+    """What the harness itself adds to every inference, as every report says it."""
+    overhead = summary.null_overhead()
+    if overhead is None:
+        return "The null runtime was not measured here: the harness's own share of a latency is not known."
+    return (
+        f"The null runtime, which does nothing, takes {figure_text(overhead)} an inference: "
+        "that much of every latency here is the harness itself."
+    )
+
+
+# --- the sections -----------------------------------------------------------------------------------
+
+
+def _cell(row: Row, name: str, *, interval: bool = True, bounded: bool = False) -> Cell:
+    figure = row.figures.get(name)
+    reason = None if figure is None else figure.reason
+    text = figure_text(figure, interval=interval, bounded=bounded)
+    short = figure_text(figure, interval=False, bounded=bounded)
+    return Cell(text, reason=None if reason == EXACT else reason, short=short)
+
+
+def _reasons(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
+    """Why cells are dashes or have no interval, each reason once."""
+    notes: dict[str, list[str]] = {}
+    for row in rows:
+        for column, cell in zip(columns, row, strict=True):
+            if cell.reason is not None and not cell.reason.startswith("exact"):
+                kind = NOTHING if cell.text == NOTHING else "no interval"
+                titles = notes.setdefault(f"{kind}: {cell.reason}", [])
+                if column.title not in titles:
+                    titles.append(column.title)
+    return tuple(f"{', '.join(titles)} {text}" for text, titles in notes.items())
+
+
+def _section(
+    title: str, columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]], *notes: str
+) -> Section:
+    return Section(title, columns, tuple(rows), (*notes, *_reasons(columns, rows)))
+
+
+def _latency(summary: RunSummary) -> Section:
+    columns = (
+        Column("Artifact", right=False),
+        Column("Input"),
+        Column("Threads", 6),
+        Column("Latency p50"),
+        Column("p90", 5),
+        Column("p99", 4),
+        Column("Against parent", 3),
+        Column("Real-time factor", 7),
+        Column("First inference", 8),
+        Column("Load", 9),
+        Column("Peak RSS"),
+        Column("RSS of the model", 10),
+        Column("Verdict", right=False),
+    )
+    rows = [
+        (
+            Cell(row.condition.artifact),
+            Cell(seconds(row.condition.input_s)),
+            Cell(str(row.condition.threads)),
+            _cell(row, "latency_p50_ns"),
+            _cell(row, "latency_p90_ns", interval=False),
+            _cell(row, "latency_p99_ns", interval=False),
+            Cell(figure_text(row.figures["latency_ratio"]) if "latency_ratio" in row.figures else ""),
+            _cell(row, "real_time_factor", interval=False),
+            _cell(row, "first_inference_ns", interval=False),
+            _cell(row, "load_ns", interval=False),
+            _cell(row, "peak_rss_bytes", interval=False),
+            _cell(row, "model_rss_bytes", interval=False),
+            verdict_cell(row),
+        )
+        for row in summary.rows
+        if row.condition.scenario == "single_stream" and not row.is_null
+    ]
+    return _section(
+        "Latency and memory (single_stream)",
+        columns,
+        rows,
+        "In brackets: 95 % bootstrap interval over process launches. 1 MB is 1,000,000 bytes.",
+    )
+
+
+def _corpora(summary: RunSummary) -> list[Section]:
+    columns = (
+        Column("Artifact", right=False),
+        Column("Threads", 9),
+        Column("UA"),
+        Column("WA", 6),
+        Column("Macro F1", 5),
+        Column("CCC arousal", 2),
+        Column("CCC dominance", 4),
+        Column("CCC valence", 3),
+        Column("Utterances/s", 7),
+        Column("Real-time factor", 10),
+        Column("Peak RSS", 8),
+        Column("Parity", 11),
+        Column("Verdict", right=False),
+    )
+    found = []
+    names = dict.fromkeys(row.condition.corpus for row in summary.rows if row.condition.corpus)
+    # Real speech first: the synthetic corpus answers another question.
+    for name in sorted(names, key=lambda name: (name == SYNTHETIC, list(names).index(name))):
+        rows = [row for row in summary.rows if row.condition.corpus == name and not row.is_null]
+        cells = [
+            (
+                Cell(row.condition.artifact),
+                Cell(str(row.condition.threads)),
+                *(_cell(row, metric, bounded=True) for metric in ("ua", "wa", "macro_f1")),
+                *(_cell(row, f"ccc_{part}", bounded=True) for part in ("arousal", "dominance", "valence")),
+                _cell(row, "throughput_utterances_per_s"),
+                _cell(row, "real_time_factor", interval=False),
+                _cell(row, "peak_rss_bytes", interval=False),
+                _cell(row, "parity_max_abs"),
+                verdict_cell(row),
+            )
+            for row in rows
+        ]
+        found.append(_section(_corpus_title(summary, name), columns, cells, *_corpus_notes(rows)))
+    return found
+
+
+def _is_synthetic(rows: Sequence[Row]) -> bool:
+    return any(row.corpus is not None and row.corpus.label_source == SYNTHETIC for row in rows)
+
+
+def _corpus_title(summary: RunSummary, name: str | None) -> str:
+    rows = [row for row in summary.rows if row.condition.corpus == name]
+    if _is_synthetic(rows):
+        return f"Pipeline check: predictions on the {name} corpus (offline)"
+    return f"Accuracy on the device: {name}, recorded speech (offline)"
+
+
+def _corpus_notes(rows: Sequence[Row]) -> list[str]:
+    corpus = next((row.corpus for row in rows if row.corpus is not None), None)
+    if corpus is None:
+        return []
+    notes = [SYNTHETIC_NOTE] if _is_synthetic(rows) else []
+    notes.append(_LABEL_NOTES.get(corpus.label_source, f"label_source = {corpus.label_source}."))
+    scored = next((row.scoring for row in rows if row.scoring is not None), None)
+    if scored is not None:
+        notes.append(
+            f"{scored.n_clips} clips of {scored.n_speakers} speakers were scored; left out: "
+            f"{left_out_text(corpus.left_out)}. In brackets: 95 % bootstrap interval over speakers."
+        )
+        if scored.seen:
+            notes.append(
+                f"SEEN IN TRAINING: {scored.seen} of the {scored.n_clips} scored clips are of speakers that "
+                "the artifact was trained on. These figures are not held-out accuracy."
+            )
+    return notes
+
+
+def left_out_text(left_out: dict[str, int]) -> str:
+    """Clips left out, by reason."""
+    words = {
+        "seen_speaker": "of speakers seen in training",
+        "no_label": "without a label",
+        "unreadable": "unreadable",
+    }
+    return ", ".join(f"{count} {words.get(name, name)}" for name, count in left_out.items()) or "none"
+
+
+def _losses(summary: RunSummary) -> Section:
+    names = ("ua_loss", "macro_f1_loss", "ccc_arousal_loss", "ccc_dominance_loss", "ccc_valence_loss")
+    columns = (
+        Column("Artifact", right=False),
+        Column("Corpus", right=False),
+        *(Column(METRICS[name].title, (0, 4, 1, 3, 2)[n]) for n, name in enumerate(names)),
+    )
+    rows = [
+        (
+            Cell(row.condition.artifact),
+            Cell(row.condition.corpus or NOTHING),
+            *(_cell(row, name, bounded=True) for name in names),
+        )
+        for row in summary.rows
+        if "ua_loss" in row.figures
+    ]
+    return _section(
+        "Loss against the fp32 parent, same clips, same device",
+        columns,
+        rows,
+        "Parent minus artifact: above 0 is a loss. In brackets: 95 % interval, paired over speakers.",
+    )
+
+
+def _files(summary: RunSummary) -> Section:
+    columns = (
+        Column("Artifact", right=False),
+        Column("Size"),
+        Column("Parameters", 1),
+        Column("MACs", 0),
+        Column("Parity with host fp32", 2),
+        Column("Scheme", 3, right=False),
+        Column("Opset", 5),
+        Column("Licence", 4, right=False),
+    )
+    rows = []
+    for artifact in summary.header.artifacts:
+        of_it = [row for row in summary.rows if row.artifact is artifact]
+        manifest = artifact.manifest or {}
+        macs = [f"{number(count, 'MACs')} at {float(length):g} s" for length, count in artifact.macs.items()]
+        rows.append(
+            (
+                Cell(artifact.key),
+                Cell(number(artifact.size_bytes, "bytes")),
+                Cell(NOTHING if artifact.parameters is None else number(artifact.parameters, "parameters")),
+                Cell(_longest(macs), reason=None if macs else "nobody counted them"),
+                Cell(_worst_parity(of_it)),
+                Cell(str((manifest.get("scheme") or {}).get("name") or NOTHING)),
+                Cell(NOTHING if artifact.opset is None else str(artifact.opset)),
+                Cell(str(manifest.get("licence") or "no manifest: not known")),
+            )
+        )
+    rules = dict.fromkeys(artifact.macs_rule for artifact in summary.header.artifacts if artifact.macs_rule)
+    return _section("Files", columns, rows, *(f"MACs counted as: {rule}." for rule in rules))
+
+
+def _longest(texts: list[str]) -> str:
+    return texts[-1] if texts else NOTHING
+
+
+def _worst_parity(rows: Sequence[Row]) -> str:
+    found: list[Figure] = [row.figures["parity_max_abs"] for row in rows]
+    values = [figure.value for figure in found if figure.value is not None]
+    return number(max(values), "1") if values else NOTHING
+
+
+def _null(summary: RunSummary) -> Section:
+    columns = (
+        Column("Input"),
+        Column("Overhead an inference"),
+        Column("p99", 1),
+        Column("Peak RSS"),
+        Column("Verdict", right=False),
+    )
+    rows = [
+        (
+            Cell(seconds(row.condition.input_s)),
+            _cell(row, "latency_p50_ns"),
+            _cell(row, "latency_p99_ns", interval=False),
+            _cell(row, "peak_rss_bytes", interval=False),
+            verdict_cell(row),
+        )
+        for row in summary.rows
+        if row.is_null and row.condition.scenario == "single_stream"
+    ]
+    return _section("The harness itself (null runtime)", columns, rows, overhead_sentence(summary))
