@@ -9,7 +9,8 @@ the filter at once, so the only loop over time is some 500 steps long.
 Why integers: exp, sin and the order of a sum differ between C libraries and vector units, and a
 recursive filter makes the last bit audible to a hash. Here floats are only added, multiplied and
 divided one by one, which IEEE 754 fixes to the bit, to compute coefficients; these are rounded to
-2**-20 and everything after is int64.
+2**-20 and everything after is int64. Found equal on x86-64 (AVX-512 and baseline) and aarch64
+(Cortex-A76), with numpy 1.26 and 2.4.
 """
 
 from __future__ import annotations
