@@ -21,9 +21,15 @@ Journal messages carry ``seq``, counted from 0: ``begin``, then ``trial_begin`` 
 turn, then ``end``.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys
+
+TYPE_CHECKING = False  # what typing calls it, without importing typing on the board
+if TYPE_CHECKING:
+    from typing import Any, Mapping
 
 # Protocol history. 1: first.
 PROTOCOL = 1
@@ -54,7 +60,7 @@ CANCELLED_BY_HOST = "CANCELLED_BY_HOST"
 INTERNAL = "INTERNAL"  # a bug in the agent: the message holds the traceback
 
 
-def take_wire():
+def take_wire() -> int:
     """Keep file descriptor 1 for the protocol and point fd 1 at stderr.
 
     After this neither a ``print`` nor a C library that writes to stdout can corrupt the stream.
@@ -66,12 +72,12 @@ def take_wire():
     return wire
 
 
-def encode(message):
+def encode(message: Mapping[str, Any]) -> bytes:
     """One message as one line of bytes, newline included. NaN is not JSON and raises ValueError."""
     return json.dumps(message, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
-def send(wire, message):
+def send(wire: int, message: Mapping[str, Any]) -> bool:
     """Write one whole message to the wire; False when nobody listens any more."""
     data = encode(message)
     try:
@@ -82,7 +88,7 @@ def send(wire, message):
     return True
 
 
-def decode(line):
+def decode(line: bytes | str) -> dict[str, Any]:
     """The message of one line. Raises ValueError for a line that is cut or is not an object."""
     message = json.loads(line)
     if not isinstance(message, dict) or "kind" not in message:

@@ -20,7 +20,8 @@ from edgebench.cli.options import (
     cache_dir,
     named_paths,
 )
-from edgebench.errors import EdgebenchError, UsageError
+from edgebench.cli.show import open_store, show_run
+from edgebench.errors import EdgebenchError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from edgebench.cli.display import Display
@@ -70,9 +71,8 @@ def run(
     from edgebench.harness.runner import resume as resume_run
     from edgebench.harness.suite import load_suite
     from edgebench.models import packaged_artifacts
-    from edgebench.results import Store
 
-    results = Store(store)
+    results = open_store(store)
     display = Display()
     if resume is not None:
         with display:
@@ -148,7 +148,10 @@ def _measure(request: Request, results: Store, display: Display, *, json: bool) 
 
 
 def _finish(results: Store, run_id: str, *, json: bool) -> None:
-    """Show a run that ended, write its page, and raise ModelError when no model could be run."""
-    from edgebench.cli.show import show_run
-
-    show_run(results, run_id, json=json)
+    """Show a run that ended and write its page. Raises ModelError when no model could be run."""
+    rows = [row for row in show_run(results, run_id, json=json).rows if not row.is_null]
+    if rows and all(row.verdict.status == "UNSUPPORTED" for row in rows):
+        raise ModelError(
+            f"run {run_id}: the runtime of this board refuses every model that was asked for; "
+            "the report says why."
+        )

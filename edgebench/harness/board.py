@@ -134,13 +134,25 @@ def open_board(target: Target, *, cache: Path, offline: bool, events: Events) ->
     events.stage(f"connecting to {target.name}")
     connection = connect(target)
     try:
-        facts = probe_board(connection, target)
-        events.stage(f"preparing the runtime on {target.name}")
+        facts = probe_board(connection, python=target.python)
         environment = provision(
-            connection, facts, RUNTIME, offline=offline, progress=partial(events.advance, unit="bytes")
+            connection,
+            facts,
+            RUNTIME,
+            offline=offline,
+            cache_dir=cache / "wheels",
+            progress=lambda step, done, total: _tell(events, target.name, step, done, total),
         )
         agent = build_agent(cache)
         report = deploy(connection, facts, {"agent": agent}, progress=None)
         yield Board(target, connection, facts, environment, report.paths["agent"], report.bytes_sent, events)
     finally:
         connection.close()
+
+
+def _tell(events: Events, name: str, step: str, done: int, total: int) -> None:
+    """Provisioning as stages and, where bytes go over the wire, a bar."""
+    if total:
+        events.advance(done, total, "bytes")
+    else:
+        events.stage(f"{name}: {step}")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
@@ -18,7 +18,18 @@ from edgebench.agent import protocol
 from edgebench.errors import ConnectionFailed, EdgebenchError, MeasurementError
 from edgebench.harness.board import Board, open_board
 from edgebench.harness.events import Events
-from edgebench.results import Store
+from edgebench.results import (
+    SCHEMA_VERSION,
+    HostUse,
+    Record,
+    RunEnd,
+    RunHeader,
+    Store,
+    TrialRecord,
+    record_from,
+)
+
+EndStatus = Literal["complete", "cancelled", "failed"]
 
 # Seconds before each new attempt at a lost link; then the run is left to the board.
 _RETRY_S = (2.0, 5.0, 10.0, 20.0, 40.0)
@@ -36,26 +47,26 @@ class HostUsage:
         """Look at this process's memory; called once a message."""
         self._peak_rss_bytes = max(self._peak_rss_bytes, self._process.memory_info().rss)
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> HostUse:
         """The figures of the ``run_end`` line."""
         self.sample()
         cpu = self._process.cpu_times()
-        return {
-            "wall_s": time.monotonic() - self._wall_s,
-            "cpu_s": cpu.user + cpu.system,
-            "peak_rss_bytes": self._peak_rss_bytes,
-        }
+        return HostUse(
+            wall_s=time.monotonic() - self._wall_s,
+            cpu_s=cpu.user + cpu.system,
+            peak_rss_bytes=self._peak_rss_bytes,
+        )
 
 
 def collect(
     board: Board,
-    header: dict[str, Any],
+    header: RunHeader,
     store: Store,
     *,
     cache: Path,
     events: Events,
     usage: HostUsage,
-    stored: Sequence[dict[str, Any]] = (),
+    stored: Sequence[Record] = (),
 ) -> None:
     """Follow a started run to its end, storing each trial as it arrives.
 
@@ -63,7 +74,7 @@ def collect(
     the link stays down (the run goes on, ``--resume`` collects it), MeasurementError when the run
     itself broke; KeyboardInterrupt cancels the run on the board first.
     """
-    run_id = str(header["run_id"])
+    run_id = header.run_id
     reader = _Reader(header, store, events, usage, stored)
     run_dir = board.run_dir(run_id)
     events.stage(f"measuring on {board.target.name}")
@@ -108,24 +119,24 @@ class _Reader:
 
     def __init__(
         self,
-        header: dict[str, Any],
+        header: RunHeader,
         store: Store,
         events: Events,
         usage: HostUsage,
-        stored: Sequence[dict[str, Any]],
+        stored: Sequence[Record],
     ) -> None:
-        self.status = "failed"
+        self.status: EndStatus = "failed"
         self.message: str | None = None
-        self._run_id = header["run_id"]
-        self._trials = {trial["id"]: trial for trial in header["trials"]}
-        self._total_s = sum(trial["estimate_s"] for trial in header["trials"])
+        self._header = header
+        self._trials = {trial.id: trial for trial in header.trials}
+        self._total_s = sum(trial.estimate_s for trial in header.trials)
         self._store = store
         self._events = events
         self._usage = usage
         self._begin_ns: int | None = None
-        done = [line["trial"] for line in stored if line["kind"] == "trial"]
-        self._seq = max((trial["seq"] + 1 for trial in done), default=0)
-        self._done_s = sum(self._trials[trial["id"]]["estimate_s"] for trial in done)
+        done = [line.trial for line in stored if isinstance(line, TrialRecord)]
+        self._seq = max((trial.seq + 1 for trial in done), default=0)
+        self._done_s = sum(self._trials[trial.id].estimate_s for trial in done)
 
     def read(self, board: Board, run_dir: str) -> bool:
         """Store messages until the run's end; False when the stream ends without one."""
@@ -146,39 +157,37 @@ class _Reader:
                 return True
         return False
 
-    def finish(self, status: str, message: str | None, *, end_ns: int | None = None) -> None:
+    def finish(self, status: EndStatus, message: str | None, *, end_ns: int | None = None) -> None:
         """Write the line that ends the run in the store."""
         self.status, self.message = status, message
-        known = self._begin_ns is not None and end_ns is not None
+        agent_wall_s = None
+        if self._begin_ns is not None and end_ns is not None:
+            agent_wall_s = (end_ns - self._begin_ns) / 1e9
         self._store.append(
-            {
-                "kind": "run_end",
-                "run_id": self._run_id,
-                "status": status,
-                "message": message,
-                "finished_wall_s": time.time(),
-                "host": self._usage.record(),
-                "agent_wall_s": (end_ns - self._begin_ns) / 1e9 if known else None,  # type: ignore[operator]
-            }
+            RunEnd(
+                run_id=self._header.run_id,
+                status=status,
+                message=message,
+                finished_wall_s=time.time(),
+                host=self._usage.record(),
+                agent_wall_s=agent_wall_s,
+            )
         )
 
     def _store_trial(self, message: dict[str, Any]) -> None:
-        trial = self._trials[message["id"]]
-        self._store.append(
-            {
-                "kind": "trial",
-                "run_id": self._run_id,
-                "condition": trial["condition"],
-                "launch": trial["launch"],
-                "round": trial["round"],
-                "trial": message,
-            }
-        )
-        self._done_s += trial["estimate_s"]
+        planned = self._trials[message["id"]]
+        line = {
+            "schema_version": SCHEMA_VERSION,
+            "kind": "trial",
+            "run_id": self._header.run_id,
+            "condition": planned.condition.model_dump(),
+            "launch": planned.launch,
+            "round": planned.round,
+            "trial": message,
+        }
+        self._store.append(record_from(line))
+        self._done_s += planned.estimate_s
         self._events.advance(self._done_s, self._total_s, "s")
-        if message["error"]:
-            condition = trial["condition"]
-            self._events.warn(
-                f"{condition['artifact']} {condition['scenario']}: {message['error']['code']}: "
-                f"{message['error']['message']}"
-            )
+        if error := message["error"]:
+            where = f"{planned.condition.artifact} {planned.condition.scenario}"
+            self._events.warn(f"{where}: {error['code']}: {error['message']}")

@@ -55,14 +55,15 @@ def _identity(board: Board, fingerprint: Mapping[str, Any]) -> Iterator[Check]:
     key = "this machine" if board.connection.is_local else f"{board.connection.address}, host key verified"
     yield Check("connection", "ok", key)
     model = fingerprint.get("model") or fingerprint.get("cpu_model") or fingerprint["machine"]
-    wanted = set(board.target.profile.match)
-    if "linux,dummy-virt" in fingerprint["compatible"]:
+    profile = board.target.profile
+    wanted = set(profile.match) if profile else set()
+    if board.facts.emulated:
         yield Check("board", "warn", f"{model}, emulated", "Its timings are not those of a board.")
     elif wanted and not wanted & set(fingerprint["compatible"]):
         yield Check(
             "board",
             "warn",
-            f"{model}; profile {board.target.profile.name} expects {' or '.join(sorted(wanted))}",
+            f"{model}; profile {board.target.profile_name} expects {' or '.join(sorted(wanted))}",
             "Name the profile that fits in the inventory.",
         )
     else:

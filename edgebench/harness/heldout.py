@@ -7,6 +7,7 @@ user asks for such clips, in which case every figure made from them says so.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,7 @@ def prepare_corpus(
             "or pass --include-seen to score them as seen in training."
         )
     require_scorable(kept)
-    pack = write_pack(kept, cache, strict=False, progress=progress)
+    pack = write_pack(kept, _pack_path(cache, name, kept), strict=False, progress=progress)
     unreadable = {clip.id for clip, _ in pack.left_out}
     kept = [clip for clip in kept if clip.id not in unreadable]
     require_scorable(kept)
@@ -101,6 +102,12 @@ def split_of(artifacts: Iterable[Artifact], name: str) -> str | None:
         if artifact.manifest and artifact.manifest.training and name in artifact.manifest.training.corpora
     }
     return _only(hashes) if hashes else None
+
+
+def _pack_path(cache: Path, name: str, clips: Sequence[Clip]) -> Path:
+    """One file a selection of clips, so that two runs at once never pack into the same one."""
+    ids = hashlib.sha256("\n".join(clip.id for clip in clips).encode()).hexdigest()
+    return cache / f"{name}-{ids[:16]}.pack"
 
 
 def _clip_record(clip: Clip, seen: set[str]) -> dict[str, Any]:

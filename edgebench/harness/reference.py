@@ -16,7 +16,7 @@ from edgebench.harness.events import Events, Silent
 from edgebench.harness.heldout import HeldOut
 from edgebench.harness.plan import Subject, make_plan
 from edgebench.harness.suite import Suite, Warmup
-from edgebench.results import new_run_id
+from edgebench.results import SCHEMA_VERSION, new_run_id
 
 if TYPE_CHECKING:
     from edgebench.models import Artifact
@@ -69,6 +69,8 @@ def host_reference(
                     _check(message, trial.condition.artifact)
                     lines.append(
                         {
+                            "schema_version": SCHEMA_VERSION,
+                            "kind": "reference",
                             "artifact_sha256": trial.condition.artifact_sha256,
                             "corpus": trial.condition.corpus,
                             "input_s": trial.condition.input_s,

@@ -26,7 +26,15 @@ from edgebench.harness.preflight import check_models, check_runtime
 from edgebench.harness.reference import host_reference, reference_artifacts
 from edgebench.harness.suite import Suite
 from edgebench.models import load_artifact, packaged_artifacts
-from edgebench.results import Store, new_run_id
+from edgebench.results import (
+    SCHEMA_VERSION,
+    DeploymentFacts,
+    RunEnd,
+    RunHeader,
+    Store,
+    new_run_id,
+    record_from,
+)
 
 if TYPE_CHECKING:
     from edgebench.devices import Target
@@ -111,20 +119,16 @@ def run(request: Request, store: Store, events: Events) -> str:
         report = board.send(files)
         run_id = new_run_id()
         board.start(prepared.plan.message(run_id=run_id, root=board.facts.root, user=getpass.getuser()))
-        header = {
-            "kind": "run",
-            "run_id": run_id,
-            "deployment": {
-                "bytes_sent": report.bytes_sent + board.agent_bytes,
-                "files_sent": report.files_sent,
-                "files_present": report.files_present,
-            },
-            **_header(request, prepared, fingerprint, board),
-        }
+        deployment = DeploymentFacts(
+            bytes_sent=report.bytes_sent + board.agent_bytes,
+            files_sent=report.files_sent,
+            files_present=report.files_present,
+        )
+        header = _header(run_id, request, prepared, board, fingerprint=fingerprint, deployment=deployment)
         store.append(header)
         events.started(run_id)
         for line in references:
-            store.append({"kind": "reference", "run_id": run_id, **line})
+            store.append(record_from({"run_id": run_id, **line}))
         collect(board, header, store, cache=request.cache, events=events, usage=usage)
     return run_id
 
@@ -135,15 +139,14 @@ def resume(run_id: str, store: Store, *, cache: Path, inventory: Path | None, ev
     Raises UsageError when the store already holds its end.
     """
     lines = store.run(run_id)
-    header = lines[0]
-    if any(line["kind"] == "run_end" for line in lines):
-        raise UsageError(f"run {header['run_id']}: already collected; see `edgebench report {run_id}`.")
-    device = header["device"]
-    target = resolve_device(device["name"], host=device["host"], inventory=inventory)
+    header = next(line for line in lines if isinstance(line, RunHeader))
+    if any(isinstance(line, RunEnd) for line in lines):
+        raise UsageError(f"run {header.run_id}: already collected; see `edgebench report {run_id}`.")
+    target = resolve_device(header.device.name, host=header.device.host, inventory=inventory)
     usage = HostUsage()
     with open_board(target, cache=cache, offline=True, events=events) as board:
         collect(board, header, store, cache=cache, events=events, usage=usage, stored=lines)
-    return str(header["run_id"])
+    return header.run_id
 
 
 def _subject(artifact: Artifact) -> Subject:
@@ -160,26 +163,36 @@ def _subject(artifact: Artifact) -> Subject:
 
 
 def _header(
-    request: Request, prepared: Prepared, fingerprint: dict[str, Any], board: Board
-) -> dict[str, Any]:
+    run_id: str,
+    request: Request,
+    prepared: Prepared,
+    board: Board,
+    *,
+    fingerprint: dict[str, Any],
+    deployment: DeploymentFacts,
+) -> RunHeader:
     """The ``run`` line of the store: everything that the figures of the run depend on."""
     suite = request.suite
-    return {
+    target = request.target
+    line = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "run",
+        "run_id": run_id,
         "started_wall_s": time.time(),
-        "command": list(request.command),
+        "command": request.command,
         "harness_version": __version__,
         "harness_commit": None,
         "suite": suite.model_dump(mode="json"),
         "suite_sha256": suite.sha256(),
         "seed": suite.seed,
         "device": {
-            "name": request.target.name,
-            "profile": request.target.profile.name,
+            "name": target.name,
+            "profile": target.profile_name,
             "host": request.host,
             "address": board.connection.address,
             "fingerprint": fingerprint,
             "environment": dict(board.environment.versions),
-            "emulated": "linux,dummy-virt" in fingerprint["compatible"],
+            "emulated": board.facts.emulated,
         },
         "artifacts": [_artifact_record(artifact, suite) for artifact in prepared.artifacts],
         "corpora": [corpus.record for corpus in prepared.corpora],
@@ -188,10 +201,14 @@ def _header(
             "min_count": suite.min_count,
             "launches": suite.launches,
         },
+        "deployment": deployment.model_dump(),
+        "conditions": [
+            {**asdict(condition), "device": target.name} for condition in prepared.plan.conditions
+        ],
         "trials": [
             {
                 "id": trial.id,
-                "condition": {**asdict(trial.condition), "device": request.target.name},
+                "condition": {**asdict(trial.condition), "device": target.name},
                 "launch": trial.launch,
                 "round": trial.round,
                 "estimate_s": trial.estimate_s,
@@ -199,6 +216,9 @@ def _header(
             for trial in prepared.plan.trials
         ],
     }
+    header = record_from(line)
+    assert isinstance(header, RunHeader)
+    return header
 
 
 def _artifact_record(artifact: Artifact, suite: Suite) -> dict[str, Any]:

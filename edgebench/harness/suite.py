@@ -100,7 +100,7 @@ def load_suite(name_or_path: str = "packaged", **overrides: Any) -> Suite:
     path = Path(name_or_path)
     if name_or_path in packaged_suites():
         text = resources.files("edgebench.harness").joinpath("suites", f"{name_or_path}.toml").read_text()
-    elif path.is_file():
+    elif path.exists() and not path.is_dir():
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

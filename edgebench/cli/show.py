@@ -1,0 +1,191 @@
+"""Commands that read: ``report``, ``compare``, ``models``, ``devices``."""
+
+from __future__ import annotations
+
+import json as json_
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgebench.cli.options import DEFAULT_STORE, InventoryOption, JsonOption, StoreOption
+
+if TYPE_CHECKING:
+    from edgebench.results import RunSummary, Store
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    terminal = "terminal"
+    markdown = "markdown"
+    json = "json"
+    html = "html"
+
+
+def open_store(path: Path) -> Store:
+    """The store, its warnings on stderr in our own words."""
+    from edgebench.results import Store
+
+    return Store(path, warn=lambda text: typer.echo(f"edgebench: warning: {text}", err=True))
+
+
+def show_run(results: Store, run_id: str, *, json: bool) -> RunSummary:
+    """Print a run and write its reports; the paths go to stderr with ``json``."""
+    from rich.console import Console
+
+    from edgebench.results import summarise
+    from edgebench.results.report import print_run, write_reports
+
+    summary = summarise(results.run(run_id))
+    paths = write_reports(summary, results.reports_path)
+    if json:
+        typer.echo(json_.dumps(summary.to_json(), allow_nan=False))
+    else:
+        print_run(summary, Console())
+    typer.echo(f"report: {paths['html']}", err=json)
+    return summary
+
+
+def report(
+    run: Annotated[str, typer.Argument(help="Run id, the beginning of one, or `last`.")] = "last",
+    format_: Annotated[Format, typer.Option("--format", "-f", help="How to write it.")] = Format.terminal,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file instead of stdout.")
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Show a stored run: terminal, Markdown, JSON, or one self-contained HTML page."""
+    from edgebench.results import summarise
+    from edgebench.results.report import run_markdown, run_page
+
+    results = open_store(store)
+    chosen = Format.json if json else format_
+    if chosen is Format.terminal and output is None:
+        show_run(results, run, json=False)
+        return
+    summary = summarise(results.run(run))
+    if chosen is Format.json:
+        text = json_.dumps(summary.to_json(), allow_nan=False, indent=2)
+    elif chosen is Format.html:
+        text = run_page(summary)
+    else:
+        text = run_markdown(summary)
+    _write(text, output)
+
+
+def compare(
+    before: Annotated[str, typer.Argument(metavar="RUN_A", help="The run to compare against.")],
+    after: Annotated[str, typer.Argument(metavar="RUN_B", help="The run that may have changed.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Compare runs of unlike devices or suites all the same.")
+    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Markdown on stdout.")] = False,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Ratios with intervals between two runs of like conditions."""
+    from rich.console import Console
+
+    from edgebench.results import summarise
+    from edgebench.results.compare import compare as compare_runs
+    from edgebench.results.report import comparison_markdown, print_comparison
+
+    results = open_store(store)
+    comparison = compare_runs(summarise(results.run(before)), summarise(results.run(after)), force=force)
+    if json:
+        typer.echo(json_.dumps(comparison.to_json(), allow_nan=False))
+    elif markdown:
+        typer.echo(comparison_markdown(comparison))
+    else:
+        print_comparison(comparison, Console())
+
+
+def models(json: JsonOption = False) -> None:
+    """List the packaged models."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from edgebench.models import load_artifact, packaged_artifacts
+
+    artifacts = [load_artifact(key) for key in packaged_artifacts()]
+    if json:
+        rows = [
+            {
+                "key": artifact.key,
+                "sha256": artifact.sha256,
+                "size_bytes": artifact.size_bytes,
+                "parameters": artifact.parameters,
+                "outputs": list(artifact.outputs),
+                "licence": artifact.manifest.licence if artifact.manifest else None,
+            }
+            for artifact in artifacts
+        ]
+        typer.echo(json_.dumps(rows))
+        return
+    table = Table()
+    for column in ("model", "KB", "parameters", "MMAC at 5 s", "opset", "outputs", "licence"):
+        table.add_column(column, justify="right" if column in {"KB", "parameters", "MMAC at 5 s"} else "left")
+    for artifact in artifacts:
+        macs = artifact.macs(5.0)
+        table.add_row(
+            artifact.key,
+            f"{artifact.size_bytes / 1000:.0f}",
+            f"{artifact.parameters:,}",
+            f"{macs.value / 1e6:.0f}" if macs else "",
+            str(artifact.opset),
+            ", ".join(artifact.outputs),
+            artifact.manifest.licence if artifact.manifest else "",
+        )
+    Console().print(table)
+
+
+def devices(inventory: InventoryOption = None, json: JsonOption = False) -> None:
+    """List the boards: the inventory's, and the profiles that an ssh alias or --host reaches."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from edgebench.devices import profiles, read_inventory
+
+    entries = read_inventory(inventory).devices
+    known = profiles()
+    if json:
+        typer.echo(
+            json_.dumps(
+                {
+                    "inventory": {name: entry.model_dump(mode="json") for name, entry in entries.items()},
+                    "profiles": {name: profile.model_dump(mode="json") for name, profile in known.items()},
+                }
+            )
+        )
+        return
+    table = Table()
+    for column in ("device", "board", "reached through"):
+        table.add_column(column)
+    for name, entry in entries.items():
+        title = known[entry.profile].title if entry.profile in known else ""
+        table.add_row(escape(name), title, f"inventory: {escape(entry.host)}")
+    for name, profile in known.items():
+        how = "this machine" if name == "local" else f"ssh alias {name}, or --host"
+        table.add_row(name, profile.title, how)
+    Console().print(table)
+
+
+def _write(text: str, output: Path | None) -> None:
+    """To a file, whole or not at all, or to stdout. Raises StoreError."""
+    from edgebench.errors import StoreError
+
+    if output is None:
+        typer.echo(text)
+        return
+    partial = output.with_name(output.name + ".part")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(output)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StoreError(f"report {output}: cannot be written ({error.strerror or error}).") from None
+    typer.echo(f"report: {output}", err=True)

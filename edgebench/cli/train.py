@@ -1,0 +1,47 @@
+"""``edgebench train``: make the models. Needs the ``train`` extra."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgebench.cli.options import named_paths
+from edgebench.errors import UsageError
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Packaged recipe, such as `wav2small`, or a TOML file.")],
+    corpus: Annotated[
+        list[str] | None,
+        typer.Option("--corpus", "-c", help="NAME=PATH of a speech corpus; repeat for several."),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for checkpoints, artifacts, card and curves.")
+    ] = Path("edgebench-training"),
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe; repeat for several.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+) -> None:
+    """Train a model, export it, quantize it, and write its manifest and card."""
+    from edgebench.cli.display import Display
+
+    try:
+        from edgebench.training.run import train as train_recipe
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"training needs {error.name}, which is not installed. Install the training side: first a "
+            "build of torch that fits this machine, then `pip install 'edgebench[train]'`."
+        ) from None
+    with Display() as display:
+        display.stage(f"training {recipe}")
+        folder = train_recipe(
+            recipe,
+            corpora=named_paths(corpus or [], "--corpus"),
+            output=output,
+            overrides=settings or [],
+            resume=resume,
+        )
+    typer.echo(f"artifacts: {folder}")
