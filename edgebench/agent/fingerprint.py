@@ -16,16 +16,14 @@ if TYPE_CHECKING:
 PROBE = "probe"  # between fingerprint and its child only
 _PROBE_TIMEOUT_S = 600.0  # an emulated board takes minutes to import a runtime
 
-# "implementer/part" of /proc/cpuinfo on Arm -> name, from the processors' reference manuals.
-_ARM_PARTS: dict[str, str] = dict(
-    entry.split("=")
-    for entry in (
-        "0x41/0xb76=ARM1176 0x41/0xc07=Cortex-A7 0x41/0xd03=Cortex-A53 0x41/0xd04=Cortex-A35 "
-        "0x41/0xd05=Cortex-A55 0x41/0xd07=Cortex-A57 0x41/0xd08=Cortex-A72 0x41/0xd09=Cortex-A73 "
-        "0x41/0xd0b=Cortex-A76 0x41/0xd0c=Neoverse-N1 0x41/0xd40=Neoverse-V1 0x41/0xd42=Cortex-A78AE "
-        "0x41/0xd4f=Neoverse-V2 0x4e/0x004=Carmel"
-    ).split()
-)
+# Implementer/part of /proc/cpuinfo on Arm, and the name in the processor's reference manual.
+_ARM_PARTS = """
+0x41/0xb76 ARM1176     0x41/0xc07 Cortex-A7   0x41/0xd03 Cortex-A53    0x41/0xd04 Cortex-A35
+0x41/0xd05 Cortex-A55  0x41/0xd07 Cortex-A57  0x41/0xd08 Cortex-A72    0x41/0xd09 Cortex-A73
+0x41/0xd0b Cortex-A76  0x41/0xd0c Neoverse-N1 0x41/0xd42 Cortex-A78AE  0x4e/0x004 Carmel
+"""
+_words = iter(_ARM_PARTS.split())
+_ARM_NAMES = dict(zip(_words, _words))
 
 
 def fingerprint(runtime: str = "onnxruntime", *, stop_fd: int | None = None) -> dict[str, Any]:
@@ -83,7 +81,7 @@ def _processor(root: str) -> tuple[str, list[str]]:
             implementer = value
         elif key in ("model name", "CPU part"):
             unknown = "implementer %s part %s" % (implementer, value)
-            name = value if key == "model name" else _ARM_PARTS.get(implementer + "/" + value, unknown)
+            name = value if key == "model name" else _ARM_NAMES.get(implementer + "/" + value, unknown)
             if name not in names:
                 names.append(name)
     return " + ".join(names) or "unknown", features

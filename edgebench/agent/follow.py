@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -27,7 +26,7 @@ def follow(wire: int, run_dir: str, seq: int) -> int:
     run_dir = os.path.abspath(run_dir)
     if not os.path.isdir(run_dir):
         return _refuse(wire, run_dir)
-    cores.keep_clear_of(_trials(run_dir))
+    cores.keep_clear_of(sensors.read_json(os.path.join(run_dir, "plan.json")).get("trials", []))
     reader = Reader(run_dir)
     spoken = time.monotonic()
     while True:
@@ -95,14 +94,6 @@ class Reader:
                 begun = protocol.decode(line)
                 self.trial = {"index": begun["index"], "id": begun["id"]}
         return found
-
-
-def _trials(run_dir: str) -> list[dict[str, Any]]:
-    try:
-        trials = json.loads(sensors.read(os.path.join(run_dir, "plan.json")) or "{}").get("trials", [])
-    except ValueError:
-        return []
-    return list(trials)
 
 
 def _forward(wire: int, line: bytes) -> bool:

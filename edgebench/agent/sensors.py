@@ -6,6 +6,7 @@ None or leaves the entry out. ``root`` stands for / and lets tests read a record
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -25,6 +26,15 @@ def read(path: str, root: str = "/") -> str | None:
             return (file.readall() or b"").decode("utf-8", "replace").strip("\0 \t\r\n")
     except OSError:
         return None
+
+
+def read_json(path: str) -> dict[str, Any]:
+    """The object in a small JSON file; {} where there is none, or half of one."""
+    try:
+        found = json.loads(read(path) or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _number(text: str | None) -> int | None:

@@ -44,7 +44,7 @@ def start(wire: int, plan_path: str, run_dir: str) -> int:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        protocol.send(wire, {"kind": protocol.BUSY, "holder": _holder(plan["lock"])})
+        protocol.send(wire, {"kind": protocol.BUSY, "holder": sensors.read_json(plan["lock"])})
         return 0
 
     ready, ready_end = os.pipe()
@@ -202,15 +202,6 @@ def _stop_signals() -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.set_wakeup_fd(written, warn_on_full_buffer=False)
     return stop_fd
-
-
-def _holder(path: str) -> dict[str, Any]:
-    """Who holds the lock, by its own account; {} in the moment before it has written it."""
-    try:
-        holder = json.loads(sensors.read(path) or "{}")
-    except ValueError:
-        return {}
-    return holder if isinstance(holder, dict) else {}
 
 
 def _write_lock(lock: int, holder: dict[str, Any] | None) -> None:

@@ -232,10 +232,15 @@ def test_a_pid_that_went_to_another_process_is_not_the_supervisor(board: Board) 
     journal = run_dir / "journal.jsonl"
     journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
     boot = (run_dir / "pid").read_text().split()[2]
-    (run_dir / "pid").write_text(f"{os.getpid()} 1 {boot}\n")  # this test's pid, another start time
-    assert board.verb("follow", run_dir, 3)[-1]["kind"] == "lost"
-    (run_dir / "pid").write_text(f"{os.getpid()} 1 another-boot\n")
-    assert "restarted" in board.verb("follow", run_dir, 3)[-1]["message"]
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        (run_dir / "pid").write_text(f"{stranger.pid} 1 {boot}\n")  # another start time
+        assert board.verb("follow", run_dir, 3)[-1]["kind"] == "lost"
+        assert board.verb("cancel", run_dir)[0]["was_running"] is False
+        started = Path(f"/proc/{stranger.pid}/stat").read_text().split()[21]
+        (run_dir / "pid").write_text(f"{stranger.pid} {started} another-boot\n")
+        assert "restarted" in board.verb("follow", run_dir, 3)[-1]["message"]
+        assert stranger.poll() is None
+        stranger.kill()
 
 
 NOISY = """
