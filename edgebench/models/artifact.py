@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 
 from edgebench.errors import ModelError, nearest
 from edgebench.models.macs import MacCount, count_macs
-from edgebench.models.manifest import METADATA_KEY, Manifest, manifest_path, parse_manifest, read_manifest, sha256_of
+from edgebench.models.manifest import (
+    METADATA_KEY,
+    Manifest,
+    manifest_path,
+    parse_manifest,
+    read_manifest,
+    sha256_of,
+)
 
 if TYPE_CHECKING:
     import onnx
@@ -137,23 +144,25 @@ def _find(key_or_path: str | Path) -> Path:
         return path
     if path.suffix == ".onnx" or len(path.parts) > 1:
         raise ModelError(f"model file {text!r} does not exist. Check the path; it is read from {Path.cwd()}.")
-    raise ModelError(f"model {text!r} is neither a packaged model nor a file: {nearest(text, packaged_artifacts())}.")
+    raise ModelError(
+        f"model {text!r} is neither a packaged model nor a file: {nearest(text, packaged_artifacts())}."
+    )
 
 
 def _parse(path: Path) -> onnx.ModelProto:
     """The model without its external data; refuses what is not a whole ONNX model."""
     import onnx  # noqa: PLC0415
-    from google.protobuf.message import DecodeError  # noqa: PLC0415  (what onnx reads files with)
 
     try:
         model = onnx.load_model(path, load_external_data=False)
-    except DecodeError:
+    except Exception as error:
+        # onnx reads files with protobuf, whose errors are classes of its own.
+        if isinstance(error, OSError):
+            raise ModelError(f"model {path} cannot be read: {error.strerror or error}.") from None
         raise ModelError(
             f"model {path} ({path.stat().st_size} bytes) cannot be read as ONNX: it is truncated, or it is "
             "another kind of file. Copy or export it again; edgebench takes .onnx files."
         ) from None
-    except OSError as error:
-        raise ModelError(f"model {path} cannot be read: {error.strerror or error}.") from None
     # An empty file, and some text files, decode as a message without fields.
     if not model.ir_version or not model.opset_import or not model.graph.node or not model.graph.output:
         raise ModelError(
@@ -181,8 +190,8 @@ def _refuse_external_data(path: Path, model: onnx.ModelProto) -> None:
             "everything in one file: onnx.save(onnx.load(path), new_path)."
         )
     raise ModelError(
-        f"model {path} keeps weights in {', '.join(map(repr, sorted(places)))} beside it; edgebench sends one "
-        "file to a board. Save everything in one file: onnx.save(onnx.load(path), new_path)."
+        f"model {path} keeps weights in {', '.join(map(repr, sorted(places)))} beside it; edgebench sends "
+        "a board one file. Save everything in one file: onnx.save(onnx.load(path), new_path)."
     )
 
 
@@ -195,13 +204,15 @@ def _waveform_input(path: Path, model: onnx.ModelProto) -> tuple[str, Shape]:
     if len(inputs) != 1:
         names = ", ".join(repr(value.name) for value in inputs) or "none"
         raise ModelError(
-            f"model {path} has {len(inputs)} inputs ({names}); {wanted}. Export it with its front end inside, "
-            "and with masks and lengths as constants."
+            f"model {path} has {len(inputs)} inputs ({names}); {wanted}. Export it with its front end "
+            "inside, and with masks and lengths as constants."
         )
     tensor, name = inputs[0].type.tensor_type, inputs[0].name
     if tensor.elem_type != onnx.TensorProto.FLOAT:
         kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
-        raise ModelError(f"model {path}: input {name!r} is of type {kind}; {wanted}. Export it so that it takes one.")
+        raise ModelError(
+            f"model {path}: input {name!r} is of type {kind}; {wanted}. Export it so that it takes one."
+        )
     shape = _shape(inputs[0])
     ones = shape[:-1]  # batch, and for rank 3 one channel
     if len(shape) not in (1, 2, 3) or any(axis not in (None, 1) for axis in ones):
@@ -237,6 +248,6 @@ def _compare(path: Path, manifest: Manifest, *, sha256: str, outputs: list[str])
     absent = [name for name in manifest.tasks if name not in outputs]
     if absent:
         raise ModelError(
-            f"model {path}: its manifest names the outputs {', '.join(map(repr, absent))}, which the file does "
-            f"not have (it has {', '.join(map(repr, outputs))}). Restore the manifest that belongs to it."
+            f"model {path}: its manifest names the outputs {', '.join(map(repr, absent))}, which the file "
+            f"does not have (it has {', '.join(map(repr, outputs))}). Restore the right manifest."
         )

@@ -111,7 +111,15 @@ def _step_down(model: onnx.ModelProto) -> None:
     from onnx import numpy_helper  # noqa: PLC0415
 
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    changed = {"ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare"}
+    changed = {
+        "ReduceMean",
+        "ReduceMax",
+        "ReduceMin",
+        "ReduceProd",
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceSumSquare",
+    }
     for node in model.graph.node:
         if node.op_type in changed and len(node.input) > 1:
             axes = numpy_helper.to_array(constants[node.input[1]]).tolist()

@@ -23,8 +23,6 @@ RULE = "conv+gemm+matmul"
 # Quantized spellings of the same sums, and where their operands stand: (left, right).
 _PRODUCTS = {"MatMul": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3)}
 _CONVOLUTIONS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3}  # place of the weight
-# What a shape must survive for the count to be right: operators of other domains are opaque.
-_STANDARD_DOMAINS = ("", "ai.onnx")
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,8 @@ def _node_macs(node: onnx.NodeProto, shapes: Mapping[str, Sequence[int]]) -> int
     def shape(name: str) -> Sequence[int]:
         if name not in shapes:
             raise ModelError(
-                f"MACs cannot be counted: the shape of {name!r}, which {node.op_type} {node.name!r} needs, is "
-                "not known at this input length. Export the model with a graph that shape inference can follow."
+                f"MACs cannot be counted: the shape of {name!r}, which {node.op_type} {node.name!r} needs, "
+                "is not known at this input length. Export a graph that shape inference can follow."
             )
         return shapes[name]
 

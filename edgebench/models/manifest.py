@@ -77,7 +77,7 @@ class Parity(_Part):
 class Manifest(_Part):
     """One artifact. ``sha256`` and ``size_bytes`` are null in the copy inside the file itself."""
 
-    manifest_version: Literal[1] = MANIFEST_VERSION
+    manifest_version: Literal[1] = 1
     key: Annotated[str, Field(pattern=r"^[a-z0-9_]+\.[a-z0-9_]+$")]
     sha256: Sha256 | None
     size_bytes: Annotated[int, Field(ge=1)] | None
@@ -113,7 +113,9 @@ def parse_manifest(text: str, *, source: str) -> Manifest:
     try:
         values: Any = json.loads(text)
     except ValueError as error:
-        raise ModelError(f"manifest {source} is not JSON: {error}. Restore it from where the model came.") from None
+        raise ModelError(
+            f"manifest {source} is not JSON: {error}. Restore it from where the model came."
+        ) from None
     if not isinstance(values, dict):
         raise ModelError(f"manifest {source} holds a {type(values).__name__}, not an object of fields.")
     version = values.get("manifest_version")

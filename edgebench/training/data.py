@@ -82,9 +82,11 @@ def balance_weights(
     """``corpus_weight * n(corpus, emotion) ** -power`` a clip, scaled to a mean of 1."""
     count = Counter((clip.corpus, clip.emotion) for clip in clips)
     weights = np.array(
-        [corpus_weights.get(c.corpus, 1.0) * count[c.corpus, c.emotion] ** -power for c in clips], dtype=np.float64
+        [corpus_weights.get(c.corpus, 1.0) * count[c.corpus, c.emotion] ** -power for c in clips],
+        dtype=np.float64,
     )
-    return (weights / weights.mean()).astype(np.float32)
+    scaled: NDArray[np.float32] = (weights / weights.mean()).astype(np.float32)
+    return scaled
 
 
 class TrainingData:
@@ -146,8 +148,7 @@ class TrainingData:
             return augment.excerpt(self.waveforms[index], samples, rng)
         # The nearest multiple of 400 samples: lengths of small factors transform several times faster.
         longer = augment.excerpt(self.waveforms[index], 400 * max(1, round(samples * speed / 400)), rng)
-        changed = augment.change_speed_and_colour(longer, samples=samples, gains_db=gains_db)
-        return changed
+        return augment.change_speed_and_colour(longer, samples=samples, gains_db=gains_db)
 
 
 def _draw_response(
@@ -160,14 +161,16 @@ def _draw_response(
 
 
 class Prefetcher:
-    """Prepares the next batch in a thread while the current one is trained on.
-
-    ``waited_s`` is the time the trainer stood still for data.
-    """
+    """Prepares the next batch in a thread while the current one is trained on."""
 
     def __init__(self, data: TrainingData) -> None:
         self._data = data
-        self.waited_s = 0.0
+        self._waited_s = 0.0
+        self._began = time.perf_counter()
+
+    def waited_share(self) -> float:
+        """Share of the time since the start that the trainer stood still for data, 0..1."""
+        return self._waited_s / max(1e-9, time.perf_counter() - self._began)
 
     def batches(self, first_step: int, last_step: int) -> Iterator[tuple[int, Batch]]:
         """Yield (step, batch) for ``first_step <= step < last_step``."""
@@ -176,7 +179,7 @@ class Prefetcher:
             for step in range(first_step, last_step):
                 began = time.perf_counter()
                 batch = pending.result()
-                self.waited_s += time.perf_counter() - began
+                self._waited_s += time.perf_counter() - began
                 if step + 1 < last_step:
                     pending = pool.submit(self._data.batch, step + 1)
                 yield step, batch

@@ -1,29 +1,38 @@
-"""Scoring: a net during training, on the validation speakers."""
+"""Scoring: a net while it trains, on the validation speakers; an artifact when it is done, on any.
+
+Figures come from :mod:`edgebench.results.accuracy`, the same code that scores a board's predictions,
+so that a card and a report can never disagree about what UA is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
 
 from edgebench.corpora import EMOTIONS, Clip, load_waveform
+from edgebench.errors import ModelError
+from edgebench.results.accuracy import CATEGORICAL, CCC, losses, score
+from edgebench.results.messages import Predictions
+from edgebench.results.metrics import Figure
+from edgebench.results.record import ClipTruth, CorpusFacts
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
-def unweighted_average_recall(truth: NDArray[np.int64], prediction: NDArray[np.int64]) -> float:
-    import audmetric
+    from edgebench.models import Artifact
 
-    return float(audmetric.unweighted_average_recall(truth, prediction, labels=list(range(len(EMOTIONS)))))
+FIGURES = (*CATEGORICAL, *CCC)
 
 
 class Validator:
     """Scores a net on whole clips, one at a time, as a board will see them.
 
     ``score`` is the UA averaged over corpora, synthetic ones left out where a real one is present:
-    a corpus of many clips must not decide alone.
+    a corpus of many clips must not decide alone, and a generator not at all.
     """
 
     def __init__(self, clips: Sequence[Clip]) -> None:
@@ -33,20 +42,125 @@ class Validator:
         real = {clip.corpus for clip in clips if clip.label_source != "synthetic"}
         self.corpora, self.judges = sorted(names), sorted(real or names)
 
-    @torch.no_grad()
     def __call__(self, model: nn.Module) -> dict[str, float]:
-        if not self._log_mels:
-            # The front end is fixed, so what it makes of the validation clips is made once.
-            self._log_mels = [
-                model.features(torch.from_numpy(load_waveform(clip)).unsqueeze(0))  # type: ignore[operator]
-                for clip in self.clips
-            ]
-        logits = torch.cat([model.classify(log_mel)[1] for log_mel in self._log_mels])  # type: ignore[operator]
+        import audmetric  # noqa: PLC0415
+        import torch  # noqa: PLC0415
+
+        with torch.no_grad():
+            if not self._log_mels:
+                # The front end is fixed, so what it makes of the validation clips is made once.
+                self._log_mels = [
+                    model.features(torch.from_numpy(load_waveform(clip)).unsqueeze(0))  # type: ignore[operator]
+                    for clip in self.clips
+                ]
+            logits = torch.cat([model.classify(log_mel)[1] for log_mel in self._log_mels])  # type: ignore[operator]
         truth = np.array([EMOTIONS.index(str(clip.emotion)) for clip in self.clips])
         prediction = logits.argmax(1).numpy()
         found: dict[str, float] = {}
         for corpus in self.corpora:
             rows = np.array([clip.corpus == corpus for clip in self.clips])
-            found[f"ua_{corpus}"] = unweighted_average_recall(truth[rows], prediction[rows])
-        found["loss_validation"] = float(functional.cross_entropy(logits, torch.from_numpy(truth)))
+            present = sorted(set(truth[rows].tolist()))
+            recalls = audmetric.recall_per_class(
+                truth[rows], prediction[rows], labels=list(range(len(EMOTIONS)))
+            )
+            found[f"ua_{corpus}"] = float(np.mean([recalls[label] for label in present]))
+        found["loss_validation"] = float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(truth)))
         return {"score": float(np.mean([found[f"ua_{corpus}"] for corpus in self.judges])), **found}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One artifact on the clips of one corpus: figures by metric name, with intervals over speakers."""
+
+    corpus: str
+    label_source: str
+    speakers: tuple[str, ...]
+    clips: int
+    figures: Mapping[str, Figure]
+
+
+def predict(artifact: Artifact, clips: Sequence[Clip], *, threads: int = 1) -> Predictions:
+    """Every output of the artifact for every clip, whole and one at a time, by onnxruntime on the CPU."""
+    import onnxruntime  # noqa: PLC0415
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(artifact.path), options, providers=["CPUExecutionProvider"])
+    names = tuple(output.name for output in session.get_outputs())
+    rows: list[list[tuple[float, ...]]] = [[] for _ in names]
+    for clip in clips:
+        waveform = load_waveform(clip)[np.newaxis, :]
+        for column, values in zip(rows, session.run(None, {artifact.input_name: waveform}), strict=True):
+            column.append(tuple(float(value) for value in np.asarray(values).ravel()))
+    return Predictions(
+        clips=tuple(clip.id for clip in clips), names=names, values=tuple(tuple(column) for column in rows)
+    )
+
+
+def evaluate(artifact: Artifact, clips: Sequence[Clip], *, seed: int = 0) -> list[Evaluation]:
+    """Score an artifact on each corpus among the clips; the clips are the caller's choice of speakers."""
+    found = []
+    for corpus, chosen in _by_corpus(clips).items():
+        scoring = score(predict(artifact, chosen), facts(chosen), _tasks(artifact), seed=seed)
+        speakers = tuple(sorted({clip.speaker for clip in chosen}))
+        found.append(Evaluation(corpus, scoring.label_source, speakers, scoring.n_clips, scoring.figures))
+    return found
+
+
+def evaluate_loss(
+    parent: Artifact, child: Artifact, clips: Sequence[Clip], *, seed: int = 0
+) -> dict[str, Mapping[str, Figure]]:
+    """parent - child by corpus, paired over speakers; the keys end in ``_loss``."""
+    return {
+        corpus: losses(
+            predict(parent, chosen),
+            predict(child, chosen),
+            facts(chosen),
+            _tasks(parent),
+            _tasks(child),
+            seed=seed,
+        )
+        for corpus, chosen in _by_corpus(clips).items()
+    }
+
+
+def facts(clips: Sequence[Clip]) -> CorpusFacts:
+    """The truth of clips of one corpus in the record's terms."""
+    ids = hashlib.sha256("\n".join(clip.id for clip in clips).encode()).hexdigest()
+    return CorpusFacts(
+        name=clips[0].corpus,
+        sha256=ids,
+        split_sha256=None,
+        label_source=" + ".join(sorted({clip.label_source for clip in clips})),
+        languages=tuple(sorted({clip.language for clip in clips})),
+        n_speakers=len({clip.speaker for clip in clips}),
+        licence=" + ".join(sorted({clip.licence for clip in clips})),
+        audio_s=0.0,
+        clips=tuple(
+            ClipTruth(
+                id=clip.id,
+                speaker=clip.speaker,
+                emotion=clip.emotion,
+                arousal=clip.arousal,
+                dominance=clip.dominance,
+                valence=clip.valence,
+            )
+            for clip in clips
+        ),
+    )
+
+
+def _by_corpus(clips: Sequence[Clip]) -> dict[str, list[Clip]]:
+    chosen: dict[str, list[Clip]] = {}
+    for clip in clips:
+        chosen.setdefault(clip.corpus, []).append(clip)
+    return dict(sorted(chosen.items()))
+
+
+def _tasks(artifact: Artifact) -> dict[str, dict[str, Any]]:
+    if artifact.manifest is None:
+        raise ModelError(
+            f"model {artifact.path} has no manifest, so what its outputs mean is not known and it cannot be "
+            "scored. Put its manifest (.json) beside it."
+        )
+    return {name: task.model_dump() for name, task in artifact.manifest.tasks.items()}

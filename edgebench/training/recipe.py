@@ -120,6 +120,10 @@ class Recipe(_Section):
     compute: ComputeSection
     quantization: QuantizationSection
 
+    def training_json(self) -> str:
+        """The recipe as far as it shapes the weights: a checkpoint resumes only under the same."""
+        return self.model_dump_json(exclude={"quantization", "name"})
+
 
 def recipe_names() -> list[str]:
     """Names of the packaged recipes."""
@@ -176,7 +180,9 @@ def _explain(path: Path, error: ValidationError) -> str:
             findings.append(f"key {'.'.join(where)!r} is unknown: {nearest(where[-1], allowed)}")
         else:
             message = finding["msg"]
-            findings.append(f"{'.'.join(where)}: {message[0].lower()}{message[1:]} (found {finding['input']!r})")
+            findings.append(
+                f"{'.'.join(where)}: {message[0].lower()}{message[1:]} (found {finding['input']!r})"
+            )
     return f"recipe {path}: {'; '.join(findings)}."
 
 

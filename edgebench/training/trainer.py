@@ -1,18 +1,14 @@
 """The training loop: seeded, resumable to the bit, judged on the validation speakers alone.
 
-One step is ``Trainer.step``; everything around it is bookkeeping. A checkpoint holds the state of
-model, average, optimiser and history, and is written beside its place and moved over it, so that a
-full disk or a kill leaves the last good one.
+One update is :meth:`Trainer.step`; everything around it is bookkeeping. All randomness is drawn from
+(seed, stream, step), so the state of a run is its weights, its optimiser and its history.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,19 +19,20 @@ from edgebench.errors import ConfigError
 from edgebench.models.architectures import build_architecture
 from edgebench.training import losses
 from edgebench.training.augment import mask_log_mel
+from edgebench.training.checkpoint import History, State, read_checkpoint, write_checkpoint, write_curves
 from edgebench.training.data import SAMPLE_RATE_HZ, Batch, Prefetcher, TrainingData
 from edgebench.training.recipe import Recipe
 
 FRAME_SAMPLES = 32  # hop of the front end: turns a mask's seconds into frames
-_MASKS, _TORCH = 3, 4  # streams of the seed
+_MASKS, _TORCH = 3, 4  # streams of the seed; 1 and 2 are the data's
 
-# validate(model) -> {"score": mean UA, ...}: any numbers worth a column in the log
+# validate(model) -> {"score": mean UA, ...}: any numbers worth a column in the curves
 Validate = Callable[[nn.Module], dict[str, float]]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Progress:
-    """What a caller may show: called after every step."""
+    """Where a run stands; ``loss`` is a running mean, ``best`` the best validation score so far."""
 
     step: int
     steps: int
@@ -43,74 +40,77 @@ class Progress:
     best: float | None
 
 
-@dataclass
-class History:
-    """Where the run stands; part of the checkpoint."""
-
-    step: int = 0
-    best_score: float | None = None
-    best_step: int | None = None
-    since_best: int = 0
-    rows: list[dict[str, float]] = field(default_factory=list)
-
-
 def learning_rate_ratio(step: int, *, steps: int, warmup_steps: int, final_ratio: float) -> float:
-    """Linear from 0 to 1 over the warm-up, then a half cosine from 1 to ``final_ratio``."""
+    """Linear up to 1 over the warm-up, then a half cosine down to ``final_ratio`` at the last step."""
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     done = (step - warmup_steps) / max(1, steps - warmup_steps)
     return final_ratio + (1.0 - final_ratio) * 0.5 * (1.0 + float(np.cos(np.pi * min(1.0, done))))
 
 
+def average_of(model: nn.Module, *, decay: float) -> AveragedModel:
+    """An exponential average of weights and buffers that forgets its start: the decay grows into its value.
+
+    subtle: buffers are averaged too, so that batch norm's statistics belong to the averaged weights.
+    """
+
+    def blend(mean: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+        if not mean.is_floating_point():
+            return new
+        seen = float(count)
+        return torch.lerp(mean, new, 1.0 - min(decay, (1.0 + seen) / (10.0 + seen)))
+
+    return AveragedModel(model, avg_fn=blend, use_buffers=True)
+
+
+def optimiser_of(model: nn.Module, *, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW that decays kernels and matrices; biases and norms have nothing to shrink."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=learning_rate)
+
+
 class Trainer:
-    """Trains the recipe's architecture on ``data``; ``output`` receives checkpoints and curves."""
+    """Trains the recipe's architecture on ``data``; ``output`` receives the checkpoint and the curves."""
 
     def __init__(self, recipe: Recipe, data: TrainingData, validate: Validate, output: Path) -> None:
         self.recipe, self.data, self.validate, self.output = recipe, data, validate, output
         torch.set_num_threads(recipe.compute.threads)
         torch.manual_seed(recipe.seed)
+        schedule = recipe.optimiser
         self.model = build_architecture(recipe.architecture, dropout=recipe.model.dropout)
-        decay = recipe.optimiser.average_decay
-        # subtle: buffers are averaged too, so that batch norm's statistics belong to the averaged weights.
-        self.average = AveragedModel(
-            self.model,
-            avg_fn=lambda mean, new, count: torch.lerp(mean, new, 1.0 - min(decay, (1.0 + float(count)) / (10.0 + float(count))))
-            if mean.is_floating_point()
-            else new,
-            use_buffers=True,
+        self.average = average_of(self.model, decay=schedule.average_decay)
+        self.optimiser = optimiser_of(
+            self.model, learning_rate=schedule.learning_rate, weight_decay=schedule.weight_decay
         )
-        trained = [p for p in self.model.parameters() if p.requires_grad]
-        # Weight decay is for matrices and kernels; biases and norms have nothing to shrink.
-        groups = [
-            {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.optimiser.weight_decay},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        self.optimiser = torch.optim.AdamW(groups, lr=recipe.optimiser.learning_rate)
         self.history = History()
-        self.best_state: dict[str, Tensor] | None = None
+        self.best: dict[str, Tensor] | None = None
 
-    def run(self, *, progress: Callable[[Progress], None] | None = None, stop_after: int | None = None) -> None:
+    def run(self, *, notify: Callable[[Progress], None] | None = None, stop_after: int | None = None) -> None:
         """Train to the end of the schedule, or until validation stopped improving.
 
-        ``stop_after`` ends the loop after that many steps of this call, with a checkpoint: what a
-        kill leaves, and what tests of the resume use.
+        ``stop_after`` ends the loop after that many steps of this call, with a checkpoint.
         """
-        schedule, history = self.recipe.optimiser, self.history
-        last = schedule.steps if stop_after is None else min(schedule.steps, history.step + stop_after)
-        prefetcher, running = Prefetcher(self.data), 0.0
-        if history.since_best >= self.recipe.validation.patience:
+        schedule, every = self.recipe.optimiser, self.recipe.validation.every_steps
+        last = schedule.steps if stop_after is None else min(schedule.steps, self.history.step + stop_after)
+        prefetcher = Prefetcher(self.data)
+        if self._gave_up():
             return
-        for step, batch in prefetcher.batches(history.step, last):
+        for step, batch in prefetcher.batches(self.history.step, last):
             loss = self.step(step, batch)
-            history.step = step + 1
-            running = loss if running == 0.0 else 0.98 * running + 0.02 * loss
-            if history.step % self.recipe.validation.every_steps == 0 or history.step == schedule.steps:
-                self._validate(running, prefetcher.waited_s)
+            self.history.note(loss)
+            if self.history.step % every == 0 or self.history.step == schedule.steps:
+                self._validate(prefetcher.waited_share())
                 self.save()
-                if history.since_best >= self.recipe.validation.patience:
-                    break
-            if progress is not None:
-                progress(Progress(history.step, schedule.steps, running, history.best_score))
+            if notify is not None:
+                notify(
+                    Progress(self.history.step, schedule.steps, self.history.loss, self.history.best_score)
+                )
+            if self._gave_up():
+                break
         self.save()
 
     def step(self, step: int, batch: Batch) -> float:
@@ -155,91 +155,52 @@ class Trainer:
 
     def best_model(self) -> nn.Module:
         """The averaged model of the best validation, in eval mode."""
-        if self.best_state is None:
+        if self.best is None:
             raise ConfigError(
-                f"the run in {self.output} was never validated, so it has no best model: "
-                "set validation.every_steps to at most optimiser.steps."
+                f"the run in {self.output} was never validated, so it has no best model. "
+                "Let it go on to its first validation, or lower validation.every_steps."
             )
         model = build_architecture(self.recipe.architecture)
-        model.load_state_dict(self.best_state)
+        model.load_state_dict(self.best)
         return model.eval()
 
-    def _validate(self, loss: float, waited_s: float) -> None:
+    def save(self) -> None:
+        """Write the checkpoint and the curves."""
+        state = State(
+            recipe=self.recipe.training_json(),
+            clips=[clip.name for clip in self.data.clips],
+            model=self.model.state_dict(),
+            average=self.average.state_dict(),
+            optimiser=self.optimiser.state_dict(),
+            history=self.history,
+            best=self.best,
+        )
+        write_checkpoint(self.output, state)
+        write_curves(self.output, self.history.rows)
+
+    def resume(self) -> bool:
+        """Go on from the checkpoint if there is one; refuse one of another recipe or of other clips."""
+        clips = [clip.name for clip in self.data.clips]
+        state = read_checkpoint(self.output, recipe=self.recipe.training_json(), clips=clips)
+        if state is None:
+            return False
+        self.model.load_state_dict(state.model)
+        self.average.load_state_dict(state.average)
+        self.optimiser.load_state_dict(state.optimiser)
+        self.history, self.best = state.history, state.best
+        return True
+
+    def _validate(self, waited_share: float) -> None:
         found = self.validate(self.average.module.eval())
         history = self.history
-        history.rows.append({"step": history.step, "loss": loss, "data_wait_s": waited_s, **found})
+        history.rows.append(
+            {"step": history.step, "loss": history.loss, "data_wait_share": waited_share, **found}
+        )
         if history.best_score is None or found["score"] > history.best_score:
             history.best_score, history.best_step, history.since_best = found["score"], history.step, 0
-            self.best_state = {k: v.detach().clone() for k, v in self.average.module.state_dict().items()}
+            self.best = {k: v.detach().clone() for k, v in self.average.module.state_dict().items()}
         else:
             history.since_best += 1
 
-    # --- checkpoints --------------------------------------------------------------------------------
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.output / "checkpoint.pt"
-
-    def save(self) -> None:
-        """Write the checkpoint and the curves, each moved into place whole."""
-        state = {
-            "recipe": self.recipe.model_dump_json(),
-            "clips": [clip.id for clip in self.data.clips],
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "history": vars(self.history),
-            "best": self.best_state,
-        }
-        self.output.mkdir(parents=True, exist_ok=True)
-        _replace(self.checkpoint, lambda path: torch.save(state, path))
-        lines = "".join(json.dumps(row) + "\n" for row in self.history.rows)
-        _replace(self.output / "curves.jsonl", lambda path: path.write_text(lines, encoding="utf-8"))
-
-    def resume(self) -> bool:
-        """Continue from the checkpoint if there is one; refuse one of another recipe or other clips."""
-        if not self.checkpoint.is_file():
-            return False
-        state: dict[str, Any] = torch.load(self.checkpoint, weights_only=True)
-        if state["recipe"] != self.recipe.model_dump_json():
-            raise ConfigError(
-                f"checkpoint {self.checkpoint} was written by another recipe: {_changed(state['recipe'], self.recipe)}. "
-                "Give the same recipe and overrides, or another --output."
-            )
-        if state["clips"] != [clip.id for clip in self.data.clips]:
-            raise ConfigError(
-                f"checkpoint {self.checkpoint} was trained on {len(state['clips'])} clips, and these "
-                f"{len(self.data.clips)} are not the same. Give the same corpora, or another --output."
-            )
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.history, self.best_state = History(**state["history"]), state["best"]
-        return True
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    part = path.with_name(path.name + ".part")
-    write(part)
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-def _changed(before: str, recipe: Recipe) -> str:
-    """The dotted keys at which two recipes differ, with both values."""
-    old, new = _flat(json.loads(before)), _flat(json.loads(recipe.model_dump_json()))
-    keys = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
-    return ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in keys)
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
-
-
-def curves(output: Path) -> Sequence[dict[str, float]]:
-    """The rows of ``curves.jsonl``."""
-    return [json.loads(line) for line in (output / "curves.jsonl").read_text(encoding="utf-8").splitlines()]
+    def _gave_up(self) -> bool:
+        return self.history.since_best >= self.recipe.validation.patience

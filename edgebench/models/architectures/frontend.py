@@ -69,7 +69,9 @@ class LogMel(nn.Module):
     More than ``n_fft / 2`` samples are needed, since the edges are reflected.
     """
 
-    def __init__(self, *, sample_rate_hz: int = 16_000, n_fft: int = 64, hop: int = 32, n_mels: int = 26) -> None:
+    def __init__(
+        self, *, sample_rate_hz: int = 16_000, n_fft: int = 64, hop: int = 32, n_mels: int = 26
+    ) -> None:
         super().__init__()
         self.n_fft, self.hop = n_fft, hop
         fourier = torch.from_numpy(fourier_basis(n_fft)).unsqueeze(1)  # (2 * bins, 1, n_fft)

@@ -1,0 +1,130 @@
+"""The clips of a run: read, divided by the split's speakers, and what may be done with the result."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgebench.corpora import (
+    EMOTIONS,
+    PARTS,
+    Clip,
+    Split,
+    packaged_split,
+    read_corpus,
+    read_split,
+    split_clips,
+    synthetic_corpus,
+)
+from edgebench.errors import CorpusError, UsageError
+from edgebench.models.manifest import CorpusSpeakers, Training
+from edgebench.training.recipe import Recipe
+
+# From free to bound: weights follow the most bound corpus that they were learnt from.
+LICENCES = ("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "CC-BY-NC-SA-4.0", "research use only")
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The clips of a run by part, and the split that divided them. ``test`` is for the last look only."""
+
+    split: Split
+    train: list[Clip]
+    validation: list[Clip]
+    test: list[Clip]
+
+    def part(self, name: str) -> list[Clip]:
+        """The clips of ``train``, ``validation`` or ``test``."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    @property
+    def corpora(self) -> list[str]:
+        """Names of the corpora that weights, or the choice of weights, depend on."""
+        return sorted({clip.corpus for clip in [*self.train, *self.validation]})
+
+
+def gather(recipe: Recipe, corpora: Mapping[str, Path]) -> Gathered:
+    """Read the corpora and divide their four-class clips by the split's speakers.
+
+    Raises :class:`UsageError` where the split does not name a corpus, :class:`CorpusError` where a
+    part that is needed is empty.
+    """
+    named = recipe.data.split
+    split = read_split(named) if named.endswith(".json") else packaged_split(named)
+    parts: dict[str, list[Clip]] = {part: [] for part in PARTS}
+    for name, path in corpora.items():
+        if name not in split.corpora:
+            raise UsageError(
+                f"corpus {name!r} has no speakers in split {split.name!r}, which divides "
+                f"{', '.join(sorted(split.corpora))}. Leave it out, or give a split file that divides it: "
+                "--set data.split=PATH.json."
+            )
+        clips = [clip for clip in read_corpus(name, path) if clip.emotion is not None]
+        for part, chosen in parts.items():
+            chosen.extend(split_clips(clips, split, part))
+    if recipe.data.synthetic:
+        for part, chosen in parts.items():
+            chosen.extend(synthetic_corpus(split=part))
+    for part, chosen in parts.items():
+        if not chosen:
+            raise CorpusError(
+                f"no clip of the {part} speakers of split {split.name!r} was found in "
+                f"{', '.join(f'{name}={path}' for name, path in corpora.items()) or 'no corpus'}. "
+                "Check the --corpus paths."
+            )
+    return Gathered(split, **parts)
+
+
+def training_facts(recipe: Recipe, gathered: Gathered) -> Training:
+    """What the manifest says about where the weights come from: speakers that occurred, by part."""
+    corpora = {}
+    for name in gathered.corpora:
+        speakers = {
+            part: sorted({clip.speaker for clip in gathered.part(part) if clip.corpus == name})
+            for part in PARTS
+        }
+        licences = {clip.licence for part in PARTS for clip in gathered.part(part) if clip.corpus == name}
+        corpora[name] = CorpusSpeakers(**speakers, licence=" + ".join(sorted(licences)))
+    return Training(
+        corpora=corpora,
+        split_sha256=gathered.split.sha256,
+        seed=recipe.seed,
+        recipe=recipe.name,
+        label_source=" + ".join(sorted({clip.label_source for clip in gathered.train})),
+    )
+
+
+def weights_licence(licences: Iterable[str]) -> str:
+    """The licence of weights learnt from corpora under these licences: the most bound of them.
+
+    A licence outside :data:`LICENCES` binds in a way that is not known here, so it is named as it is.
+    """
+    found = set(licences)
+    unknown = sorted(found - set(LICENCES))
+    if unknown:
+        return " + ".join(unknown)
+    return max(found, key=LICENCES.index)
+
+
+def calibration_clips(clips: Sequence[Clip], *, per_class: int, seed: int) -> list[Clip]:
+    """Up to ``per_class`` clips of each corpus and emotion, drawn by the seed, in a fixed order."""
+    rng = np.random.default_rng(seed)
+    chosen: list[Clip] = []
+    for corpus in sorted({clip.corpus for clip in clips}):
+        for emotion in EMOTIONS:
+            pool = sorted(
+                (clip for clip in clips if clip.corpus == corpus and clip.emotion == emotion),
+                key=lambda c: c.id,
+            )
+            picked = rng.permutation(len(pool))[:per_class]
+            chosen.extend(pool[index] for index in sorted(picked))
+    return chosen
+
+
+def ids_sha256(clips: Sequence[Clip]) -> str:
+    """Hash of the clips' names in order: what a manifest calls a set of clips by."""
+    return hashlib.sha256("\n".join(clip.name for clip in clips).encode()).hexdigest()

@@ -1,0 +1,147 @@
+"""What a finished run leaves: the fp32 artifact, the quantized one, their manifests and the card.
+
+Training speakers calibrate the quantizer, validation speakers set its tolerance, and test speakers
+are met here for the first time, to be reported and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgebench.corpora import ADV, EMOTIONS, Clip, load_waveform
+from edgebench.models.artifact import Artifact, load_artifact
+from edgebench.models.card import CardFacts, CorpusCounts, Row, render_card
+from edgebench.models.export import IR_VERSION, OPSET, OUTPUT_NAMES, embed_manifest, export_onnx, save_onnx
+from edgebench.models.macs import count_macs
+from edgebench.models.manifest import Calibration, Macs, Manifest, Parity, Task, manifest_path, sha256_of
+from edgebench.models.parity import largest_difference
+from edgebench.models.schemes import quantize, scheme_named
+from edgebench.training.evaluate import FIGURES, evaluate, evaluate_loss
+from edgebench.training.gather import Gathered, calibration_clips, ids_sha256, training_facts, weights_licence
+from edgebench.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import nn
+
+SAMPLE_RATE_HZ = 16_000
+MACS_INPUT_S = 5.0
+# What is done to every clip before the net sees it: a clip shorter than a tenth of a second leaves
+# nothing to pool over, and beyond half a minute memory grows without a gain.
+PREPARATION: list[dict[str, Any]] = [{"step": "pad", "min_s": 0.1}, {"step": "crop", "max_s": 30.0}]
+# Other processors round the 8-bit products otherwise; a file that is wrong is wrong by far more.
+PARITY_MARGIN = 2.0
+NOISE_LENGTHS_S = (1.0, 2.0, 5.0, 10.0)  # the suite's generated inputs are noise: a tolerance covers them
+
+
+def produce(
+    model: nn.Module, recipe: Recipe, gathered: Gathered, output: Path, *, command: str
+) -> tuple[Artifact, Artifact]:
+    """Export, quantize, check, score and describe ``model``; returns the fp32 and the quantized artifact."""
+    output.mkdir(parents=True, exist_ok=True)
+    known = _Common(model, recipe, gathered)
+    fp32 = known.save(export_onnx(model), output, key=f"{recipe.architecture}.fp32", scheme={"name": "fp32"})
+    clips = calibration_clips(gathered.train, per_class=recipe.quantization.clips_per_class, seed=recipe.seed)
+    scheme = scheme_named(recipe.quantization.scheme)
+    graph = quantize(fp32.path, scheme=scheme.name, waveforms=[load_waveform(clip) for clip in clips])
+    small = known.save(
+        graph,
+        output,
+        key=f"{recipe.architecture}.{scheme.name}",
+        scheme=scheme.described(),
+        calibration=Calibration(sha256=ids_sha256(clips), clips=len(clips)),
+        parent=fp32.sha256,
+        parity=Parity(reference=fp32.sha256, max_abs=_tolerance(fp32.path, graph, gathered.validation)),
+    )
+    text = render_card(_card(fp32, small, recipe, gathered, command=command))
+    (output / known.card).write_text(text, encoding="utf-8")
+    return fp32, small
+
+
+def save_artifact(graph: onnx.ModelProto, manifest: Manifest, folder: Path) -> Artifact:
+    """Write ``<key>.onnx`` with the manifest inside, and the manifest with hash and size beside it."""
+    embed_manifest(graph, manifest)
+    path = folder / f"{manifest.key}.onnx"
+    save_onnx(graph, path)
+    whole = manifest.model_copy(update={"sha256": sha256_of(path), "size_bytes": path.stat().st_size})
+    manifest_path(path).write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return load_artifact(path)
+
+
+class _Common:
+    """What the artifacts of one run have in common."""
+
+    def __init__(self, model: nn.Module, recipe: Recipe, gathered: Gathered) -> None:
+        self.card = f"{recipe.architecture}.md"
+        self.training = training_facts(recipe, gathered)
+        self.licence = weights_licence(clip.licence for clip in [*gathered.train, *gathered.validation])
+        self.parameters = sum(parameter.numel() for parameter in model.parameters())
+
+    def save(self, graph: onnx.ModelProto, folder: Path, **particular: Any) -> Artifact:
+        count = count_macs(graph, input_s=MACS_INPUT_S)
+        dimensional, categorical = OUTPUT_NAMES
+        manifest = Manifest(
+            sha256=None,
+            size_bytes=None,
+            format="onnx",
+            opset=OPSET,
+            ir_version=IR_VERSION,
+            sample_rate_hz=SAMPLE_RATE_HZ,
+            tasks={
+                dimensional: Task(kind="dimensional", labels=list(ADV)),
+                categorical: Task(kind="categorical", labels=list(EMOTIONS)),
+            },
+            preparation=PREPARATION,
+            parameters=self.parameters,
+            macs=Macs(value=count.value, input_s=count.input_s, rule=count.rule),
+            training=self.training,
+            licence=self.licence,
+            card=self.card,
+            **particular,
+        )
+        return save_artifact(graph, manifest, folder)
+
+
+def _tolerance(fp32: Path, graph: onnx.ModelProto, clips: Sequence[Clip]) -> float:
+    """Largest difference to fp32 on validation clips and on noise, times the margin, to two digits."""
+    rng = np.random.default_rng(0)
+    noise: list[NDArray[np.float32]] = [
+        rng.uniform(-1.0, 1.0, round(length_s * SAMPLE_RATE_HZ)).astype(np.float32)
+        for length_s in NOISE_LENGTHS_S
+    ]
+    waveforms = [*(load_waveform(clip) for clip in clips), *noise]
+    largest = largest_difference(fp32.read_bytes(), graph.SerializeToString(), waveforms)
+    return float(f"{PARITY_MARGIN * largest:.1e}")
+
+
+def _card(fp32: Artifact, small: Artifact, recipe: Recipe, gathered: Gathered, *, command: str) -> CardFacts:
+    """Score both artifacts on the test speakers and gather what the card says."""
+    assert fp32.manifest is not None and small.manifest is not None
+    assert fp32.manifest.training is not None
+    rows = [
+        Row(artifact.key, found.corpus, found.label_source, found.clips, found.speakers, found.figures)
+        for artifact in (fp32, small)
+        for found in evaluate(artifact, gathered.test, seed=recipe.seed)
+    ]
+    counts = {
+        name: CorpusCounts(
+            *(sum(c.corpus == name for c in gathered.part(p)) for p in ("train", "validation", "test"))
+        )
+        for name in gathered.corpora
+    }
+    return CardFacts(
+        architecture=recipe.architecture,
+        artifacts=[(a.manifest, a.size_bytes) for a in (fp32, small) if a.manifest is not None],
+        training=fp32.manifest.training,
+        split=gathered.split.name,
+        counts=counts,
+        metrics=FIGURES,
+        rows=rows,
+        losses=evaluate_loss(fp32, small, gathered.test, seed=recipe.seed),
+        command=command,
+    )
