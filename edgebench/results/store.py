@@ -58,7 +58,7 @@ def new_run_id(*, now_s: float | None = None) -> str:
     48 bits of Unix time and 80 random bits in Crockford's base 32, as a ULID
     (github.com/ulid/spec).
     """
-    milliseconds = int((time.time() if now_s is None else now_s) * 1000) & ((1 << 48) - 1)
+    milliseconds = round((time.time() if now_s is None else now_s) * 1000) & ((1 << 48) - 1)
     number = (milliseconds << 80) | secrets.randbits(80)
     return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
 

@@ -237,15 +237,12 @@ def _with_losses(header: RunHeader, row: Row, rows: Sequence[Row]) -> Row:
 def _parent_row(row: Row, rows: Sequence[Row]) -> Row | None:
     if row.artifact is None or not row.artifact.manifest:
         return None
-    manifest = row.artifact.manifest
-    shas = [manifest.get("parent"), (manifest.get("parity") or {}).get("reference")]
-    for sha in shas:
-        if sha and sha != row.artifact.sha256:
-            wanted = row.condition.model_copy(update={"artifact_sha256": sha, "artifact": ""})
-            for other in rows:
-                if other.condition.model_copy(update={"artifact": ""}) == wanted:
-                    return other
-    return None
+    sha = row.artifact.manifest.get("parent")
+    if not sha or sha == row.artifact.sha256:
+        return None
+    wanted = row.condition.model_copy(update={"artifact_sha256": sha, "artifact": ""})
+    matches = (other for other in rows if other.condition.model_copy(update={"artifact": ""}) == wanted)
+    return next(matches, None)
 
 
 def latency_ratio(base: Row, other: Row, *, seed: int, metric: str = "latency_p50_ns") -> Figure:

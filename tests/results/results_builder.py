@@ -328,11 +328,13 @@ def run_lines(
     lengths: tuple[float, ...] = (1.0, 5.0),
     corpora: tuple[dict[str, Any], ...] | None = None,
     slower: float = 1.0,
+    models: tuple[tuple[str, float, float], ...] = ((FP32, 4e6, 0.3), (INT8, 3e6, 0.3)),
     change: Callable[[dict[str, Any]], None] | None = None,
     **changes: Any,
 ) -> list[dict[str, Any]]:
-    """A whole run of two artifacts and the null runtime: every length, every corpus, 3 launches.
+    """A whole run of ``models`` and the null runtime: every length, every corpus, 3 launches.
 
+    ``models``: (key, nanoseconds for one second of input, noise of the logits).
     ``slower`` multiplies every latency; ``change`` may alter each trial line in place.
     """
     corpora = (corpus(),) if corpora is None else corpora
@@ -344,7 +346,7 @@ def run_lines(
         )
     number = 0
     for launch in range(3):
-        for key, speed in ((FP32, 4e6), (INT8, 3e6), ("null", 400.0)):
+        for key, speed, error in (*models, ("null", 400.0, 0.0)):
             for length in lengths:
                 per_input = 1 if key == "null" else length * slower
                 taken = samples(speed * per_input * (1 + 0.01 * launch), seed=number)
@@ -352,7 +354,9 @@ def run_lines(
                     number,
                     samples_ns=taken,
                     output=None if key == "null" else output(0.01 if key == INT8 else 0.0),
-                    memory=memory(peak_bytes=int((40 if key == "null" else 70 + length) * (1 << 20))),
+                    memory=memory(
+                        peak_bytes=int((40 if key == "null" else 66 + speed / 1e6 + length) * (1 << 20))
+                    ),
                 )
                 lines.append(
                     trial_line(condition(key, input_s=length), message, launch=launch, run_id=run_id)
@@ -368,7 +372,7 @@ def run_lines(
                     number,
                     samples_ns=taken,
                     output=None,
-                    predictions=predictions(rows, seed=3, shift=shift),
+                    predictions=predictions(rows, error=error, seed=3, shift=shift),
                 )
                 where = condition(key, scenario="offline", corpus=one["name"])
                 lines.append(trial_line(where, message, launch=launch, run_id=run_id))

@@ -10,7 +10,8 @@
   const light = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#a07000", "#666666"];
   const bright = ["#56b4e9", "#ff8c42", "#2ecc9b", "#e8a1c8", "#9ad0f5", "#f0c040", "#bbbbbb"];
   const colour = (number) => (dark.matches ? bright : light)[number % light.length];
-  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
+  // No mode bar: dragging zooms, a double click goes back, and nothing offers to send data anywhere.
+  const config = { responsive: true, displaylogo: false, displayModeBar: false };
 
   function layout(title, xTitle, yTitle) {
     const axis = {
@@ -28,12 +29,19 @@
     };
   }
 
-  // Values over more than a decade go on a logarithmic axis; half a tenth of room at either end.
+  // Values over more than a decade go on a logarithmic axis, with ticks at 1, 2, 5 (or at the decades).
   function range(axis, values) {
     const low = Math.min(...values), high = Math.max(...values);
     if (low > 0 && high / low > 12) {
       const room = 0.06 * Math.log10(high / low);
-      Object.assign(axis, { type: "log", range: [Math.log10(low) - room, Math.log10(high) + room], dtick: 1 });
+      const ticks = [];
+      for (let power = Math.floor(Math.log10(low)) - 1; power <= Math.log10(high) + 1; power += 1) {
+        for (const digit of high / low > 1000 ? [1] : [1, 2, 5]) ticks.push(Number((digit * 10 ** power).toPrecision(2)));
+      }
+      Object.assign(axis, {
+        type: "log", range: [Math.log10(low) - room, Math.log10(high) + room],
+        tickvals: ticks, ticktext: ticks.map((tick) => tick.toLocaleString("en")),
+      });
     } else {
       const room = 0.08 * (high - low) || 0.05 * Math.abs(high) || 1;
       axis.range = [low - room, high + room];

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -146,6 +147,7 @@ def _choice(name: str, title: str, options: list[tuple[str, str]], chosen: str) 
 
 
 def _section(section: Section) -> str:
+    section = _verdict_second(section)
     sides = [' class="right"' if column.right else "" for column in section.columns]
     head = "".join(
         f"<th{side}>{_e(column.title)}</th>" for side, column in zip(sides, section.columns, strict=True)
@@ -164,6 +166,19 @@ def _section(section: Section) -> str:
         f"<section><h2>{_e(section.title)}</h2>"
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
         f"{notes}</section>"
+    )
+
+
+def _verdict_second(section: Section) -> Section:
+    """The verdict beside the name: a table that scrolls must not hide it."""
+    order = list(range(len(section.columns)))
+    order.sort(
+        key=lambda number: 0 if number == 0 else 1 if section.columns[number].title == "Verdict" else 2
+    )
+    return replace(
+        section,
+        columns=tuple(section.columns[number] for number in order),
+        rows=tuple(tuple(row[number] for number in order) for row in section.rows),
     )
 
 
