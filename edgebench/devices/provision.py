@@ -162,9 +162,9 @@ def _explain(
         )
     if code == "NO_WHEEL":
         return BoardUnfit(
-            f"{facts.address}: pip on the board found no wheel of {what} for Python {version} on {facts.machine} "
-            f"with {facts.libc} {facts.libc_version[0]}.{facts.libc_version[1]}. If it has no network, use "
-            f"--offline. pip said: {said}"
+            f"{facts.address}: pip on the board found no wheel of {what} for Python {version} on "
+            f"{facts.machine} with {facts.libc} {facts.libc_version[0]}.{facts.libc_version[1]}. If it has "
+            f"no network, use --offline. pip said: {said}"
         )
     return DeviceError(
         f"{connection.address}: {what} could not be installed on the board. If it has no network, "

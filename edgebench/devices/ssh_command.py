@@ -67,7 +67,9 @@ class RemoteCommand:
         self._drain.join(limit_s)
         said, status = self.marked.split_end(bytes(self._stderr))
         if status is None:
-            shell_status = self.channel.exit_status if self.channel.exit_status is not None else -1
+            # The server's own word comes after the streams have ended, or never.
+            self.channel.status_event.wait(min(limit_s, GRACE_S))
+            shell_status = self.channel.exit_status
             if shell_status >= 0:
                 words = (said.strip() or stdout.strip()).decode(errors="replace")[-400:]
                 raise DeviceError(
@@ -109,9 +111,9 @@ def run_command(
                     f"{command.address}: '{command.name}' did not finish within {timeout_s:g} s "
                     "and was ended."
                 ) from None
-            result = command.result(
-                command.marked.after_start(bytes(stdout)) or b"", max(1.0, deadline_s - time.monotonic())
-            )
+            own = command.marked.after_start(bytes(stdout))
+            said = bytes(stdout) if own is None else own
+            result = command.result(said, max(1.0, deadline_s - time.monotonic()))
     finally:
         command.close()
     if feeder:
@@ -159,7 +161,7 @@ def cat_file(
                 command.channel.shutdown_write()
             except OSError:
                 # `cat` may have stopped reading because it could not write: it says so below.
-                if not command.channel.exit_status_ready() and not link.is_up():
+                if not link.is_up():
                     raise
             while command.read(stall_s):
                 pass
@@ -217,7 +219,7 @@ class SshStream:
 
     def _finish(self) -> None:
         try:
-            self.result = self._command.result(b"", GRACE_S)
+            self.result = self._command.result(b"" if self._started else self._rest, GRACE_S)
         finally:
             self.close()
 

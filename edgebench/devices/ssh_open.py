@@ -43,11 +43,7 @@ class Link:
 
     def close(self) -> None:
         """Hang up politely; never waits for a peer that is gone."""
-        with Watchdog(2.0, self.cut), contextlib.suppress(Exception):
-            self.transport.close()
-        self.cut()
-        if self.outer:
-            self.outer.close()
+        _hang_up(self.transport, self.cut, self.outer)
 
 
 def open_link(
@@ -101,13 +97,20 @@ def _open_one(settings: HostSettings, outer: Link | None, limits: TimeLimits) ->
         authenticate(transport, settings, auth_s=limits.auth_s)
         transport.set_keepalive(KEEPALIVE_S)
     except BaseException:
-        cut()
-        if transport:
-            transport.close()
-        if outer:
-            outer.close()
+        _hang_up(transport, cut, outer)
         raise
     return Link(transport, settings, cut, outer)
+
+
+def _hang_up(transport: paramiko.Transport | None, cut: Callable[[], None], outer: Link | None) -> None:
+    if transport:
+        with Watchdog(2.0, cut), contextlib.suppress(Exception):
+            transport.close()
+    # Through a jump host there is no wire of our own to break, only a channel of the outer link.
+    if outer:
+        outer.close()
+    else:
+        cut()
 
 
 def _shake_hands(

@@ -1,0 +1,68 @@
+"""Run the real command line as a user does: its own process, its own exit status."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Edgebench:
+    """The command, with a store, a cache and a home of the test's own."""
+
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "results"
+
+    def _environment(self) -> dict[str, str]:
+        own = {
+            "HOME": str(self.folder),
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "EDGEBENCH_STORE": str(self.store),
+            "EDGEBENCH_INVENTORY": str(self.folder / "inventory.toml"),
+            "COLUMNS": "160",
+            "NO_COLOR": "1",
+        }
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("EDGEBENCH", "SSH_"))}
+        return {**kept, **own, **self.environment}
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        """Start a command and leave it running."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "edgebench", *args],
+            cwd=self.folder,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *args: str, timeout_s: float = 240.0) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        process = self.start(*args)
+        try:
+            out, err = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            raise AssertionError(f"edgebench {' '.join(args)} did not end in {timeout_s} s:\n{err}") from None
+        return subprocess.CompletedProcess(["edgebench", *args], process.returncode, out, err)
+
+    def refuses(self, *args: str, status: int, says: Sequence[str]) -> str:
+        """A command that must fail as a user's mistake does: one paragraph, no traceback."""
+        result = self(*args)
+        assert result.returncode == status, f"exit {result.returncode}, wanted {status}:\n{result.stderr}"
+        assert "Traceback" not in result.stderr
+        last = result.stderr.strip().splitlines()[-1]
+        assert last.startswith("edgebench: "), result.stderr
+        for part in says:
+            assert part in last, f"{part!r} is not in: {last}"
+        return last
