@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.cli import Edgebench
 from support.sshd import SshServer, find_sshd
 
 MakeServer = Callable[..., SshServer]
@@ -55,3 +56,20 @@ def corpora_root() -> Path:
     if not root.is_dir():
         pytest.skip(f"EDGEBENCH_CORPORA names {root}, which is not a folder")
     return root
+
+
+QUICK_SUITE = """\
+name = "quick-test"
+input_s = [1.0]
+launches = 1
+min_duration_s = 0.2
+min_count = 8
+"""
+
+
+@pytest.fixture
+def edgebench(tmp_path: Path) -> Edgebench:
+    """The real command line with a folder of its own, a suite of seconds and an empty inventory in it."""
+    (tmp_path / "inventory.toml").write_text("")
+    (tmp_path / "quick.toml").write_text(QUICK_SUITE)
+    return Edgebench(tmp_path)

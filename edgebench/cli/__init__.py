@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
+import typer
+
 from edgebench.cli.app import app
 from edgebench.errors import EdgebenchError
 
@@ -13,28 +15,26 @@ INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Entry point of ``edgebench``: an expected error is one paragraph and an exit code."""
-    import click
-
     try:
         status = app(standalone_mode=False)
     except EdgebenchError as error:
-        _say(str(error))
-        sys.exit(error.exit_code)
-    except click.exceptions.Abort:
-        _say("interrupted")
-        sys.exit(INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _say("interrupted")
-        sys.exit(INTERRUPTED)
+        _end(error.exit_code, str(error))
+    except (typer.Abort, KeyboardInterrupt):
+        _end(INTERRUPTED, "interrupted")
     except BrokenPipeError:
         # The reader of our output has gone (`edgebench models | head`): not an error of ours.
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:
+        # typer carries its own copy of click in some releases and imports click in others: an error
+        # of the command line is known by what it can do, not by its class.
+        if not hasattr(error, "show") or not hasattr(error, "exit_code"):
+            raise
+        error.show()
+        sys.exit(error.exit_code)
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _say(text: str) -> None:
+def _end(status: int, text: str) -> NoReturn:
     print(f"edgebench: {text}", file=sys.stderr)  # noqa: T201 - the one place that speaks plainly
+    sys.exit(status)

@@ -73,7 +73,9 @@ def test_the_null_runtime_is_measured_in_every_round() -> None:
 
 
 def test_message_is_what_the_agent_reads() -> None:
-    message = make_plan(suite(), [A], [CORPUS]).message(run_id="R", root="/home/pi/.cache/edgebench", user="u")
+    message = make_plan(suite(), [A], [CORPUS]).message(
+        run_id="R", root="/home/pi/.cache/edgebench", user="u"
+    )
     assert message["lock"] == "/home/pi/.cache/edgebench/lock"
     offline = next(spec for spec in message["trials"] if spec["scenario"] == "offline")
     assert offline["pack"] == CORPUS.sha256

@@ -56,7 +56,9 @@ def test_level_on_the_command_line_wins_over_a_duration_in_the_file(tmp_path: Pa
         ("name = \n", ["not valid TOML"]),
     ],
 )
-def test_a_wrong_suite_is_one_paragraph_that_names_the_key(tmp_path: Path, text: str, said: list[str]) -> None:
+def test_a_wrong_suite_is_one_paragraph_that_names_the_key(
+    tmp_path: Path, text: str, said: list[str]
+) -> None:
     file = tmp_path / "suite.toml"
     file.write_text(text)
     with pytest.raises(ConfigError) as caught:

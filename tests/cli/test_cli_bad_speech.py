@@ -1,0 +1,112 @@
+"""Speech a user may hand over by mistake: one paragraph, exit 4, nothing stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from support.cli import Edgebench
+
+CORPUS = 4
+NAMES = ("03a01Fa", "08a01Na", "09a01Wa", "10a01Ta")  # EmoDB: speakers 03, 08, 09, 10
+
+
+def voice(seconds: float = 1.0, rate: int = 16000) -> np.ndarray:
+    time_s = np.arange(int(seconds * rate)) / rate
+    return (0.3 * np.sin(2 * np.pi * 150 * time_s) * np.sin(2 * np.pi * 3 * time_s)).astype("f4")
+
+
+@pytest.fixture
+def emodb(tmp_path: Path) -> Path:
+    """A small EmoDB in its official layout, every clip good."""
+    folder = tmp_path / "emodb" / "wav"
+    folder.mkdir(parents=True)
+    for name in NAMES:
+        soundfile.write(folder / f"{name}.wav", voice(), 16000, subtype="PCM_16")
+    return folder
+
+
+def refused(edgebench: Edgebench, folder: Path, *says: str) -> None:
+    edgebench.refuses(
+        "run", "--suite", "quick.toml", "--corpus", f"emodb={folder}", "--include-seen",
+        status=CORPUS, says=says,
+    )  # fmt: skip
+    assert not (edgebench.store / "records.jsonl").exists()
+
+
+def spoil_all(folder: Path, spoil: object) -> None:
+    for path in folder.glob("*.wav"):
+        spoil(path)  # type: ignore[operator]
+
+
+def test_every_clip_bad_is_an_error_that_names_one(edgebench: Edgebench, emodb: Path) -> None:
+    def at_8_khz(path: Path) -> None:
+        soundfile.write(path, voice(rate=8000), 8000, subtype="PCM_16")
+
+    spoil_all(emodb, at_8_khz)
+    refused(edgebench, emodb.parent, "8000", "16000")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("empty", "empty"),
+        ("8 kHz", "8000"),
+        ("stereo", "2 channels"),
+        ("nan", "NaN"),
+        ("mp3", "MP3"),
+    ],
+)
+def test_one_bad_clip_is_left_out_counted_and_named(
+    edgebench: Edgebench, emodb: Path, kind: str, said: str
+) -> None:
+    """The other clips are scored; the report says what was left out and why."""
+    bad = emodb / f"{NAMES[0]}.wav"
+    if kind == "empty":
+        bad.write_bytes(b"")
+    elif kind == "8 kHz":
+        soundfile.write(bad, voice(rate=8000), 8000, subtype="PCM_16")
+    elif kind == "stereo":
+        soundfile.write(bad, np.stack([voice(), voice()], axis=1), 16000, subtype="PCM_16")
+    elif kind == "nan":
+        wave = voice()
+        wave[100] = np.nan
+        soundfile.write(bad, wave, 16000, subtype="FLOAT")
+    else:
+        bad.write_bytes(b"\xff\xfb\x90\x64" + bytes(413) + b"\xff\xfb\x90\x64" + bytes(413))
+    result = edgebench("run", "--suite", "quick.toml", "--corpus", f"emodb={emodb.parent}", "--include-seen")
+    assert result.returncode == 0, result.stderr
+    assert NAMES[0] in result.stderr
+    assert said.lower() in result.stderr.lower(), result.stderr
+
+
+def test_24_bit_is_read_exactly(edgebench: Edgebench, emodb: Path) -> None:
+    soundfile.write(emodb / f"{NAMES[0]}.wav", voice(), 16000, subtype="PCM_24")
+    result = edgebench("run", "--suite", "quick.toml", "--corpus", f"emodb={emodb.parent}", "--include-seen")
+    assert result.returncode == 0, result.stderr
+    assert NAMES[0] not in result.stderr
+
+
+def test_no_clip(edgebench: Edgebench, tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    refused(edgebench, tmp_path / "nothing", "nothing")
+
+
+def test_no_folder(edgebench: Edgebench, tmp_path: Path) -> None:
+    refused(edgebench, tmp_path / "absent", "absent")
+
+
+def test_one_speaker(edgebench: Edgebench, emodb: Path) -> None:
+    for name in NAMES[1:]:
+        (emodb / f"{name}.wav").rename(emodb / f"{NAMES[0][:2]}{name[2:]}.wav")
+    refused(edgebench, emodb.parent, "one speaker")
+
+
+def test_unknown_corpus_names_the_nearest(edgebench: Edgebench, tmp_path: Path) -> None:
+    edgebench.refuses("run", "--corpus", f"emodbb={tmp_path}", status=2, says=["emodbb", "emodb"])
+
+
+def test_corpus_without_a_folder(edgebench: Edgebench) -> None:
+    edgebench.refuses("run", "--corpus", "emodb", status=2, says=["NAME=PATH"])

@@ -1,0 +1,219 @@
+"""The whole main job over a real OpenSSH server: key, verified host key, private environment."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from support.cli import Edgebench
+from support.speech_models import small_model
+from support.sshd import SshServer
+
+pytestmark = pytest.mark.ssh
+
+DEVICE, INCOMPLETE = 5, 6
+
+LONG_SUITE = """\
+name = "long-test"
+input_s = [1.0]
+launches = 4
+min_duration_s = 16.0
+null_runtime = false
+"""
+
+
+@pytest.fixture
+def board(edgebench: Edgebench, ssh_server: SshServer, tmp_path: Path) -> Edgebench:
+    """The command line, with ``rpi4`` an ssh alias of the server on loopback."""
+    edgebench.environment = {"EDGEBENCH_SSH_CONFIG": str(ssh_server.config_path)}
+    (tmp_path / "long.toml").write_text(LONG_SUITE)
+    return edgebench
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    return str(small_model(tmp_path / "my.onnx"))
+
+
+def wait_for(condition: Callable[[], Any], *, what: str, limit_s: float = 60.0) -> Any:
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{what} did not happen in {limit_s} s")
+
+
+def trials_on_board(server: SshServer) -> list[int]:
+    """Process ids of trials that run on the "board" of this server now."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if words[-1:] == ["trial"] and any(str(server.root) in word for word in words):
+            found.append(process.pid)
+    return found
+
+
+def records(result: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert result.returncode == 0, result.stderr
+    found: list[dict[str, Any]] = json.loads(result.stdout)["records"]
+    return found
+
+
+def test_packaged_models_on_a_fresh_board(make_ssh_server: Any, edgebench: Edgebench) -> None:
+    """Offline wheels, a private environment made through the wire, cost and accuracy from it; and
+    nothing is sent or made a second time."""
+    server = make_ssh_server()
+    edgebench.environment = {"EDGEBENCH_SSH_CONFIG": str(server.config_path)}
+    run = ["run", "--device", "rpi4", "--offline", "--suite", "quick.toml", "--json"]
+    rows = records(edgebench(*run))
+    environments = list((server.root / "envs").iterdir())
+    assert len(environments) == 1
+
+    artifacts = {row["artifact"] for row in rows}
+    assert artifacts == {"wav2small.fp32", "wav2small.int8_static", "null"}
+    scored = [row for row in rows if row["scenario"] == "offline"]
+    assert len(scored) == 2
+    for row in scored:
+        assert row["device"] == "rpi4"
+        assert row["metrics"]["ua"]["value"] > 0.3
+        assert row["metrics"]["ua"]["lo"] < row["metrics"]["ua"]["value"] < row["metrics"]["ua"]["hi"]
+    cost = next(row for row in rows if row["artifact"] == "wav2small.fp32" and row["input_s"] == 1.0)
+    assert cost["metrics"]["latency_p50_ns"]["value"] > 0
+    assert cost["metrics"]["parity_max_abs"]["value"] < 1e-4
+
+    again = edgebench(*run)
+    records(again)
+    header = last_header(edgebench)
+    assert header["deployment"] == {"bytes_sent": 0, "files_sent": 0, "files_present": 3}
+    assert list((server.root / "envs").iterdir()) == environments
+    assert not list((server.root / "runs").iterdir()), "a collected run leaves nothing on the board"
+
+
+def last_header(edgebench: Edgebench) -> dict[str, Any]:
+    lines = (edgebench.store / "records.jsonl").read_text().splitlines()
+    headers = [line for line in map(json.loads, lines) if line["kind"] == "run"]
+    found: dict[str, Any] = headers[-1]
+    return found
+
+
+def test_a_cut_link_is_taken_up_again(board: Edgebench, ssh_server: SshServer, model: str) -> None:
+    process = board.start(
+        "run", "--device", "rpi4", "--offline", "--suite", "long.toml", "--model", model, "--json"
+    )
+    wait_for(lambda: trials_on_board(ssh_server), what="a trial on the board", limit_s=120)
+    supervised = trials_on_board(ssh_server)
+    for pid in ssh_server.sessions():
+        if pid not in supervised:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    out, err = process.communicate(timeout=180)
+    assert process.returncode == 0, err
+    assert "lost" in err
+    row = next(row for row in json.loads(out)["records"] if row["artifact"] == "my")
+    assert row["verdict"]["status"] != "INCOMPLETE"
+    stored = [json.loads(line) for line in (board.store / "records.jsonl").read_text().splitlines()]
+    trials = [line["trial"]["id"] for line in stored if line["kind"] == "trial"]
+    assert len(trials) == len(set(trials)) == 4
+
+
+def test_a_run_outlives_its_host_and_is_collected(
+    board: Edgebench, ssh_server: SshServer, model: str
+) -> None:
+    process = board.start("run", "--device", "rpi4", "--offline", "--suite", "long.toml", "--model", model)
+    wait_for(lambda: trials_on_board(ssh_server), what="a trial on the board", limit_s=120)
+    process.kill()
+    process.communicate()
+    run_id = last_header(board)["run_id"]
+    # A second user is told who measures, and nothing of the first run is disturbed.
+    said = board.refuses(
+        "run", "--device", "rpi4", "--offline", "--suite", "quick.toml", "--model", model,
+        status=DEVICE, says=["busy", run_id],
+    )  # fmt: skip
+    assert "wait" in said
+    result = board("run", "--resume", run_id, "--json")
+    rows = records(result)
+    assert [row["artifact"] for row in rows] == ["my"]
+    assert rows[0]["verdict"]["status"] != "INCOMPLETE"
+    board.refuses("run", "--resume", run_id, status=2, says=["already collected"])
+
+
+def test_an_agent_killed_in_the_middle_of_a_trial(
+    board: Edgebench, ssh_server: SshServer, model: str
+) -> None:
+    process = board.start(
+        "run", "--device", "rpi4", "--offline", "--suite", "long.toml", "--model", model, "--json"
+    )
+    victim = wait_for(lambda: trials_on_board(ssh_server), what="a trial on the board", limit_s=120)[0]
+    os.kill(victim, signal.SIGKILL)
+    out, err = process.communicate(timeout=180)
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+    row = json.loads(out)["records"][0]
+    assert row["verdict"]["status"] == "INCOMPLETE"
+    assert "KILLED" in row["verdict"]["codes"]
+    stored = [json.loads(line) for line in (board.store / "records.jsonl").read_text().splitlines()]
+    outcomes = [line["trial"]["status"] for line in stored if line["kind"] == "trial"]
+    assert sorted(outcomes) == ["failed", "ok", "ok", "ok"], "the trials after the killed one went on"
+
+
+def test_a_supervisor_killed_on_the_board(board: Edgebench, ssh_server: SshServer, model: str) -> None:
+    """The run is over and said to be; what was measured is kept and shown."""
+    process = board.start("run", "--device", "rpi4", "--offline", "--suite", "long.toml", "--model", model)
+    trial = wait_for(lambda: trials_on_board(ssh_server), what="a trial on the board", limit_s=120)[0]
+    os.kill(psutil.Process(trial).ppid(), signal.SIGKILL)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == INCOMPLETE, err
+    assert "ended early" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", [["run", "--suite", "quick.toml"], ["doctor"]])
+class TestUnreachable:
+    """Hosts that do not let us in. Exit 5, and what to do about it."""
+
+    def test_down(self, edgebench: Edgebench, command: list[str], unused_port: int) -> None:
+        edgebench.refuses(
+            *command,
+            "--device",
+            "rpi4",
+            "--host",
+            f"pi@127.0.0.1:{unused_port}",
+            status=DEVICE,
+            says=["127.0.0.1", "Is the board up"],
+        )
+
+    def test_unknown_host_key(self, make_ssh_server: Any, edgebench: Edgebench, command: list[str]) -> None:
+        server = make_ssh_server()
+        server.known_hosts.write_text("")
+        edgebench.environment = {"EDGEBENCH_SSH_CONFIG": str(server.config_path)}
+        edgebench.refuses(*command, "--device", "rpi4", status=DEVICE, says=["SHA256:", "ssh"])
+
+    def test_changed_host_key(self, make_ssh_server: Any, edgebench: Edgebench, command: list[str]) -> None:
+        server, other = make_ssh_server("one"), make_ssh_server("two")
+        kind, blob = other.host_key.with_name("host_key.pub").read_text().split()[:2]
+        server.known_hosts.write_text(f"[127.0.0.1]:{server.port} {kind} {blob}\n")
+        edgebench.environment = {"EDGEBENCH_SSH_CONFIG": str(server.config_path)}
+        edgebench.refuses(*command, "--device", "rpi4", status=DEVICE, says=["changed", "ssh-keygen -R"])
+
+    def test_refused_key(self, make_ssh_server: Any, edgebench: Edgebench, command: list[str]) -> None:
+        server = make_ssh_server()
+        (server.folder / "authorized_keys").write_text("")
+        edgebench.environment = {"EDGEBENCH_SSH_CONFIG": str(server.config_path)}
+        edgebench.refuses(*command, "--device", "rpi4", status=DEVICE, says=["client_key"])
+
+
+@pytest.fixture
+def unused_port() -> int:
+    from support.sshd import free_port
+
+    return free_port()
