@@ -67,12 +67,16 @@ def reset_peak() -> bool:
 def memory_mark() -> dict[str, int | None]:
     """Resident, peak and swapped bytes from one read of /proc/self/status; PSS beside it.
 
+    ``anon_bytes`` and ``file_bytes`` are the parts of the resident size: pages of the process, and
+    pages of files that are mapped, of which the kernel maps more or fewer by the state of its cache.
     ``pss_bytes`` is None on kernels before 4.14, the rest None where /proc does not say.
     """
     sizes = _sizes("/proc/self/status")
     return {
         "rss_bytes": sizes.get("VmRSS"),
         "hwm_bytes": sizes.get("VmHWM"),
+        "anon_bytes": sizes.get("RssAnon"),
+        "file_bytes": sizes.get("RssFile"),
         "pss_bytes": _sizes("/proc/self/smaps_rollup").get("Pss"),
         "swap_bytes": sizes.get("VmSwap"),
     }

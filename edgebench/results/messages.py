@@ -63,6 +63,8 @@ class MemoryMark(AgentModel):
 
     rss_bytes: int
     hwm_bytes: int
+    anon_bytes: int | None = None
+    file_bytes: int | None = None
     pss_bytes: int | None = None
     swap_bytes: int | None = None
 
