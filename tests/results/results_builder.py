@@ -61,7 +61,7 @@ def artifact(key: str, **changes: Any) -> dict[str, Any]:
         "manifest_version": 1,
         "key": key,
         "tasks": TASKS,
-        "scheme": {"name": key.split(".")[1]},
+        "scheme": {"name": key.partition(".")[2]},
         "parent": SHA[FP32] if int8 else None,
         "parity": {"reference": SHA[FP32], "max_abs": 0.5 if int8 else 1e-3},
         "licence": "CC-BY-NC-SA-4.0 (weights)",

@@ -153,7 +153,7 @@ def _latency(summary: RunSummary) -> Section:
         Column("Real-time factor", 7),
         Column("First inference", 8),
         Column("Load", 9),
-        Column("Peak RSS"),
+        Column("Peak RSS", 1),
         Column("RSS of the model", 10),
         Column("Verdict", right=False),
     )

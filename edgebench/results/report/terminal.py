@@ -104,8 +104,8 @@ def render_section(section: Section, *, width: int) -> RenderableType:
 def fitting_columns(section: Section, width: int) -> dict[int, bool]:
     """The columns to show -> whether without their intervals.
 
-    Minor columns go first, then the intervals of all but the main ones, then further columns; the
-    main ones (priority 0) always stay.
+    Minor columns go first, then the intervals of all but the main ones, then further columns, and
+    the intervals of the main ones (priority 0) last; those columns always stay.
     """
     shown = dict.fromkeys(range(len(section.columns)), False)
 
@@ -123,7 +123,7 @@ def fitting_columns(section: Section, width: int) -> dict[int, bool]:
     if needed() > width:
         shown = {number: section.columns[number].priority > 0 for number in shown}
     drop(0)
-    return shown
+    return shown if needed() <= width else dict.fromkeys(shown, True)
 
 
 def _width(section: Section, number: int, *, short: bool) -> int:

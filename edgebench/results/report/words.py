@@ -27,7 +27,9 @@ def digits(value: float) -> str:
         return str(value)
     if abs(value) < 1e-6:
         return f"{value:.2e}"
-    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
+    # Rounded first: 99.96 has the decimals of 100.
+    rounded = float(f"{value:.2e}")
+    decimals = max(0, 2 - math.floor(math.log10(abs(rounded))))
     return f"{value:,.{decimals}f}"
 
 

@@ -1,0 +1,211 @@
+"""The page in a real browser: plots drawn, nothing on the console, nothing fetched."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+import json
+import re
+import shutil
+import subprocess
+import threading
+
+import pytest
+import results_builder as b
+
+from edgebench.results import summarise
+from edgebench.results.report import run_page
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)"),
+]
+
+WICKED = "<script>document.title='owned'</script><img src=x onerror=alert(1)>"
+MODELS = ((b.FP32, 4e6, 0.5), (b.INT8, 3e6, 0.6), ("mobilenet.fp32", 9e6, 0.9), (WICKED, 20e6, 0.3))
+
+
+def spoil(line):
+    if line["condition"]["artifact"] == b.INT8 and line["condition"]["input_s"] == 5.0:
+        line["trial"]["telemetry"] = b.telemetry(busy=0.4)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    artifacts = []
+    for number, (key, speed, _) in enumerate(MODELS):
+        made = b.artifact(key, sha256=str(number + 1) * 64, size_bytes=int(speed / 10))
+        made["manifest"] = {"tasks": b.TASKS, "parity": {"max_abs": 9.0}}
+        artifacts.append(made)
+    known = dict(b.SHA)
+    b.SHA.update({made["key"]: made["sha256"] for made in artifacts})
+    corpora = (b.corpus("synthetic", rows=b.clips(speakers=3)), b.corpus())
+    lines = b.run_lines(models=MODELS, artifacts=artifacts, corpora=corpora, change=spoil)
+    b.SHA.clear()
+    b.SHA.update(known)
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    path.write_text(run_page(summarise(b.records(lines))))
+    return path
+
+
+def browse(url, folder, *options):
+    """Chromium with a profile of its own, which reaches nothing but this machine."""
+    command = [
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={folder / 'profile'}",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-default-apps",
+        "--disable-extensions",
+        "--disable-features=NetworkTimeServiceQuerying",
+        "--disable-sync",
+        "--no-first-run",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        "--enable-logging=stderr",
+        "--window-size=1280,1600",
+        "--virtual-time-budget=10000",
+        *options,
+        url,
+    ]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+
+
+@contextlib.contextmanager
+def served(folder):
+    """(address, paths asked for) of a web server over ``folder``."""
+    asked = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            asked.append(self.path)
+
+    handler = functools.partial(Handler, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+def asked_by_the_page(log, address):
+    """URLs in Chromium's network log that the page itself asked for (not the browser, not the user)."""
+    events = json.loads(log.read_text())["events"]
+    params = [event.get("params", {}) for event in events]
+    return {p["url"] for p in params if p.get("initiator") == address and "url" in p}
+
+
+@pytest.fixture(scope="module")
+def seen(page, tmp_path_factory):
+    """The DOM after the script ran, the console's lines, what the server was asked for, and by the page."""
+    folder = tmp_path_factory.mktemp("browser")
+    log = folder / "net.json"
+    with served(page.parent) as (address, asked):
+        done = browse(f"{address}/page.html", folder, "--dump-dom", f"--log-net-log={log}")
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return done.stdout, console, asked, asked_by_the_page(log, address)
+
+
+def plots(dom):
+    """Plot id -> the SVG markers in it."""
+    parts = re.split(r'<div class="[^"]*\bplot\b[^"]*" id="([^"]+)"', dom)
+    return {
+        name: re.findall(r'<path class="point[^>]*>', body)
+        for name, body in zip(parts[1::2], parts[2::2], strict=True)
+    }
+
+
+def test_every_plot_is_drawn_with_its_points(seen):
+    found = plots(seen[0])
+    assert set(found) == {
+        "plane-size_bytes",
+        "plane-latency_p50_ns",
+        "plane-peak_rss_bytes",
+        "plane-macs",
+        "latency-plot",
+    }
+    for name in ("plane-size_bytes", "plane-latency_p50_ns", "plane-peak_rss_bytes", "plane-macs"):
+        assert len(found[name]) == len(MODELS), name
+    assert len(found["latency-plot"]) == len(MODELS) * 2
+
+
+def test_the_front_is_drawn_and_the_points_have_bars(seen):
+    first = seen[0].split('id="plane-latency_p50_ns"')[1].split('id="plane-peak_rss_bytes"')[0]
+    assert 'class="js-line"' in first
+    assert len(re.findall(r'class="yerror"', first)) == len(MODELS)
+    assert len(re.findall(r'class="xerror"', first)) == len(MODELS)
+
+
+def test_recorded_speech_is_chosen_first(seen):
+    options = re.findall(r"<option[^>]*>([^<]+)</option>", seen[0])
+    assert options[:2] == ["emodb (recorded speech)", "synthetic (pipeline check)"]
+    assert re.search(r'id="corpus-note">Recorded speech', seen[0])
+
+
+def test_the_console_is_silent(seen):
+    assert seen[1] == []
+
+
+def test_a_wicked_name_ran_nothing(seen):
+    assert "<title>edgebench: rpi4" in seen[0]
+    assert "<img" not in seen[0]
+
+
+def test_nothing_is_fetched(seen):
+    assert seen[2] == ["/page.html"]
+    assert seen[3] == set()
+
+
+@pytest.mark.parametrize("policy", [True, False], ids=["with its policy", "without it"])
+def test_the_policy_is_what_forbids_a_request(page, tmp_path, policy):
+    """The page with a picture from elsewhere: refused, and fetched once the policy is taken out."""
+    text = page.read_text().replace("<main>", '<main><img src="/other.png">')
+    if not policy:
+        text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
+    (tmp_path / "other.html").write_text(text)
+    log = tmp_path / "net.json"
+    with served(tmp_path) as (address, asked):
+        done = browse(f"{address}/other.html", tmp_path, "--dump-dom", f"--log-net-log={log}")
+    refused = any("Content Security Policy" in line for line in done.stderr.splitlines() if "CONSOLE" in line)
+    assert refused == policy
+    assert ("/other.png" in asked) == (not policy)
+    assert asked_by_the_page(log, address) == (set() if policy else {f"{address}/other.png"})
+
+
+@pytest.mark.parametrize("choice", ["synthetic|ccc_arousal|1"])
+def test_choosing_redraws(page, tmp_path, choice):
+    """What a user does with the three lists, done by a script before the page is read."""
+    corpus, accuracy, length = choice.split("|")
+    script = f"""<script>
+        const wanted = {{corpus: "{corpus}", accuracy: "{accuracy}", length: "{length}"}};
+        for (const [id, value] of Object.entries(wanted)) {{
+            const list = document.getElementById("choose-" + id);
+            list.value = value;
+            list.dispatchEvent(new Event("change"));
+        }}
+    </script></body>"""
+    other = tmp_path / "other.html"
+    text = page.read_text()
+    cut = text.rindex("</body>")
+    other.write_text(text[:cut] + script + text[cut + len("</body>") :])
+    dom = browse(other.as_uri(), tmp_path, "--dump-dom").stdout
+    assert "check of the pipeline, not speech-emotion accuracy" in dom.split('id="corpus-note">')[1][:200]
+    assert "Latency p50 against CCC arousal" in dom
+    assert len(plots(dom)["plane-latency_p50_ns"]) == len(MODELS)
+
+
+def test_a_screenshot_is_not_blank(page, tmp_path):
+    target = tmp_path / "shot.png"
+    browse(page.as_uri(), tmp_path, f"--screenshot={target}")
+    assert target.stat().st_size > 60_000
+
+
+def test_the_data_in_the_page_has_the_fronts(page):
+    data = json.loads(page.read_text().split('id="plot-data">')[1].split("</script>")[0])
+    points = data["planes"]["emodb|ua|5"]["latency_p50_ns"]
+    states = {data["artifacts"][point["artifact"]]: point["state"] for point in points}
+    assert states == {b.FP32: "front", b.INT8: "invalid", "mobilenet.fp32": "dominated", WICKED: "front"}
