@@ -8,13 +8,14 @@ user asks for such clips, in which case every figure made from them says so.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgebench.corpora import read_corpus, require_scorable, synthetic_corpus, write_pack
 from edgebench.errors import CorpusError
+from edgebench.harness.events import Events
 from edgebench.harness.plan import PackedCorpus
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from edgebench.models import Artifact
 
 SYNTHETIC = "synthetic"
+
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def prepare_corpus(
     *,
     include_seen: bool,
     cache: Path,
-    progress: Callable[[int, int], None] | None = None,
+    events: Events,
 ) -> HeldOut:
     """Read a corpus, leave out what must not be scored, and pack the rest.
 
@@ -58,7 +61,13 @@ def prepare_corpus(
             "or pass --include-seen to score them as seen in training."
         )
     require_scorable(kept)
-    pack = write_pack(kept, _pack_path(cache, name, kept), strict=False, progress=progress)
+    pack = write_pack(
+        kept,
+        _pack_path(cache, name, kept),
+        strict=False,
+        progress=lambda done, total: events.advance(done, total, "clips"),
+    )
+    _warn_of(pack.left_out, name, events)
     unreadable = {clip.id for clip, _ in pack.left_out}
     kept = [clip for clip in kept if clip.id not in unreadable]
     require_scorable(kept)
@@ -102,6 +111,14 @@ def split_of(artifacts: Iterable[Artifact], name: str) -> str | None:
         if artifact.manifest and artifact.manifest.training and name in artifact.manifest.training.corpora
     }
     return _only(hashes) if hashes else None
+
+
+def _warn_of(left_out: Sequence[tuple[Clip, str]], name: str, events: Events) -> None:
+    """Name the first clips that cannot be read, and count the rest: the record lists them all."""
+    for _, reason in left_out[:_NAMED]:
+        events.warn(f"corpus {name}: left out: {reason}")
+    if len(left_out) > _NAMED:
+        events.warn(f"corpus {name}: {len(left_out) - _NAMED} more clips are left out; the record names them")
 
 
 def _pack_path(cache: Path, name: str, clips: Sequence[Clip]) -> Path:

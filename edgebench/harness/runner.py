@@ -84,7 +84,7 @@ def prepare(request: Request, events: Events) -> Prepared:
                     artifacts,
                     include_seen=request.include_seen,
                     cache=request.cache / "packs",
-                    progress=lambda done, total: events.advance(done, total, "clips"),
+                    events=events,
                 )
             )
     subjects = [_subject(artifact) for artifact in artifacts]

@@ -1,0 +1,131 @@
+"""From a run to what is shown of it: the table, the JSON, the page, a comparison, a damaged store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.cli import Edgebench
+from support.speech_models import small_model
+
+from edgebench.results import PUBLIC_NAMES
+
+STORE = 7
+
+
+@pytest.fixture
+def measured(edgebench: Edgebench, tmp_path: Path) -> Edgebench:
+    """A store with one run of a model without manifest."""
+    small_model(tmp_path / "my.onnx")
+    result = edgebench("run", "--suite", "quick.toml", "--model", "my.onnx")
+    assert result.returncode == 0, result.stderr
+    assert "report: " in result.stdout
+    return edgebench
+
+
+def test_json_has_the_documented_shape(measured: Edgebench) -> None:
+    result = measured("report", "last", "--json")
+    run = json.loads(result.stdout)
+    assert run["schema_version"] == 1
+    assert {record["artifact"] for record in run["records"]} == {"my", "null"}
+    for record in run["records"]:
+        assert {"artifact", "device", "scenario", "input_s", "threads", "verdict", "metrics"} <= set(record)
+        assert set(record["verdict"]) >= {"status", "codes"}
+        assert set(PUBLIC_NAMES) <= set(record["metrics"])
+        for name, metric in record["metrics"].items():
+            assert {"value", "unit", "lo", "hi", "n"} <= set(metric), name
+            if metric["value"] is None:
+                assert metric["reason"], f"{name} is null without a reason"
+    mine = next(record for record in run["records"] if record["artifact"] == "my")
+    assert mine["metrics"]["size_bytes"]["value"] == (measured.folder / "my.onnx").stat().st_size
+    # 98 frames of an 8 x 400 kernel, and 8 x 4 of the head, at 1 s.
+    assert mine["metrics"]["macs"]["value"] == 98 * 8 * 400 + 8 * 4
+    assert mine["metrics"]["parameters"]["value"] == 8 * 400 + 8 * 4
+    assert mine["metrics"]["ua"]["value"] is None
+    assert mine["metrics"]["parity_max_abs"]["value"] == 0.0
+
+
+def test_stdout_of_json_is_json_alone(measured: Edgebench) -> None:
+    result = measured("run", "--suite", "quick.toml", "--model", "my.onnx", "--json")
+    json.loads(result.stdout)
+    assert "report: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "marks"), [("markdown", ["| my |", "#"]), ("html", ["<!doctype html", "my"])]
+)
+def test_other_formats_to_a_file(measured: Edgebench, tmp_path: Path, kind: str, marks: list[str]) -> None:
+    target = tmp_path / "out"
+    result = measured("report", "last", "--format", kind, "--output", str(target))
+    assert result.returncode == 0, result.stderr
+    text = target.read_text()
+    assert all(mark.lower() in text.lower() for mark in marks)
+
+
+def test_a_run_against_itself_compares_as_equal(measured: Edgebench) -> None:
+    result = measured("compare", "last", "last", "--json")
+    assert result.returncode == 0, result.stderr
+    text = measured("compare", "last", "last").stdout
+    assert "my" in text
+
+
+def test_unlike_runs_are_not_compared(measured: Edgebench, tmp_path: Path) -> None:
+    first = json.loads(measured("report", "--json").stdout)["run_id"]
+    (tmp_path / "other.toml").write_text((tmp_path / "quick.toml").read_text() + "threads = [2]\n")
+    result = measured("run", "--suite", "other.toml", "--model", "my.onnx")
+    assert result.returncode == 0, result.stderr
+    measured.refuses("compare", first, "last", status=2, says=["threads"])
+    assert measured("compare", first, "last", "--force").returncode == 0
+
+
+def test_a_last_line_cut_by_a_crash(measured: Edgebench) -> None:
+    """It is left out with a word, set aside by the next run, and nothing else is lost."""
+    records = measured.store / "records.jsonl"
+    whole = records.read_bytes()
+    first = json.loads(measured("report", "--json").stdout)["run_id"]
+    records.write_bytes(whole + whole.splitlines(keepends=True)[-1][:40])
+    shown = measured("report", first, "--json")
+    assert shown.returncode == 0
+    assert "cut short" in shown.stderr
+    assert json.loads(shown.stdout)["run_id"] == first
+    again = measured("run", "--suite", "quick.toml", "--model", "my.onnx", "--json")
+    assert again.returncode == 0, again.stderr
+    assert records.read_bytes().startswith(whole)
+    aside = list(measured.store.glob("records.jsonl.cut-*"))
+    assert len(aside) == 1
+    assert aside[0].read_bytes() == whole.splitlines(keepends=True)[-1][:40]
+    for run_id in (first, json.loads(again.stdout)["run_id"]):
+        assert measured("report", run_id, "--json").returncode == 0
+
+
+def test_a_store_of_a_newer_edgebench(measured: Edgebench) -> None:
+    records = measured.store / "records.jsonl"
+    records.write_text(records.read_text().replace('"schema_version":1', '"schema_version":999'))
+    measured.refuses("report", "last", status=STORE, says=["999"])
+
+
+def test_plan_prints_and_measures_nothing(edgebench: Edgebench, tmp_path: Path) -> None:
+    small_model(tmp_path / "my.onnx")
+    result = edgebench("run", "--suite", "quick.toml", "--model", "my.onnx", "--plan")
+    assert result.returncode == 0
+    assert "2 trials" in result.stdout  # the model and the null runtime
+    assert not edgebench.store.exists()
+
+
+def test_models_and_devices_list_what_ships(edgebench: Edgebench) -> None:
+    assert {row["key"] for row in json.loads(edgebench("models", "--json").stdout)} == {
+        "wav2small.fp32",
+        "wav2small.int8_static",
+    }
+    listed = json.loads(edgebench("devices", "--json").stdout)
+    assert {"local", "rpi4", "rpi5", "jetson_orin_nano"} <= set(listed["profiles"])
+
+
+def test_doctor_of_this_machine(edgebench: Edgebench) -> None:
+    result = edgebench("doctor", "--json")
+    assert result.returncode == 0, result.stderr
+    checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+    assert checks["runtime"]["status"] == "ok"
+    assert checks["null runtime"]["found"].endswith("ns an inference")
+    assert checks["lock"]["status"] == "ok"
