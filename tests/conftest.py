@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -73,3 +74,18 @@ def edgebench(tmp_path: Path) -> Edgebench:
     (tmp_path / "inventory.toml").write_text("")
     (tmp_path / "quick.toml").write_text(QUICK_SUITE)
     return Edgebench(tmp_path)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MiB."""
+    (mount := tmp_path / "disk").mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "edgebench-test", str(mount)],
+        capture_output=True,
+        check=False,
+    )
+    if made.returncode:
+        pytest.skip("a small file system cannot be mounted (needs root)")
+    yield mount
+    subprocess.run(["umount", "-l", str(mount)], check=True)

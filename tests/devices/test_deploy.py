@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -170,21 +169,6 @@ def test_a_source_that_is_not_there(server: SshServer, tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="cannot read"):
         deploy(connection, facts, {"model": tmp_path / "none"})
     connection.close()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 24 MiB."""
-    (mount := tmp_path / "disk").mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "edgebench-test", str(mount)],
-        capture_output=True,
-        check=False,
-    )
-    if made.returncode:
-        pytest.skip("a small file system cannot be mounted (needs root)")
-    yield mount
-    subprocess.run(["umount", "-l", str(mount)], check=True)
 
 
 def test_too_little_room_is_said_before_anything_is_sent(

@@ -143,8 +143,8 @@ def test_known_hosts_lines_match_as_openssh_matches_them(tmp_path: Path, hashed:
     else:
         subprocess.run(["ssh-keygen", "-H", "-f", str(file)], check=True, capture_output=True)
     known = hostkeys.read_known_hosts([file, tmp_path / "missing"])
-    for name in ("plain.example.org", "[192.0.2.1]:2222", "192.0.2.1", "also.example.org", "192.0.2.9",
-                 "good.lab.example.org", "bad.lab.example.org", "host", "hoost", "PLAIN.example.org"):  # fmt: skip
+    asked = "plain.example.org PLAIN.example.org [192.0.2.1]:2222 192.0.2.1 192.0.2.9 host also.example.org"
+    for name in [*asked.split(), "good.lab.example.org", "bad.lab.example.org"]:
         theirs = subprocess.run(["ssh-keygen", "-F", name, "-f", str(file)], capture_output=True, check=False)
         assert any(key.matches(name) for key in known) == (theirs.returncode == 0), name
 
