@@ -202,9 +202,6 @@ def _header(
             "launches": suite.launches,
         },
         "deployment": deployment.model_dump(),
-        "conditions": [
-            {**asdict(condition), "device": target.name} for condition in prepared.plan.conditions
-        ],
         "trials": [
             {
                 "id": trial.id,

@@ -93,6 +93,11 @@ class Comparison:
         }
 
 
+# Of a suite, these say which conditions are measured, and conditions are matched one by one; the rest
+# says how each is measured, and has to be the same.
+_WHAT_IS_MEASURED = {"name", "description", "scenarios", "input_s", "threads", "corpora", "null_runtime"}
+
+
 def must_match(header: RunHeader) -> dict[str, Any]:
     """The facts that have to be the same before two runs may be compared."""
     board = header.device.fingerprint
@@ -111,7 +116,7 @@ def must_match(header: RunHeader) -> dict[str, Any]:
         "runtime": runtime.name if runtime else None,
         "runtime version": runtime.version if runtime else None,
         "runtime providers": sorted(runtime.providers) if runtime else None,
-        "suite": header.suite_sha256,
+        **{f"suite's {key}": value for key, value in header.suite.items() if key not in _WHAT_IS_MEASURED},
     }
 
 
@@ -182,9 +187,9 @@ def _key(row: Row) -> tuple[Any, ...]:
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return [
-        f"{name}: {_word(before[name])} against {_word(after[name])}"
-        for name in before
-        if before[name] != after[name]
+        f"{name}: {_word(before.get(name))} against {_word(after.get(name))}"
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
     ]
 
 

@@ -154,7 +154,7 @@ class PlannedTrial(RecordModel):
 
 
 class RunHeader(RecordModel):
-    """The first line of a run. ``conditions``: what was planned, so that what never ran shows."""
+    """The first line of a run. ``trials``: what was planned, so that what never ran shows."""
 
     schema_version: int = SCHEMA_VERSION
     kind: Literal["run"] = "run"
@@ -171,8 +171,12 @@ class RunHeader(RecordModel):
     corpora: tuple[CorpusFacts, ...]
     requirements: Requirements
     deployment: DeploymentFacts | None
-    conditions: tuple[Condition, ...] = ()
     trials: tuple[PlannedTrial, ...] = ()
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """What was planned to be measured, in order of first appearance."""
+        return tuple(dict.fromkeys(trial.condition for trial in self.trials))
 
 
 # --- the other lines ----------------------------------------------------------------------------

@@ -125,6 +125,15 @@ def corpus(
     }
 
 
+def planned(*conditions: dict[str, Any], launches: int = 3) -> list[dict[str, Any]]:
+    """The header's ``trials`` for these conditions."""
+    pairs = [(launch, condition) for launch in range(launches) for condition in conditions]
+    return [
+        {"id": f"t{n:04d}", "condition": condition, "launch": launch, "round": launch, "estimate_s": 1.0}
+        for n, (launch, condition) in enumerate(pairs)
+    ]
+
+
 def header(*, run_id: str = RUN_ID, launches: int = 3, **changes: Any) -> dict[str, Any]:
     return {
         "schema_version": 1,

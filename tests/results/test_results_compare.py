@@ -101,9 +101,14 @@ def test_unlike_runs_are_refused_with_the_fields_that_differ(base, name):
     assert forced.rows
 
 
-def test_another_suite_is_refused(base):
-    with pytest.raises(UsageError, match="suite: 555555555555 against 666666666666"):
-        compare(base, summary(run_id="01B", suite_sha256="6" * 64))
+def test_a_suite_that_measures_otherwise_is_refused(base):
+    with pytest.raises(UsageError, match="suite's duration_s: 10 against 60"):
+        compare(base, summary(run_id="01B", suite={"name": "default", "duration_s": 60}))
+
+
+def test_a_suite_of_other_conditions_is_compared_where_they_meet(base):
+    other = {"name": "other", "duration_s": 10, "input_s": [5.0]}
+    assert compare(base, summary(run_id="01B", suite=other, suite_sha256="6" * 64)).rows
 
 
 def test_another_kernel_is_a_note(base):

@@ -186,7 +186,7 @@ def test_missing_launches_are_incomplete():
 
 
 def test_a_planned_condition_that_never_ran_is_shown():
-    header = b.header(conditions=[b.condition(), b.condition(b.INT8)])
+    header = b.header(trials=b.planned(b.condition(), b.condition(b.INT8)))
     lines = [header, *[b.trial_line(b.condition(), m, launch=n) for n, m in enumerate(calm())]]
     rows = summarise(b.records(lines)).rows
     assert [row.verdict.status for row in rows] == ["VALID", "INCOMPLETE"]
@@ -195,7 +195,7 @@ def test_a_planned_condition_that_never_ran_is_shown():
 
 
 def test_a_board_whose_runtime_dies_is_unsupported_without_one_trial():
-    header = b.header(conditions=[b.condition()])
+    header = b.header(trials=b.planned(b.condition()))
     header["device"]["fingerprint"]["runtime"] = {
         "name": "onnxruntime", "version": None, "providers": [],
         "error": {"code": "RUNTIME_IMPORT", "message": "died of signal 4", "signal": 4},
