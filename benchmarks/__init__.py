@@ -1,0 +1,18 @@
+"""What edgebench promises about itself, measured. ``python -m benchmarks`` renews docs/benchmarks.md.
+
+Each module below is one benchmark and one command (``python -m benchmarks.agent_vs_loop``); ``--quick``
+tries it out in seconds, with figures that mean nothing. ``baselines`` holds what is compared with:
+plain scripts that know nothing of edgebench.
+"""
+
+# In the order in which they run: what wants the quietest machine comes first.
+NAMES = (
+    "agent_vs_loop",
+    "agent_vs_loadgen",
+    "trial_memory",
+    "memory_marks",
+    "null_overhead",
+    "second_deployment",
+    "startup",
+    "harness_share",
+)

@@ -1,0 +1,103 @@
+"""docs/benchmarks.md: every word and figure of it comes from here and from the results."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import HEADINGS, Result, Settings, cells
+from edgebench.agent.fingerprint import fingerprint
+
+PATH = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+# Processor features that decide which kernels the runtime has.
+FEATURES = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "asimddp", "i8mm", "sve")
+
+INTRODUCTION = """\
+# Benchmarks of edgebench itself
+
+What edgebench promises about its own measurements, measured. This page is written by `make bench`
+(`python -m benchmarks`); do not edit it. Each benchmark is one command; add `--quick` to try it.
+
+Launches of the two sides alternate, A B B A, each in a fresh process; a ratio is made of two neighbours, and
+the median of the ratios is held against the target. `min` and `max` are the extreme pairs, `n` their number.
+"""
+
+QUICK = """\
+> **Made with `--quick`: this page shows that the benchmarks work. Its figures mean nothing.**
+"""
+
+
+def machine(began: datetime.datetime, load: Sequence[float]) -> list[tuple[str, str]]:
+    """What the figures depend on, as it was when the benchmarks began."""
+    found: dict[str, Any] = fingerprint("onnxruntime")
+    features = [name for name in FEATURES if name in found["cpu_features"]]
+    governors = sorted(set(found["governors"].values()))
+    return [
+        ("date", began.strftime("%Y-%m-%d %H:%M UTC")),
+        ("processor", f"{found['cpu_model']} ({', '.join(features) or 'no feature of note'})"),
+        ("cores", f"{found['cpu_count']}, of which {len(found['affinity'])} may be used"),
+        ("virtual", found["virtual"] or "no"),
+        ("governor", ", ".join(governors) or "not told"),
+        ("memory", f"{(found['memory_bytes'] or 0) / 2**30:.1f} GiB"),
+        ("kernel", found["kernel"]),
+        ("system", f"{found['os']}, {' '.join(found['libc'])}"),
+        ("Python", found["python"]),
+        ("onnxruntime", str(found["runtime"].get("version"))),
+        ("mlcommons-loadgen", _version("mlcommons-loadgen")),
+        ("edgebench", _version("edgebench")),
+        ("load average at the start", " ".join(f"{value:.2f}" for value in load) + " (1, 5, 15 min)"),
+    ]
+
+
+def load_average() -> tuple[float, float, float]:
+    """To be taken before the first benchmark makes load of its own."""
+    return os.getloadavg()
+
+
+def page(results: Sequence[Result], facts: Sequence[tuple[str, str]], settings: Settings) -> str:
+    """The page as Markdown."""
+    parts = [INTRODUCTION]
+    if settings.quick:
+        parts.append(QUICK)
+    parts.append(_table(("machine", ""), facts))
+    parts.append("## Targets\n\n" + _summary(results))
+    parts += [_section(result) for result in results]
+    return "\n".join(parts)
+
+
+def _summary(results: Sequence[Result]) -> str:
+    """Each benchmark with a promise, and whether it was kept."""
+    rows = []
+    for result in results:
+        verdicts = [row.verdict for row in result.rows if row.target]
+        missed = verdicts.count("NOT MET")
+        text = (
+            f"{missed} of {len(verdicts)} not met" if missed else f"met ({len(verdicts)} of {len(verdicts)})"
+        )
+        if result.skipped:
+            text = f"not run: {result.skipped}"
+        rows.append((f"`{result.name}`", text if verdicts or result.skipped else "none promised"))
+    return _table(("benchmark", "targets"), rows)
+
+
+def _section(result: Result) -> str:
+    head = f"## {result.name}\n\n`python -m benchmarks.{result.name}`\n\n{result.compared}\n"
+    if result.skipped:
+        return f"{head}\nNot run: {result.skipped}\n"
+    return f"{head}\n" + _table(HEADINGS, [cells(row) for row in result.rows])
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,99 @@
+"""The benchmarks are there, and their arithmetic is right. How fast anything is, is not asked here."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # the benchmarks are no part of what is installed
+
+import benchmarks  # noqa: E402
+from benchmarks import common, report  # noqa: E402
+from benchmarks.common import Result, Row, Settings, Spread, Target  # noqa: E402
+
+
+@pytest.mark.parametrize("name", benchmarks.NAMES)
+def test_each_benchmark_imports_and_says_what_it_compares(name: str) -> None:
+    module = importlib.import_module(f"benchmarks.{name}")
+    assert module.COMPARED.endswith(".") and callable(module.run)
+
+
+def test_every_module_with_a_comparison_is_in_the_table() -> None:
+    found = {path.stem for path in (ROOT / "benchmarks").glob("*.py") if "\nCOMPARED = " in path.read_text()}
+    assert found == set(benchmarks.NAMES)
+
+
+def test_ratios_are_made_pair_by_pair() -> None:
+    # The machine slows down meanwhile: the ratio of the medians would be 2 / 4.
+    assert common.paired([1.0, 2.0, 6.0], [1.0, 4.0, 4.0]) == Spread(0.5, 1.0, 1.5, 3)
+    with pytest.raises(ValueError, match="shorter"):
+        common.paired([1.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match="no values"):
+        Spread.of([])
+
+
+def test_launches_alternate_and_stay_paired() -> None:
+    order: list[str] = []
+
+    def launch(side: str) -> int:
+        order.append(side)
+        return len(order)
+
+    firsts, seconds = common.interleave(lambda: launch("A"), lambda: launch("B"), pairs=4, step=lambda: None)
+    assert "".join(order) == "ABBAABBA"
+    assert (firsts, seconds) == ([1, 4, 5, 8], [2, 3, 6, 7])
+
+
+def test_a_target_is_held_against_the_median_or_against_every_value() -> None:
+    spread = Spread(0.9, 1.0, 1.2, 5)
+    assert Target("", 0.98, 1.02).met(spread)
+    assert not Target("", 0.98, 1.02, every=True).met(spread)
+    assert not Target("", hi=0.99).met(spread)
+
+
+def test_the_page_says_what_was_missed_and_what_did_not_run() -> None:
+    rows = (
+        Row("good", Spread(1.0, 1.0, 1.0, 2), "ratio", Target("at most 1.05", hi=1.05)),
+        Row("bad", Spread(1.0, 1.25, 1.5, 2), "ratio", Target("at most 1.05", hi=1.05)),
+    )
+    results = [Result("one", "This.", rows), Result("two", "That.", skipped="no sshd here.")]
+    text = report.page(results, [("cores", "2")], Settings())
+    assert "| `one` | 1 of 2 not met |" in text
+    assert "| bad | ratio | 1.0000 | 1.2500 | 1.5000 | 2 | at most 1.05 | NOT MET |" in text
+    assert "Not run: no sshd here." in text
+    assert "--quick`: this page" not in text
+    assert "--quick`: this page" in report.page(results, [], Settings(quick=True))
+
+
+def test_the_page_on_disk_has_a_section_for_every_benchmark() -> None:
+    text = report.PATH.read_text(encoding="utf-8")
+    assert [name for name in benchmarks.NAMES if f"`python -m benchmarks.{name}`" not in text] == []
+
+
+def test_one_of_them_runs() -> None:
+    command = [sys.executable, "-m", "benchmarks.startup", "--quick"]
+    environment = {**os.environ, "COLUMNS": "200"}
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "edgebench --help" in result.stdout
+
+
+def test_a_bare_loop_measures_a_real_model(tmp_path: Path) -> None:
+    import numpy
+    from support.speech_models import small_model
+
+    numpy.zeros(16_000, numpy.float32).tofile(tmp_path / "input.f32")
+    model = small_model(tmp_path / "small.onnx")
+    cpu = max(os.sched_getaffinity(0))
+    words = [str(model), str(tmp_path / "input.f32"), str(cpu), "2", "8"]
+    for script, key in (("bare_loop.py", "median_ns"), ("bare_memory.py", "hwm_bytes")):
+        path = ROOT / "benchmarks" / "baselines" / script
+        done = subprocess.run([sys.executable, "-I", str(path), *words], capture_output=True, check=True)
+        assert json.loads(done.stdout)[key] > 0
