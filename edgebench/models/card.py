@@ -71,8 +71,8 @@ _TITLES = {
 _PROTOTYPE = (
     "Arousal, dominance and valence of the corpora with emotion words alone are the coordinates of the word "
     "in Russell and Mehrabian (1977), Journal of Research in Personality 11, 273-294 (`label_source = "
-    "prototype`): four points, not ratings of clips. A CCC against them measures how well categories are told "
-    "apart along a dimension, and cannot be set beside a CCC against human ratings."
+    "prototype`): four points, not ratings of clips. A CCC against them measures how well categories are "
+    "told apart along a dimension, and cannot be set beside a CCC against human ratings."
 )
 _SYNTHETIC = (
     "The synthetic corpus is a check of the pipeline: its labels are the settings of a generator "
@@ -135,8 +135,8 @@ def _data(facts: CardFacts) -> str:
     return (
         f"## Learnt from\n\n{_table(head, rows)}\n"
         f"Split `{facts.split}`, sha256 `{facts.training.split_sha256}`; seed {facts.training.seed}; "
-        f"recipe `{facts.training.recipe}`. Weights were chosen on the validation speakers. The test speakers were used "
-        "for nothing but the figures below.\n"
+        f"recipe `{facts.training.recipe}`. Weights were chosen on the validation speakers. The test "
+        "speakers were used for nothing but the figures below.\n"
     )
 
 
@@ -184,8 +184,8 @@ def _limits(facts: CardFacts) -> str:
     notes = [_PROTOTYPE] if "prototype" in sources else []
     notes += [_SYNTHETIC] if "synthetic" in sources else []
     notes.append(
-        "The real corpora are acted, read from few texts in quiet rooms, by few speakers. Conversation, other "
-        "languages, other rooms and children are not covered. Not for decisions about people."
+        "The real corpora are acted, read from few texts in quiet rooms, by few speakers. Conversation, "
+        "other languages, other rooms and children are not covered. Not for decisions about people."
     )
     return "## What the figures do not say\n\n" + "\n\n".join(notes) + "\n"
 

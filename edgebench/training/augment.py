@@ -21,7 +21,8 @@ def excerpt(waveform: Waveform, samples: int, rng: np.random.Generator) -> Wavef
     The ring is the paper's cyclic rotation (``np.roll``), and it fills up short clips with speech.
     """
     start = int(rng.integers(len(waveform)))
-    return waveform[np.arange(start, start + samples) % len(waveform)]
+    ring: Waveform = waveform[np.arange(start, start + samples) % len(waveform)]
+    return ring
 
 
 def change_speed_and_colour(

@@ -45,7 +45,7 @@ class Waveforms:
 
     def __post_init__(self) -> None:
         self._kept: dict[int, NDArray[np.float32]] = {}
-        self._bytes = 0
+        self.kept_bytes = 0
         self._lock = threading.Lock()
 
     def __getitem__(self, index: int) -> NDArray[np.float32]:
@@ -54,9 +54,9 @@ class Waveforms:
             return kept
         waveform = load_waveform(self.clips[index], sample_rate_hz=SAMPLE_RATE_HZ)
         with self._lock:
-            if index not in self._kept and self._bytes + waveform.nbytes <= self.budget_bytes:
+            if index not in self._kept and self.kept_bytes + waveform.nbytes <= self.budget_bytes:
                 self._kept[index] = waveform
-                self._bytes += waveform.nbytes
+                self.kept_bytes += waveform.nbytes
         return waveform
 
 

@@ -97,30 +97,35 @@ def predict(artifact: Artifact, clips: Sequence[Clip], *, threads: int = 1) -> P
     )
 
 
-def evaluate(artifact: Artifact, clips: Sequence[Clip], *, seed: int = 0) -> list[Evaluation]:
+def predict_corpora(artifact: Artifact, clips: Sequence[Clip]) -> dict[str, Predictions]:
+    """:func:`predict` by corpus."""
+    return {corpus: predict(artifact, chosen) for corpus, chosen in by_corpus(clips).items()}
+
+
+def evaluate(
+    artifact: Artifact, clips: Sequence[Clip], predictions: Mapping[str, Predictions], *, seed: int = 0
+) -> list[Evaluation]:
     """Score an artifact on each corpus among the clips; the clips are the caller's choice of speakers."""
     found = []
-    for corpus, chosen in _by_corpus(clips).items():
-        scoring = score(predict(artifact, chosen), facts(chosen), _tasks(artifact), seed=seed)
+    for corpus, chosen in by_corpus(clips).items():
+        scoring = score(predictions[corpus], facts(chosen), _tasks(artifact), seed=seed)
         speakers = tuple(sorted({clip.speaker for clip in chosen}))
         found.append(Evaluation(corpus, scoring.label_source, speakers, scoring.n_clips, scoring.figures))
     return found
 
 
 def evaluate_loss(
-    parent: Artifact, child: Artifact, clips: Sequence[Clip], *, seed: int = 0
+    artifacts: tuple[Artifact, Artifact],
+    clips: Sequence[Clip],
+    predictions: tuple[Mapping[str, Predictions], Mapping[str, Predictions]],
+    *,
+    seed: int = 0,
 ) -> dict[str, Mapping[str, Figure]]:
-    """parent - child by corpus, paired over speakers; the keys end in ``_loss``."""
+    """Parent minus child by corpus, paired over speakers; the keys end in ``_loss``."""
+    (parent, child), (before, after) = artifacts, predictions
     return {
-        corpus: losses(
-            predict(parent, chosen),
-            predict(child, chosen),
-            facts(chosen),
-            _tasks(parent),
-            _tasks(child),
-            seed=seed,
-        )
-        for corpus, chosen in _by_corpus(clips).items()
+        corpus: losses(before[corpus], after[corpus], facts(chosen), _tasks(parent), _tasks(child), seed=seed)
+        for corpus, chosen in by_corpus(clips).items()
     }
 
 
@@ -150,7 +155,8 @@ def facts(clips: Sequence[Clip]) -> CorpusFacts:
     )
 
 
-def _by_corpus(clips: Sequence[Clip]) -> dict[str, list[Clip]]:
+def by_corpus(clips: Sequence[Clip]) -> dict[str, list[Clip]]:
+    """Clips by corpus, corpora sorted, clips in their order."""
     chosen: dict[str, list[Clip]] = {}
     for clip in clips:
         chosen.setdefault(clip.corpus, []).append(clip)

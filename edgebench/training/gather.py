@@ -18,7 +18,7 @@ from edgebench.corpora import (
     read_corpus,
     read_split,
     split_clips,
-    synthetic_corpus,
+    synthetic_clips,
 )
 from edgebench.errors import CorpusError, UsageError
 from edgebench.models.manifest import CorpusSpeakers, Training
@@ -68,7 +68,7 @@ def gather(recipe: Recipe, corpora: Mapping[str, Path]) -> Gathered:
             chosen.extend(split_clips(clips, split, part))
     if recipe.data.synthetic:
         for part, chosen in parts.items():
-            chosen.extend(synthetic_corpus(split=part))
+            chosen.extend(split_clips(synthetic_clips(), split, part))
     for part, chosen in parts.items():
         if not chosen:
             raise CorpusError(

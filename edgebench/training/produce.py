@@ -21,7 +21,7 @@ from edgebench.models.macs import count_macs
 from edgebench.models.manifest import Calibration, Macs, Manifest, Parity, Task, manifest_path, sha256_of
 from edgebench.models.parity import largest_difference
 from edgebench.models.schemes import quantize, scheme_named
-from edgebench.training.evaluate import FIGURES, evaluate, evaluate_loss
+from edgebench.training.evaluate import FIGURES, evaluate, evaluate_loss, predict_corpora
 from edgebench.training.gather import Gathered, calibration_clips, ids_sha256, training_facts, weights_licence
 from edgebench.training.recipe import Recipe
 
@@ -123,10 +123,12 @@ def _card(fp32: Artifact, small: Artifact, recipe: Recipe, gathered: Gathered, *
     """Score both artifacts on the test speakers and gather what the card says."""
     assert fp32.manifest is not None and small.manifest is not None
     assert fp32.manifest.training is not None
+    pair = (fp32, small)
+    predicted = (predict_corpora(fp32, gathered.test), predict_corpora(small, gathered.test))
     rows = [
         Row(artifact.key, found.corpus, found.label_source, found.clips, found.speakers, found.figures)
-        for artifact in (fp32, small)
-        for found in evaluate(artifact, gathered.test, seed=recipe.seed)
+        for artifact, predictions in zip(pair, predicted, strict=True)
+        for found in evaluate(artifact, gathered.test, predictions, seed=recipe.seed)
     ]
     counts = {
         name: CorpusCounts(
@@ -136,12 +138,12 @@ def _card(fp32: Artifact, small: Artifact, recipe: Recipe, gathered: Gathered, *
     }
     return CardFacts(
         architecture=recipe.architecture,
-        artifacts=[(a.manifest, a.size_bytes) for a in (fp32, small) if a.manifest is not None],
+        artifacts=[(a.manifest, a.size_bytes) for a in pair if a.manifest is not None],
         training=fp32.manifest.training,
         split=gathered.split.name,
         counts=counts,
         metrics=FIGURES,
         rows=rows,
-        losses=evaluate_loss(fp32, small, gathered.test, seed=recipe.seed),
+        losses=evaluate_loss(pair, gathered.test, predicted, seed=recipe.seed),
         command=command,
     )

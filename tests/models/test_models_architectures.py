@@ -1,0 +1,158 @@
+"""Wav2Small against its paper's Listing 1 and its front end against plain arithmetic."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="architectures need torch: pip install edgebench[train]")
+from edgebench.errors import UsageError  # noqa: E402
+from edgebench.models.architectures import ARCHITECTURES, build_architecture  # noqa: E402
+from edgebench.models.architectures.frontend import hz_to_mel, mel_basis, mel_to_hz, normalise_level  # noqa: E402
+
+pytestmark = pytest.mark.train
+
+PAPER_PARAMETERS = 72_659  # Wav2Small with its three outputs, front end included
+FRONT_END_PARAMETERS = 5_082  # 66 x 64 Fourier + 33 x 26 mel
+SECOND_HEAD = 169 * 4 + 4
+
+
+@pytest.fixture(scope="module")
+def wav2small():
+    """A Wav2Small whose batch norms are not the identity, in eval mode."""
+    torch.manual_seed(3)
+    model = build_architecture("wav2small")
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2.0)
+            torch.nn.init.uniform_(module.weight, 0.5, 2.0)
+            torch.nn.init.normal_(module.bias)
+    return model.eval()
+
+
+def count(module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_parameters_are_the_papers(wav2small):
+    assert count(wav2small.log_mel) == FRONT_END_PARAMETERS
+    assert count(wav2small) - count(wav2small.emotion) == PAPER_PARAMETERS
+    assert count(wav2small) == PAPER_PARAMETERS + SECOND_HEAD
+
+
+def test_front_end_is_never_trained(wav2small):
+    assert not any(parameter.requires_grad for parameter in wav2small.log_mel.parameters())
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_maps_a_waveform_to_two_outputs(name):
+    torch.manual_seed(0)
+    model = build_architecture(name).eval()
+    for samples in (1600, 16_000, 23_457):
+        with torch.no_grad():
+            adv, logits = model(torch.randn(2, samples))
+        assert adv.shape == (2, 3)
+        assert logits.shape == (2, 4)
+
+
+def test_unknown_architecture_names_the_nearest():
+    with pytest.raises(UsageError, match="did you mean 'wav2small'"):
+        build_architecture("wav2smal")
+
+
+def test_mel_scale_is_slaneys():
+    # 40 frequencies of librosa's documented example: mel_frequencies(n_mels=40), 0 to 11025 Hz.
+    published_hz = {0: 0.0, 1: 85.317, 11: 938.49, 12: 1024.856, 20: 2071.84, 30: 4994.285, 39: 11025.0}
+    mels = np.linspace(0.0, float(hz_to_mel(np.array(11_025.0))), 40)
+    found_hz = mel_to_hz(mels)
+    for index, frequency_hz in published_hz.items():
+        assert found_hz[index] == pytest.approx(frequency_hz, abs=1e-3)
+
+
+def test_mel_triangles_have_unit_area():
+    # Far finer than the net's 250 Hz bins, where a sum over bins comes close to the integral.
+    basis = mel_basis(sample_rate_hz=16_000, n_fft=16_384, n_mels=26)
+    areas = basis.sum(0) * (16_000 / 16_384)
+    np.testing.assert_allclose(areas, 1.0, rtol=2e-3)
+
+
+def plain_log_mel(waveform: np.ndarray) -> np.ndarray:
+    """Frame by frame in double precision: reflect, window, FFT, square, triangles, decibel."""
+    padded = np.pad(waveform.astype(np.float64), 32, mode="reflect")
+    window = np.array([0.5 - 0.5 * math.cos(2 * math.pi * n / 64) for n in range(64)])
+    corners_hz = mel_to_hz(np.linspace(0.0, float(hz_to_mel(np.array(8000.0))), 28))
+    frames = []
+    for start in range(0, len(padded) - 63, 32):
+        power = np.abs(np.fft.rfft(padded[start : start + 64] * window)) ** 2
+        row = []
+        for band in range(26):
+            low, centre, high = corners_hz[band : band + 3]
+            total = 0.0
+            for k, value in enumerate(power):
+                hz = 250.0 * k
+                height = min((hz - low) / (centre - low), (high - hz) / (high - centre))
+                total += max(0.0, height) * 2.0 / (high - low) * value
+            row.append(10.0 * math.log10(max(1e-10, total)))
+        frames.append(row)
+    return np.array(frames)
+
+
+def test_log_mel_against_plain_arithmetic(wav2small):
+    rng = np.random.default_rng(0)
+    time_s = np.arange(4000) / 16_000
+    waveform = (np.sin(2 * np.pi * 437.0 * time_s) + 0.1 * rng.standard_normal(4000)).astype(np.float32)
+    expected = plain_log_mel(waveform)
+    with torch.no_grad():
+        found = wav2small.log_mel(torch.from_numpy(waveform)[None])[0, 0].numpy()
+    assert found.shape == expected.shape == (126, 26)
+    assert np.all(expected[:, 0] == -100.0)  # the lowest triangle meets no bin
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_fast_front_end_equals_the_exported_one(wav2small):
+    waveform = torch.randn(3, 7001, generator=torch.Generator().manual_seed(0)) * 0.05
+    with torch.no_grad():
+        expected = wav2small.log_mel(normalise_level(waveform))
+    assert torch.allclose(wav2small.features(waveform), expected, atol=2e-3)  # dB
+
+
+def test_level_is_normalised_away(wav2small):
+    waveform = torch.randn(1, 8000, generator=torch.Generator().manual_seed(0)) * 0.1
+    with torch.no_grad():
+        quiet, loud = wav2small(waveform)[1], wav2small(waveform * 5.0 + 0.2)[1]
+    assert torch.allclose(quiet, loud, atol=1e-3)
+    with torch.no_grad():
+        assert torch.isfinite(wav2small(torch.zeros(1, 8000))[1]).all()  # digital silence
+
+
+def test_forward_is_listing_1(wav2small):
+    """The listing once more, with the reshape written as the memory arithmetic that it is."""
+    waveform = torch.randn(2, 5000, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        x = waveform - waveform.mean(1, keepdim=True)
+        x = x / ((x * x).mean(1, keepdim=True) + 1e-7).sqrt()
+        maps = wav2small.vgg7(wav2small.log_mel(x))
+        batch, channels, tokens, mels = maps.shape
+        assert (channels, mels) == (13, 13)
+        flat = maps.reshape(batch, -1)
+        rows = torch.stack([flat[:, t * 169 : (t + 1) * 169] for t in range(tokens)], dim=1)
+        sof = rows @ wav2small.sof.weight.T + wav2small.sof.bias
+        share = sof.exp() / sof.exp().sum(1, keepdim=True)
+        pooled = (share * (rows @ wav2small.lin.weight.T + wav2small.lin.bias)).sum(1)
+        adv = pooled @ wav2small.adv.weight.T + wav2small.adv.bias
+        found, _ = wav2small(waveform)
+    assert torch.allclose(found, adv, atol=1e-5)
+    transposed = maps.permute(0, 2, 1, 3).reshape(batch, tokens, 169)
+    assert not torch.allclose(rows, transposed)  # the usual reshape would be another net
+
+
+def test_seven_convolutions_of_thirteen_channels(wav2small):
+    convolutions = [m for m in wav2small.vgg7.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert [tuple(m.weight.shape) for m in convolutions] == [
+        (13, 1, 3, 3),
+        *[(13, 13, 3, 3)] * 6,
+        (13, 13, 1, 1),
+    ]

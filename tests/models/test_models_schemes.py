@@ -1,0 +1,120 @@
+"""Quantization schemes: the table is walked; what must stay float is float; what comes out is close."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from model_files import save, tiny_graph
+
+from edgebench.corpora import load_waveform, synthetic_corpus
+from edgebench.errors import ModelError, UsageError
+from edgebench.models import load_artifact
+from edgebench.models.parity import largest_difference, outputs
+from edgebench.models.schemes import SCHEMES, quantize, scheme_named
+
+
+@pytest.fixture(scope="module")
+def parent() -> Path:
+    return load_artifact("wav2small.fp32").path
+
+
+@pytest.fixture(scope="module")
+def speech() -> list[np.ndarray]:
+    return [load_waveform(clip) for clip in synthetic_corpus(split="train")[::20]]
+
+
+@pytest.fixture(scope="module", params=sorted(SCHEMES))
+def quantized(request, parent, speech) -> onnx.ModelProto:
+    return quantize(parent, scheme=request.param, waveforms=speech)
+
+
+def test_interface_opset_and_ir_are_the_parents(quantized, parent):
+    before = onnx.load(parent)
+    assert [v.name for v in quantized.graph.input] == [v.name for v in before.graph.input]
+    assert [v.name for v in quantized.graph.output] == [v.name for v in before.graph.output]
+    assert quantized.opset_import == before.opset_import
+    assert quantized.ir_version == before.ir_version
+    assert {node.domain for node in quantized.graph.node} <= {""}
+
+
+def test_is_less_than_half_the_size(quantized, parent):
+    assert len(quantized.SerializeToString()) < 0.5 * parent.stat().st_size
+
+
+def test_stays_close_on_speech_it_was_not_calibrated_on(quantized, parent):
+    fresh = [load_waveform(clip) for clip in synthetic_corpus(split="validation")[::5]]
+    graph = quantized.SerializeToString()
+    assert largest_difference(parent.read_bytes(), graph, fresh) < 0.15
+    for column in (0, 1):
+        before = np.concatenate([row[column] for row in outputs(parent.read_bytes(), fresh)])
+        after = np.concatenate([row[column] for row in outputs(graph, fresh)])
+        # The failure to guard against (defaults) gives a constant: no correlation, not a small error.
+        correlation = np.corrcoef(before.ravel(), after.ravel())[0, 1]
+        assert correlation > 0.99
+
+
+def test_front_end_and_pooling_stay_float(quantized, parent):
+    """Nothing quantized feeds the front end's product, the first convolution or the softmax's sum."""
+    producers = {name: node for node in quantized.graph.node for name in node.output}
+    kinds = {t.name: t.data_type for t in quantized.graph.initializer}
+    before = {node.name: node for node in onnx.load(parent).graph.node}
+    by_name = {node.name: node for node in quantized.graph.node}
+    kept_float = [name for name in before if name.startswith(("log_mel/", "vgg7.0."))]
+    kept_float += ["Softmax", "ReduceSum", "Mul", "Sub", "Div"]
+    assert len(kept_float) > 15
+    for name in kept_float:
+        for source in by_name[name].input:
+            producer = producers.get(source)
+            if name != "Softmax":  # reads the quantized product's result, and computes in float
+                assert producer is None or producer.op_type != "DequantizeLinear", (name, source)
+            assert kinds.get(source, onnx.TensorProto.FLOAT) in (
+                onnx.TensorProto.FLOAT,
+                onnx.TensorProto.INT64,
+            )
+
+
+def test_weights_of_the_big_products_are_8_bit_per_channel(quantized):
+    scales = {t.name: t for t in quantized.graph.initializer}
+    producers = {name: node for node in quantized.graph.node for name in node.output}
+    for module in ("sof", "lin"):
+        product = next(node for node in quantized.graph.node if node.name == f"{module}/MatMul")
+        weight = producers[product.input[1]]
+        assert weight.op_type == "DequantizeLinear"
+        assert scales[weight.input[0]].data_type == onnx.TensorProto.INT8
+        assert list(scales[weight.input[1]].dims) == [169]
+
+
+def test_the_same_clips_give_the_same_file(quantized, parent, speech, request):
+    name = request.node.callspec.params["quantized"]
+    again = quantize(parent, scheme=name, waveforms=speech)
+    assert again.SerializeToString(deterministic=True) == quantized.SerializeToString(deterministic=True)
+
+
+def test_described_settings_are_plain_json():
+    import json
+
+    for scheme in SCHEMES.values():
+        described = scheme.described()
+        assert json.loads(json.dumps(described)) == described
+        assert described["name"] == scheme.name
+
+
+def test_unknown_scheme_names_the_nearest():
+    with pytest.raises(UsageError, match="did you mean 'int8_static'"):
+        scheme_named("int8_statik")
+
+
+def test_calibration_needs_clips(parent):
+    with pytest.raises(ModelError, match="no calibration clip"):
+        quantize(parent, scheme="int8_static")
+
+
+def test_a_model_with_nothing_to_quantize(tmp_path):
+    graph = tiny_graph()
+    graph.graph.node[2].name = "log_mel/conv"
+    path = save(graph, tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match="no node that scheme 'int8_static' would quantize"):
+        quantize(path, scheme="int8_static", waveforms=[np.zeros(1600, np.float32)])

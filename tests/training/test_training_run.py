@@ -1,0 +1,168 @@
+"""From recipe to artifacts: a whole run in small, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch: pip install edgebench[train]")
+pytest.importorskip("onnxscript", reason="export needs onnxscript: pip install edgebench[train]")
+from tiny_run import TINY, few_clips  # noqa: E402
+
+from edgebench.corpora import Split, synthetic_corpus, write_split  # noqa: E402
+from edgebench.errors import CorpusError, UsageError  # noqa: E402
+from edgebench.models import load_artifact  # noqa: E402
+from edgebench.models.artifact import PACKAGED  # noqa: E402
+from edgebench.training.evaluate import evaluate, evaluate_loss, predict_corpora  # noqa: E402
+from edgebench.training.gather import calibration_clips, gather, weights_licence  # noqa: E402
+from edgebench.training.recipe import load_recipe  # noqa: E402
+from edgebench.training.run import command_line, train  # noqa: E402
+
+pytestmark = pytest.mark.train
+
+TINY_SPLIT = Split(
+    "tiny", {"synthetic": {"train": ("v03", "v04"), "validation": ("v02",), "test": ("v01", "v05")}}
+)
+
+
+@pytest.fixture(scope="module")
+def overrides(tmp_path_factory) -> tuple[str, ...]:
+    """A handful of steps on four of the synthetic voices."""
+    path = tmp_path_factory.mktemp("split") / "tiny.json"
+    write_split(TINY_SPLIT, path)
+    return (*TINY, "optimiser.steps=4", f"data.split={path}")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, overrides):
+    """The output folder of a run on synthetic speech alone, and the steps it reported."""
+    output, steps = tmp_path_factory.mktemp("run"), []
+    train("wav2small", corpora={}, output=output, overrides=overrides, notify=lambda p: steps.append(p.step))
+    return output, steps
+
+
+def test_a_run_leaves_artifacts_manifests_card_and_curves(finished):
+    output, steps = finished
+    assert steps == [1, 2, 3, 4]
+    assert {path.name for path in output.iterdir()} == {
+        "checkpoint.pt",
+        "curves.jsonl",
+        "wav2small.fp32.onnx",
+        "wav2small.fp32.json",
+        "wav2small.int8_static.onnx",
+        "wav2small.int8_static.json",
+        "wav2small.md",
+    }
+    assert len((output / "curves.jsonl").read_text().splitlines()) == 2
+
+
+def test_its_manifests_tell_where_the_weights_come_from(finished):
+    output, _ = finished
+    fp32 = load_artifact(output / "wav2small.fp32.onnx").manifest
+    small = load_artifact(output / "wav2small.int8_static.onnx").manifest
+    assert fp32.training.split_sha256 == TINY_SPLIT.sha256
+    assert set(fp32.training.corpora) == {"synthetic"}
+    assert fp32.training.corpora["synthetic"].test == ["v01", "v05"]
+    assert fp32.training.label_source == "synthetic"
+    assert fp32.training.recipe == "wav2small"
+    assert fp32.parameters == 73_339
+    assert small.parent == fp32.sha256
+    assert small.calibration.clips == 4  # one clip an emotion
+    assert small.scheme["name"] == "int8_static"
+
+
+def test_a_second_run_does_not_overwrite_the_first(finished, overrides):
+    output, _ = finished
+    with pytest.raises(UsageError, match="already holds a run"):
+        train("wav2small", corpora={}, output=output, overrides=overrides)
+
+
+def test_resuming_a_finished_run_makes_the_same_files(finished, overrides):
+    output, _ = finished
+    before = (output / "wav2small.int8_static.onnx").read_bytes()
+    train("wav2small", corpora={}, output=output, overrides=overrides, resume=True)
+    assert (output / "wav2small.int8_static.onnx").read_bytes() == before
+
+
+def test_corpus_that_the_split_does_not_divide(tmp_path, overrides):
+    with pytest.raises(UsageError, match="'urdu' has no speakers in split 'tiny'"):
+        train("wav2small", corpora={"urdu": tmp_path}, output=tmp_path / "out", overrides=overrides)
+
+
+def test_no_corpus_at_all(tmp_path):
+    recipe = load_recipe("wav2small", overrides=["data.synthetic=false"])
+    with pytest.raises(CorpusError, match="no clip of the train speakers"):
+        gather(recipe, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parts_share_no_speaker():
+    gathered = gather(load_recipe("wav2small"), {})
+    speakers = [{(c.corpus, c.speaker) for c in gathered.part(p)} for p in ("train", "validation", "test")]
+    assert all(speakers)
+    assert not speakers[0] & speakers[1] | speakers[1] & speakers[2] | speakers[0] & speakers[2]
+
+
+@pytest.mark.parametrize(
+    ("licences", "expected"),
+    [
+        (["CC0-1.0", "CC-BY-NC-SA-4.0"], "CC-BY-NC-SA-4.0"),
+        (["CC0-1.0"], "CC0-1.0"),
+        (["CC-BY-4.0", "CC0-1.0"], "CC-BY-4.0"),
+        (["CC-BY-NC-SA-4.0", "research use only"], "research use only"),
+        (["CC0-1.0", "a contract"], "a contract"),
+    ],
+)
+def test_weights_follow_the_most_bound_corpus(licences, expected):
+    assert weights_licence(licences) == expected
+
+
+def test_calibration_takes_as_many_of_each_emotion():
+    clips = synthetic_corpus(split="train")
+    chosen = calibration_clips(clips, per_class=3, seed=1)
+    assert [c.emotion for c in chosen] == [
+        e for e in ("anger", "happiness", "neutral", "sadness") for _ in range(3)
+    ]
+    assert chosen == calibration_clips(clips[::-1], per_class=3, seed=1)
+    assert chosen != calibration_clips(clips, per_class=3, seed=2)
+
+
+def test_evaluation_is_the_plain_count():
+    clips, artifact = few_clips(part="test", every=2), load_artifact("wav2small.fp32")
+    predicted = predict_corpora(artifact, clips)
+    found = evaluate(artifact, clips, predicted)[0]
+    names = artifact.manifest.tasks["emotion_logits"].labels
+    answers = [names[int(np.argmax(row))] for row in predicted["synthetic"].values[1]]
+    recalls = []
+    for name in names:
+        rows = [answer == name for answer, clip in zip(answers, clips, strict=True) if clip.emotion == name]
+        recalls.append(sum(rows) / len(rows))
+    assert found.figures["ua"].value == pytest.approx(np.mean(recalls))
+    assert found.label_source == "synthetic"
+    assert found.clips == len(clips)
+
+
+def test_paired_loss_of_an_artifact_against_itself_is_zero():
+    clips, artifact = few_clips(part="test", every=4), load_artifact("wav2small.fp32")
+    predicted = predict_corpora(artifact, clips)
+    losses = evaluate_loss((artifact, artifact), clips, (predicted, predicted))
+    assert losses["synthetic"]["ua_loss"].value == 0.0
+    assert losses["synthetic"]["ccc_arousal_loss"].value == 0.0
+
+
+def test_command_line_can_be_typed_again():
+    line = command_line(
+        "wav2small", {"emodb": PACKAGED, "nemo": PACKAGED}, ["seed=3", "augment.speed_range=[1, 2]"]
+    )
+    assert line == (
+        "edgebench train wav2small --corpus emodb=PATH --corpus nemo=PATH --set seed=3 "
+        "--set 'augment.speed_range=[1, 2]' --output DIR"
+    )
+
+
+def test_manifest_is_readable_json(finished):
+    output, _ = finished
+    values = json.loads((output / "wav2small.fp32.json").read_text())
+    assert list(values)[:2] == ["manifest_version", "key"]
