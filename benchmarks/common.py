@@ -148,7 +148,10 @@ def show(result: Result, console: Console) -> None:
         return
     table = Table(title=f"{result.name}: {result.compared}", title_justify="left", title_style="")
     for heading in HEADINGS[:-1]:
-        table.add_column(heading, justify="right" if heading in ("min", "median", "max", "n") else "left")
+        right = heading in ("min", "median", "max", "n")
+        table.add_column(
+            heading, justify="right" if right else "left", no_wrap=heading not in ("case", "target")
+        )
     for row in result.rows:
         table.add_row(*cells(row)[:-1], style="red" if row.verdict == "NOT MET" else None)
     console.print(table)

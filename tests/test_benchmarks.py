@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.progress import Progress
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the benchmarks are no part of what is installed
@@ -33,7 +34,7 @@ def test_every_module_with_a_comparison_is_in_the_table() -> None:
 def test_ratios_are_made_pair_by_pair() -> None:
     # The machine slows down meanwhile: the ratio of the medians would be 2 / 4.
     assert common.paired([1.0, 2.0, 6.0], [1.0, 4.0, 4.0]) == Spread(0.5, 1.0, 1.5, 3)
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="longer"):
         common.paired([1.0], [1.0, 2.0])
     with pytest.raises(ValueError, match="no values"):
         Spread.of([])
@@ -70,6 +71,13 @@ def test_the_page_says_what_was_missed_and_what_did_not_run() -> None:
     assert "Not run: no sshd here." in text
     assert "--quick`: this page" not in text
     assert "--quick`: this page" in report.page(results, [], Settings(quick=True))
+
+
+def test_a_missing_loadgen_is_said_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.agent_vs_loadgen.find_spec", lambda name: None)
+    result = common.measure("agent_vs_loadgen", Settings(quick=True), Progress(disable=True))
+    assert not result.rows
+    assert "mlcommons-loadgen is not installed" in str(result.skipped) and "make bench" in str(result.skipped)
 
 
 def test_the_page_on_disk_has_a_section_for_every_benchmark() -> None:
