@@ -82,7 +82,7 @@ def send(wire: int, message: Mapping[str, Any]) -> bool:
     data = encode(message)
     try:
         while data:
-            data = data[os.write(wire, data):]
+            data = data[os.write(wire, data) :]
     except (BrokenPipeError, ConnectionResetError):
         return False
     return True

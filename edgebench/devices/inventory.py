@@ -17,8 +17,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgebench.devices.strict import explain
-from edgebench.errors import ConfigError
+from edgebench.errors import ConfigError, explain
 
 INVENTORY_VARIABLE = "EDGEBENCH_INVENTORY"
 _SECRETS = ("password", "passphrase", "passwd", "secret")
@@ -78,9 +77,7 @@ def read_inventory(path: Path | None = None) -> Inventory:
     try:
         return Inventory.model_validate(data)
     except ValidationError as error:
-        # Of a table by name pydantic reports devices.NAME.KEY: the keys are those of an entry.
-        model = DeviceEntry if len(error.errors()[0]["loc"]) > 2 else Inventory
-        raise ConfigError(explain(f"the inventory {path}", model, error)) from error
+        raise ConfigError(f"the inventory {path}: {explain(error, Inventory)}.") from error
 
 
 def _refuse_secrets(path: Path, data: dict[str, object]) -> None:

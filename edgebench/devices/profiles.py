@@ -9,8 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgebench.devices.strict import explain
-from edgebench.errors import ConfigError, UsageError, nearest
+from edgebench.errors import ConfigError, UsageError, explain, nearest
 
 
 class Features(BaseModel):
@@ -65,7 +64,7 @@ def parse_profile(name: str, text: str) -> Profile:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"profile '{name}' is not TOML: {error}.") from error
     except ValidationError as error:
-        raise ConfigError(explain(f"profile '{name}'", Profile, error)) from error
+        raise ConfigError(f"profile '{name}': {explain(error, Profile)}.") from error
 
 
 def load_profile(name: str) -> Profile:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from edgebench.errors import ModelError, nearest
+from edgebench.errors import ModelError, explain
 
 # 1  November 2026: the first.
 MANIFEST_VERSION = 1
@@ -127,16 +127,7 @@ def parse_manifest(text: str, *, source: str) -> Manifest:
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
-        raise ModelError(f"manifest {source}: {'; '.join(map(_explain, error.errors()))}.") from None
-
-
-def _explain(finding: Any) -> str:
-    where = ".".join(str(part) for part in finding["loc"])
-    if finding["type"] == "extra_forbidden" and len(finding["loc"]) == 1:
-        return f"key {where!r} is unknown: {nearest(where, Manifest.model_fields)}"
-    if finding["type"] == "missing":
-        return f"key {where!r} is missing"
-    return f"{where}: {finding['msg'][0].lower()}{finding['msg'][1:]} (found {finding['input']!r})"
+        raise ModelError(f"manifest {source}: {explain(error, Manifest)}.") from None
 
 
 def manifest_path(model: Path) -> Path:

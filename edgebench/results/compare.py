@@ -202,11 +202,6 @@ def _word(value: Any) -> str:
 
 
 def _changes(before: Row, after: Row, seed: int) -> tuple[Change, ...]:
-    invalid = [
-        f"{name} is {row.verdict.status} ({', '.join(row.verdict.codes)})"
-        for name, row in (("the first run", before), ("the second run", after))
-        if not row.verdict.valid
-    ]
     accuracies = _accuracy_intervals(before, after, seed)
     changes = []
     for name, metric in METRICS.items():
@@ -221,7 +216,12 @@ def _changes(before: Row, after: Row, seed: int) -> tuple[Change, ...]:
             change = _judged(name, a, b, _cost_interval(name, before, after, seed), neutral=1.0)
         else:
             continue
-        if invalid and not metric.exact:
+        invalid = [
+            f"{which} run is {row.verdict.status} ({', '.join(codes)})"
+            for which, row in (("the first", before), ("the second", after))
+            if (codes := row.verdict.against(name))
+        ]
+        if invalid:
             change = Change(
                 name,
                 a,

@@ -17,6 +17,9 @@ DIMENSIONS = ("arousal", "dominance", "valence")
 EXACT = "exact: a property of the file, not an estimate"
 
 
+Aspect = Literal["file", "timing", "memory", "outputs"]
+
+
 @dataclass(frozen=True)
 class Metric:
     """One row of the table. ``public``: a name that every record of the JSON carries."""
@@ -28,6 +31,16 @@ class Metric:
     definition: str
     exact: bool = False
     public: bool = True
+
+    @property
+    def aspect(self) -> Aspect:
+        """What of a launch the metric speaks of: a verdict's code spoils some aspects and not others."""
+        if self.name in {"size_bytes", "parameters", "macs"}:
+            return "file"
+        if self.name.endswith("rss_bytes"):
+            return "memory"
+        timed = ("load_ns", "first_inference_ns", "latency_", "real_time_factor", "throughput_")
+        return "timing" if self.name.startswith(timed) else "outputs"
 
 
 @dataclass(frozen=True)

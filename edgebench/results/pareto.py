@@ -2,7 +2,7 @@
 
 One point dominates another when it is at least as good in every metric and better in one; good is
 what the table of ``metrics`` says (lower or higher). Points without a value in some metric, and
-points whose verdict is not VALID, neither stand on a front nor push another off it.
+points with a code against one of the two metrics, neither stand on a front nor push another off it.
 """
 
 from __future__ import annotations
@@ -54,9 +54,10 @@ def plane(summary: RunSummary, *, cost: str, accuracy: str, corpus: str, input_s
 
     Cost comes from the single_stream row of ``input_s``, accuracy from the offline row of
     ``corpus``, of the same artifact and threads on the same device. A pair without both values is
-    left out; a pair of which one row is not VALID is kept and is never on the front.
+    left out; a pair with a code against one of the two figures is kept and is never on the front.
     """
     pairs: list[tuple[Row, Row]] = []
+    problems: list[tuple[str, ...]] = []
     values: list[tuple[float, float]] = []
     for offline in summary.rows:
         if offline.is_null or offline.condition.corpus != corpus:
@@ -67,9 +68,10 @@ def plane(summary: RunSummary, *, cost: str, accuracy: str, corpus: str, input_s
         x, y = single.figures[cost].value, offline.figures[accuracy].value
         if x is None or y is None:
             continue
+        codes = tuple(dict.fromkeys(single.verdict.against(cost) + offline.verdict.against(accuracy)))
         pairs.append((single, offline))
-        valid = single.verdict.valid and offline.verdict.valid
-        values.append((float(x), float(y)) if valid else (np.nan, np.nan))
+        problems.append(codes)
+        values.append((np.nan, np.nan) if codes else (float(x), float(y)))
     on_front = front(values, [cost, accuracy])
     return tuple(
         Point(
@@ -77,10 +79,10 @@ def plane(summary: RunSummary, *, cost: str, accuracy: str, corpus: str, input_s
             offline.condition.threads,
             single.figures[cost],
             offline.figures[accuracy],
-            _problems(single, offline),
+            codes,
             bool(best),
         )
-        for (single, offline), best in zip(pairs, on_front, strict=True)
+        for (single, offline), codes, best in zip(pairs, problems, on_front, strict=True)
     )
 
 
@@ -91,10 +93,3 @@ def _single_stream(summary: RunSummary, offline: Row, input_s: float) -> Row | N
         if row.condition.scenario == "single_stream" and row.condition.input_s == input_s and found == wanted:
             return row
     return None
-
-
-def _problems(*rows: Row) -> tuple[str, ...]:
-    codes = [
-        code for row in rows if not row.verdict.valid for code in (row.verdict.codes or (row.verdict.status,))
-    ]
-    return tuple(dict.fromkeys(codes))

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgebench.results import statistics
 from edgebench.results.messages import TelemetryPoint, TrialMessage
-from edgebench.results.metrics import Figure
+from edgebench.results.metrics import Aspect, Figure
 from edgebench.results.record import Condition, RunHeader
 
 
@@ -303,16 +303,24 @@ def _output(case: Case) -> Finding | NotJudged | None:
 
 Rule = Callable[[Case], Finding | NotJudged | None]
 
-RULES: tuple[tuple[str, Rule], ...] = (
-    ("REBOOTED", _rebooted),
-    ("OUTPUT_MISMATCH", _output),
-    ("FREQ_DRIFT", _frequency),
-    ("GOV_CHANGED", _governor),
-    ("HOT_START", _hot_start),
-    ("BUSY_HOST", _busy),
-    ("SWAPPED", _swapped),
-    ("TOO_SHORT", _too_short),
-    ("TOO_FEW", _too_few),
-    ("UNSTABLE", _unstable),
-    ("MEM_UNRESETTABLE", _memory),
+# Code -> what a broken rule spoils of the launches. The size of a file is spoilt by nothing, and a busy
+# board answers the same as an idle one, only later.
+_TIMING: frozenset[Aspect] = frozenset({"timing"})
+_RESOURCES: frozenset[Aspect] = frozenset({"timing", "memory"})
+EVERYTHING: frozenset[Aspect] = frozenset({"timing", "memory", "outputs"})
+
+RULES: tuple[tuple[str, Rule, frozenset[Aspect]], ...] = (
+    ("REBOOTED", _rebooted, _RESOURCES),
+    ("OUTPUT_MISMATCH", _output, EVERYTHING),
+    ("FREQ_DRIFT", _frequency, _TIMING),
+    ("GOV_CHANGED", _governor, _TIMING),
+    ("HOT_START", _hot_start, _TIMING),
+    ("BUSY_HOST", _busy, _TIMING),
+    ("SWAPPED", _swapped, _RESOURCES),
+    ("TOO_SHORT", _too_short, _TIMING),
+    ("TOO_FEW", _too_few, _TIMING),
+    ("UNSTABLE", _unstable, _TIMING),
+    ("MEM_UNRESETTABLE", _memory, frozenset({"memory"})),
 )
+
+SPOILS: dict[str, frozenset[Aspect]] = {code: aspects for code, _, aspects in RULES}

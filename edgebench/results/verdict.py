@@ -1,7 +1,8 @@
 """Whether a condition's figures can be believed: VALID, or the named reasons why not.
 
 ``VALID``        every rule that could be judged was kept
-``INVALID``      measured, but a rule was broken: kept, shown, never on a front or in a comparison
+``INVALID``      measured, but a rule was broken: kept and shown; what the rule spoils stays off fronts and
+                 out of comparisons (``Verdict.against``)
 ``UNSUPPORTED``  the runtime does not import there, or refuses the file
 ``INCOMPLETE``   launches are missing or failed
 
@@ -15,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgebench.results.metrics import Figure
+from edgebench.results.metrics import METRICS, Figure
 from edgebench.results.record import Condition, RunHeader, TrialRecord
-from edgebench.results.rules import RULES, Case, Finding, NotJudged
+from edgebench.results.rules import EVERYTHING, RULES, SPOILS, Case, Finding, NotJudged
 
 UNSUPPORTED_CODES = ("RUNTIME_IMPORT", "MODEL_LOAD")
 
@@ -37,8 +38,18 @@ class Verdict:
 
     @property
     def valid(self) -> bool:
-        """Whether the figures may stand on a front."""
+        """Whether every figure of the condition can be believed."""
         return self.status == "VALID"
+
+    def against(self, metric: str) -> tuple[str, ...]:
+        """The codes that speak against one metric: those that spoil what it measures.
+
+        >>> busy = Verdict("INVALID", (Finding("BUSY_HOST", "", ""),))
+        >>> busy.against("latency_p50_ns"), busy.against("ua"), busy.against("size_bytes")
+        (('BUSY_HOST',), (), ())
+        """
+        aspect = METRICS[metric].aspect
+        return tuple(code for code in self.codes if aspect in SPOILS.get(code, EVERYTHING))
 
     def to_json(self) -> dict[str, Any]:
         """The public form."""
@@ -77,7 +88,7 @@ def judge(
     not_judged: list[NotJudged] = []
     if trials:
         case = Case(condition, header, trials, parity, tolerance, mismatch)
-        for code, rule in RULES:
+        for code, rule, _ in RULES:
             found = rule(case)
             if isinstance(found, NotJudged):
                 not_judged.append(found)

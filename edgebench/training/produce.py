@@ -21,7 +21,9 @@ from edgebench.models.macs import count_macs
 from edgebench.models.manifest import Calibration, Macs, Manifest, Parity, Task, manifest_path, sha256_of
 from edgebench.models.parity import largest_difference
 from edgebench.models.schemes import quantize, scheme_named
-from edgebench.training.evaluate import FIGURES, evaluate, evaluate_loss, predict_corpora
+from edgebench.training import baseline
+from edgebench.training.baseline import predict_baseline
+from edgebench.training.evaluate import FIGURES, by_corpus, evaluate, evaluate_loss, predict_corpora
 from edgebench.training.gather import Gathered, calibration_clips, ids_sha256, training_facts, weights_licence
 from edgebench.training.recipe import Recipe
 
@@ -130,6 +132,7 @@ def _card(fp32: Artifact, small: Artifact, recipe: Recipe, gathered: Gathered, *
         for artifact, predictions in zip(pair, predicted, strict=True)
         for found in evaluate(artifact, gathered.test, predictions, seed=recipe.seed)
     ]
+    rows += _baseline_rows(fp32, gathered, seed=recipe.seed)
     counts = {
         name: CorpusCounts(
             *(sum(c.corpus == name for c in gathered.part(p)) for p in ("train", "validation", "test"))
@@ -147,3 +150,16 @@ def _card(fp32: Artifact, small: Artifact, recipe: Recipe, gathered: Gathered, *
         losses=evaluate_loss(pair, gathered.test, predicted, seed=recipe.seed),
         command=command,
     )
+
+
+def _baseline_rows(artifact: Artifact, gathered: Gathered, *, seed: int) -> list[Row]:
+    """The trivial baseline, learnt on each corpus' training speakers alone and scored like the nets."""
+    train, test = by_corpus(gathered.train), by_corpus(gathered.test)
+    predictions = {
+        name: predict_baseline(train[name], clips) for name, clips in test.items() if name in train
+    }
+    clips = [clip for name in predictions for clip in test[name]]
+    return [
+        Row(baseline.KEY, found.corpus, found.label_source, found.clips, found.speakers, found.figures)
+        for found in evaluate(artifact, clips, predictions, seed=seed)
+    ]

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgebench.errors import ConfigError, nearest
+from edgebench.errors import ConfigError, explain, nearest
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -149,7 +149,7 @@ def load_recipe(name_or_path: str, *, overrides: Sequence[str] = ()) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(path, error)) from None
+        raise ConfigError(f"recipe {path}: {explain(error, Recipe)}.") from None
 
 
 def _lay_over(values: dict[str, Any], override: str) -> None:
@@ -168,29 +168,3 @@ def _lay_over(values: dict[str, Any], override: str) -> None:
             raise ConfigError(f"override {override!r}: {section!r} is a value, not a section of the recipe.")
         target = inner
     target[last] = value
-
-
-def _explain(path: Path, error: ValidationError) -> str:
-    """One sentence a finding, with the allowed keys where a key is unknown."""
-    findings = []
-    for finding in error.errors():
-        where = [str(part) for part in finding["loc"]]
-        if finding["type"] == "extra_forbidden":
-            allowed = _keys(where[:-1])
-            findings.append(f"key {'.'.join(where)!r} is unknown: {nearest(where[-1], allowed)}")
-        else:
-            message = finding["msg"]
-            findings.append(
-                f"{'.'.join(where)}: {message[0].lower()}{message[1:]} (found {finding['input']!r})"
-            )
-    return f"recipe {path}: {'; '.join(findings)}."
-
-
-def _keys(sections: Sequence[str]) -> list[str]:
-    section: type[BaseModel] = Recipe
-    for name in sections:
-        inner = section.model_fields[name].annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return []
-        section = inner
-    return list(section.model_fields)

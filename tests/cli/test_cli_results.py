@@ -72,7 +72,9 @@ def test_a_run_against_itself_compares_as_equal(measured: Edgebench) -> None:
 
 def test_unlike_runs_are_not_compared(measured: Edgebench, tmp_path: Path) -> None:
     first = json.loads(measured("report", "--json").stdout)["run_id"]
-    (tmp_path / "other.toml").write_text((tmp_path / "quick.toml").read_text().replace("launches = 1", "launches = 2"))
+    (tmp_path / "other.toml").write_text(
+        (tmp_path / "quick.toml").read_text().replace("launches = 1", "launches = 2")
+    )
     result = measured("run", "--suite", "other.toml", "--model", "my.onnx")
     assert result.returncode == 0, result.stderr
     measured.refuses("compare", first, "last", status=2, says=["launches: 1 against 2"])

@@ -76,9 +76,9 @@ def test_boards_are_recognised(compatible: tuple[str, ...], name: str | None) ->
 
 
 def test_an_unknown_key_is_named_with_its_path_and_the_keys_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"profile 'x': unknown key 'titel'. Allowed here: .*title"):
+    with pytest.raises(ConfigError, match=r"profile 'x': unknown key 'titel'; did you mean 'title'"):
         parse_profile("x", 'title = "X"\ntitel = "X"')
-    with pytest.raises(ConfigError, match=r"unknown key 'features.i8'. Allowed here: asimddp\."):
+    with pytest.raises(ConfigError, match=r"unknown key 'features.i8'; Known: asimddp\."):
         parse_profile("x", 'title = "X"\nfeatures = { asimddp = true, i8 = true }')
     with pytest.raises(ConfigError, match="'title' is missing"):
         parse_profile("x", "")
@@ -112,12 +112,12 @@ def test_the_default_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ('[devices.a]\nhost = "h"\nprofil = "rpi4"', r"'devices\.a\.profil'. Allowed here: host, key"),
-        ('[device.a]\nhost = "h"', r"unknown key 'device'. Allowed here: devices\."),
+        ('[devices.a]\nhost = "h"\nprofil = "rpi4"', r"'devices\.a\.profil'; did you mean 'profile'"),
+        ('[device.a]\nhost = "h"', r"unknown key 'device'; did you mean 'devices'"),
         ('[devices.a]\nprofile = "rpi4"', r"'devices\.a\.host' is missing"),
-        ('[devices.a]\nhost = "h"\nport = "22"', r"'devices\.a\.port' is '22'"),
-        ('[devices.a]\nhost = "h"\nport = 0', r"'devices\.a\.port' is 0"),
-        ('[devices.a]\nhost = "-oProxyCommand=x"', r"'devices\.a\.host' is"),
+        ('[devices.a]\nhost = "h"\nport = "22"', r"'devices\.a\.port': .*found '22'"),
+        ('[devices.a]\nhost = "h"\nport = 0', r"'devices\.a\.port': .*found 0"),
+        ('[devices.a]\nhost = "-oProxyCommand=x"', r"'devices\.a\.host': "),
         ('[devices.a]\nhost = "h"\npassword = "p"', r"devices\.a\.password: edgebench keeps no passwords"),
         ("[devices.a", "is not TOML"),
     ],

@@ -7,7 +7,8 @@ import pytest
 import results_builder as b
 
 from edgebench.results import summarise
-from edgebench.results.rules import RULES
+from edgebench.results.rules import RULES, Finding
+from edgebench.results.verdict import Verdict
 
 ISSUE_CODES = {
     "FREQ_DRIFT", "GOV_CHANGED", "HOT_START", "BUSY_HOST", "SWAPPED", "TOO_SHORT", "TOO_FEW", "UNSTABLE",
@@ -30,7 +31,7 @@ def calm(**changes):
 
 
 def test_the_table_has_every_code_once():
-    assert {code for code, _ in RULES} == ISSUE_CODES
+    assert {code for code, _, _ in RULES} == ISSUE_CODES
     assert len(RULES) == len(ISSUE_CODES)
 
 
@@ -228,3 +229,21 @@ def test_parity_without_a_reference_is_not_judged():
     found = verdict(references=[])
     assert found.status == "VALID"
     assert "OUTPUT_MISMATCH" in {rule.code for rule in found.not_judged}
+
+
+@pytest.mark.parametrize(
+    ("code", "spoilt", "kept"),
+    [
+        (
+            "BUSY_HOST",
+            ["latency_p50_ns", "latency_ratio"],
+            ["ua", "peak_rss_bytes", "macs"],
+        ),
+        ("MEM_UNRESETTABLE", ["peak_rss_bytes", "model_rss_bytes"], ["latency_p50_ns", "ccc_valence"]),
+        ("OUTPUT_MISMATCH", ["ua", "latency_p50_ns", "parity_max_abs"], ["size_bytes", "parameters"]),
+        ("KILLED", ["ua", "latency_p99_ns", "peak_rss_bytes"], ["size_bytes"]),
+    ],
+)
+def test_a_code_spoils_what_it_speaks_of(code, spoilt, kept):
+    found = Verdict("INVALID", (Finding(code, "", ""),))
+    assert [name for name in [*spoilt, *kept] if found.against(name)] == spoilt

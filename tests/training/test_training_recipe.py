@@ -30,8 +30,8 @@ def test_override_by_dotted_key():
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("optimiser.step=12", "key 'optimiser.step' is unknown: did you mean 'steps'"),
-        ("optimizer.steps=12", "key 'optimizer' is unknown: did you mean 'optimiser'"),
+        ("optimiser.step=12", "unknown key 'optimiser.step'; did you mean 'steps'"),
+        ("optimizer.steps=12", "unknown key 'optimizer'; did you mean 'optimiser'"),
         ("optimiser.steps=0", "optimiser.steps: "),
         ("optimiser.steps=many", "optimiser.steps: "),
         ("loss.smoothing=1.5", "loss.smoothing: "),

@@ -112,7 +112,8 @@ def _planes(summary: RunSummary) -> list[str]:
         '<div class="legend artifacts"></div>',
         f'<div class="plots">{plots}</div>',
         '<p class="note">Filled: on the front (dotted line). Hollow: dominated, another artifact is at least '
-        "as good in both and better in one. Red cross: not valid, never on a front; hover for the codes. "
+        "as good in both and better in one. Red cross: a code speaks against one of "
+        "the two figures and keeps it off the front; hover for the code. "
         "Bars: 95 % intervals, over process launches across and over speakers upwards; size and MACs are "
         "exact.</p>",
         "<noscript><p>The plots need JavaScript; the tables below say the same.</p></noscript>",

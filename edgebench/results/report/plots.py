@@ -109,19 +109,19 @@ def _latency(summary: RunSummary, names: list[str]) -> list[dict[str, Any]]:
         if figure.value is None:
             continue
         condition = row.condition
-        problems = row.verdict.codes if not row.verdict.valid else ()
+        problems = row.verdict.against("latency_p50_ns")
         text = [
             _name(condition.artifact, condition.threads),
             f"{condition.input_s:g} s: {figure_text(figure)}",
         ]
-        text.append(row.verdict.status + (f": {', '.join(problems)}" if problems else ""))
+        text.append(f"not valid: {', '.join(problems)}" if problems else "valid")
         lines.setdefault((condition.artifact, condition.threads), []).append(
             {
                 "x": condition.input_s,
                 "x_lo": None,
                 "x_hi": None,
                 **_axis("y", figure, 1e6),
-                "state": "front" if row.verdict.valid else "invalid",
+                "state": "invalid" if problems else "front",
                 "hover": _hover(text),
             }
         )
