@@ -32,10 +32,10 @@ def test_override_by_dotted_key():
     [
         ("optimiser.step=12", "unknown key 'optimiser.step'; did you mean 'steps'"),
         ("optimizer.steps=12", "unknown key 'optimizer'; did you mean 'optimiser'"),
-        ("optimiser.steps=0", "optimiser.steps: "),
-        ("optimiser.steps=many", "optimiser.steps: "),
-        ("loss.smoothing=1.5", "loss.smoothing: "),
-        ("optimiser.learning_rate=nan", "optimiser.learning_rate: "),
+        ("optimiser.steps=0", "'optimiser.steps': "),
+        ("optimiser.steps=many", "'optimiser.steps': "),
+        ("loss.smoothing=1.5", "'loss.smoothing': "),
+        ("optimiser.learning_rate=nan", "'optimiser.learning_rate': "),
         ("steps", "is not key=value"),
         ("=3", "is not key=value"),
         ("seed.deep=3", "is a value, not a section"),
@@ -61,7 +61,7 @@ def test_unknown_recipe_names_the_nearest():
 def test_missing_value_is_named(tmp_path: Path):
     path = tmp_path / "short.toml"
     path.write_text("architecture = 'wav2small'\nseed = 1\n")
-    with pytest.raises(ConfigError, match="optimiser: field required"):
+    with pytest.raises(ConfigError, match="'optimiser' is missing"):
         load_recipe(str(path))
 
 
