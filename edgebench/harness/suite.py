@@ -39,7 +39,7 @@ class Warmup(_Strict):
 class Session(_Strict):
     """Settings of the runtime that change what is measured; recorded with every trial."""
 
-    graph_level: Literal["disable", "basic", "extended", "all"] = "all"
+    graph_level: Literal["disabled", "basic", "extended", "all"] = "all"
     arena: bool = True
     mem_pattern: bool = True
 

@@ -1,12 +1,14 @@
 """Suites: strict, frozen, and clear about what is wrong."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
+from edgebench.agent.runtimes import GRAPH_LEVELS
 from edgebench.errors import ConfigError, UsageError
-from edgebench.harness.suite import LEVELS, load_suite, packaged_suites
+from edgebench.harness.suite import LEVELS, Session, load_suite, packaged_suites
 
 
 def test_every_packaged_suite_loads_and_names_itself() -> None:
@@ -71,3 +73,8 @@ def test_a_wrong_suite_is_one_paragraph_that_names_the_key(
 def test_unknown_suite_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'packaged'"):
         load_suite("packged")
+
+
+def test_graph_levels_are_those_of_the_agent() -> None:
+    allowed = Session.model_fields["graph_level"].annotation
+    assert set(get_args(allowed)) == set(GRAPH_LEVELS)
