@@ -33,7 +33,9 @@ $(VENV)/run.done: $(VENV)/bin/python pyproject.toml requirements/lock.txt
 	$(PIP) --editable .
 	@touch $@
 
+# The bare install is tried before the extras can hide what it lacks.
 $(VENV)/test.done: $(VENV)/run.done
+	$(BIN)/edgebench models
 	$(PIP) $(TORCH)
 	$(PIP) --editable '.[train,test]'
 	@touch $@

@@ -168,7 +168,7 @@ def devices(inventory: InventoryOption = None, json: JsonOption = False) -> None
     for name, entry in entries.items():
         title = known[entry.profile].title if entry.profile in known else ""
         table.add_row(escape(name), title, f"inventory: {escape(entry.host)}")
-    for name, profile in known.items():
+    for name, profile in sorted(known.items(), key=lambda item: item[0] != "local"):
         how = "this machine" if name == "local" else f"ssh alias {name}, or --host"
         table.add_row(name, profile.title, how)
     Console().print(table)

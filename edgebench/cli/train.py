@@ -43,5 +43,6 @@ def train(
             output=output,
             overrides=settings or [],
             resume=resume,
+            notify=lambda progress: display.advance(progress.step, progress.steps, "steps"),
         )
     typer.echo(f"artifacts: {folder}")

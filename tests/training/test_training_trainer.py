@@ -52,9 +52,9 @@ def test_one_batch_is_learnt_by_heart(tmp_path, architecture):
         tmp_path,
         f"architecture={architecture}",
         "model.dropout=0.0",
-        "optimiser.learning_rate=0.01",
+        "optimiser.learning_rate=0.001",
         "optimiser.steps=1000",
-        "optimiser.warmup_steps=1",
+        "optimiser.warmup_steps=20",
         "loss.smoothing=0.0",
         "augment.mel_masks=0",
         "augment.time_masks=0",
@@ -109,6 +109,16 @@ def test_best_model_is_the_average_at_the_best_validation(tmp_path):
     assert (trainer.history.best_step, trainer.history.best_score) == (4, 0.9)
     assert same(trainer.best_model().state_dict(), seen[1])
     assert not trainer.best_model().training
+
+
+def test_a_window_judges_by_the_mean_of_the_last_validations(tmp_path):
+    scores = iter([0.2, 0.9, 0.1, 0.7, 0.8])
+    trainer = tiny_trainer(
+        tmp_path, "validation.window=2", "optimiser.steps=10", validate=lambda model: {"score": next(scores)}
+    )
+    trainer.run()  # means: .2, .55, .5, .4, .75
+    assert trainer.history.best_step == 10
+    assert trainer.history.best_score == pytest.approx(0.75)
 
 
 def test_stops_when_validation_does_not_improve(tmp_path):

@@ -15,6 +15,7 @@ TINY = (
     "optimiser.steps=6",
     "optimiser.warmup_steps=2",
     "validation.every_steps=2",
+    "validation.window=1",
     "compute.threads=1",
     "quantization.clips_per_class=1",
 )
