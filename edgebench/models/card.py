@@ -165,9 +165,9 @@ def _figures(facts: CardFacts) -> str:
         f"## On the held-out speakers\n\n{_table(head, rows)}\n"
         "In brackets: 95 % bootstrap over speakers, which is a floor of the doubt where there are three. "
         "Chance is a UA of .25. `logistic regression` is the trivial baseline: mean and deviation of the "
-        "log-mel (which keep the level that the nets normalise away), learnt on the training speakers of that "
-        f"corpus alone. Speakers scored: {speakers}. Predicted by onnxruntime on the machine that trained, "
-        "not on a board.\n"
+        "log-mel (which keep the level that the nets normalise away), learnt on the training speakers of "
+        f"that corpus alone. Speakers scored: {speakers}. Predicted by onnxruntime on the machine "
+        "that trained, not on a board.\n"
     )
 
 

@@ -53,7 +53,8 @@ def coloured_noise(samples: int, *, slope: float, rng: np.random.Generator) -> W
     spectrum *= frequency ** np.float32(-slope / 2.0)
     spectrum[0] = 0.0
     noise = np.fft.irfft(spectrum, n=samples)
-    return (noise / (noise.std() + 1e-12)).astype(np.float32)
+    scaled: Waveform = (noise / (noise.std() + 1e-12)).astype(np.float32)
+    return scaled
 
 
 def add_at_snr(waveform: Waveform, noise: Waveform, *, snr_db: float) -> Waveform:

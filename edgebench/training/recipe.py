@@ -85,9 +85,14 @@ class OptimiserSection(_Section):
 
 
 class ValidationSection(_Section):
-    """Every ``every_steps``; stop after ``patience`` validations without a better mean UA."""
+    """Every ``every_steps``; stop after ``patience`` validations without a better mean UA.
+
+    Validations are judged by the mean of the last ``window``: with two dozen clips of a corpus, one
+    clip moves UA by some hundredths, and the best of many single validations would be the luckiest.
+    """
 
     every_steps: Count
+    window: Count
     patience: Count
 
 

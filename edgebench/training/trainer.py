@@ -154,7 +154,7 @@ class Trainer:
         return weights.emotion_weight * emotion + weights.ccc_weight * dimensional
 
     def best_model(self) -> nn.Module:
-        """The averaged model of the best validation, in eval mode."""
+        """The averaged model at the best validation (see ``validation.window``), in eval mode."""
         if self.best is None:
             raise ConfigError(
                 f"the run in {self.output} was never validated, so it has no best model. "
@@ -196,8 +196,10 @@ class Trainer:
         history.rows.append(
             {"step": history.step, "loss": history.loss, "data_wait_share": waited_share, **found}
         )
-        if history.best_score is None or found["score"] > history.best_score:
-            history.best_score, history.best_step, history.since_best = found["score"], history.step, 0
+        recent = [row["score"] for row in history.rows[-self.recipe.validation.window :]]
+        score = sum(recent) / len(recent)
+        if history.best_score is None or score > history.best_score:
+            history.best_score, history.best_step, history.since_best = score, history.step, 0
             self.best = {k: v.detach().clone() for k, v in self.average.module.state_dict().items()}
         else:
             history.since_best += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -150,8 +152,10 @@ def _verdicts(summary: RunSummary) -> list[RenderableType]:
     broken = findings(summary)
     if broken:
         lines: list[RenderableType] = [Text("\nWhat is wrong and what to do", style="bold")]
-        for condition, code, evidence, action in broken:
-            line = Text.assemble((code, "bold red"), f" {condition}: {evidence}. ", (action, "italic"))
+        for code, places in _by_code(broken).items():
+            condition, evidence, action = places[0]
+            more = f" (and {len(places) - 1} more; the page lists them)" if len(places) > 1 else ""
+            line = Text.assemble((code, "bold red"), f" {condition}: {evidence}{more}. ", (action, "italic"))
             lines.append(Padding(line, (0, 0, 0, 2)))
         parts.append(Group(*lines))
     left = not_judged(summary)
@@ -159,3 +163,11 @@ def _verdicts(summary: RunSummary) -> list[RenderableType]:
         text = "; ".join(f"{code} ({reason})" for code, reason in left)
         parts.append(Text(f"\nNot judged: {text}.", style="dim"))
     return parts
+
+
+def _by_code(broken: Iterable[tuple[str, str, str, str]]) -> dict[str, list[tuple[str, str, str]]]:
+    """Findings under their code: on a busy machine every condition says the same."""
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for condition, code, evidence, action in broken:
+        found.setdefault(code, []).append((condition, evidence, action))
+    return found
