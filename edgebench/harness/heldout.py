@@ -8,7 +8,7 @@ user asks for such clips, in which case every figure made from them says so.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +51,7 @@ def prepare_corpus(
     nothing is left to score, saying what was left out.
     """
     clips = synthetic_corpus(split="test") if folder is None else read_corpus(name, folder)
-    seen = seen_speakers(artifacts).get(name, set())
+    seen = seen_speakers(artifacts, name)
     labelled = [clip for clip in clips if clip.emotion is not None]
     kept = labelled if include_seen else [clip for clip in labelled if clip.speaker not in seen]
     if labelled and not kept:
@@ -93,14 +93,10 @@ def prepare_corpus(
     return HeldOut(packed, pack.path, record)
 
 
-def seen_speakers(artifacts: Iterable[Artifact]) -> Mapping[str, set[str]]:
-    """Speakers, by corpus, that at least one artifact saw in training or validation."""
-    seen: dict[str, set[str]] = {}
-    for artifact in artifacts:
-        training = artifact.manifest.training if artifact.manifest else None
-        for name, parts in (training.corpora if training else {}).items():
-            seen.setdefault(name, set()).update(parts.train, parts.validation)
-    return seen
+def seen_speakers(artifacts: Iterable[Artifact], corpus: str) -> set[str]:
+    """Speakers of a corpus that at least one artifact saw in training or validation."""
+    manifests = [artifact.manifest for artifact in artifacts if artifact.manifest]
+    return {speaker for manifest in manifests for speaker in manifest.seen_speakers(corpus)}
 
 
 def split_of(artifacts: Iterable[Artifact], name: str) -> str | None:

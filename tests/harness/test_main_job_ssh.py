@@ -20,7 +20,7 @@ from support.sshd import SshServer
 
 pytestmark = pytest.mark.ssh
 
-DEVICE, INCOMPLETE = 5, 6
+DEVICE, INCOMPLETE, INTERRUPTED = 5, 6, 130
 
 LONG_SUITE = """\
 name = "long-test"
@@ -175,6 +175,19 @@ def test_a_supervisor_killed_on_the_board(board: Edgebench, ssh_server: SshServe
     assert process.returncode == INCOMPLETE, err
     assert "ended early" in err
     assert "Traceback" not in err
+
+
+def test_an_interrupt_stops_the_board_too(board: Edgebench, ssh_server: SshServer, model: str) -> None:
+    process = board.start("run", "--device", "rpi4", "--offline", "--suite", "long.toml", "--model", model)
+    wait_for(lambda: trials_on_board(ssh_server), what="a trial on the board", limit_s=120)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED, err
+    assert "Traceback" not in err
+    wait_for(lambda: not trials_on_board(ssh_server), what="the end of the trial on the board", limit_s=10)
+    ends = [json.loads(line) for line in (board.store / "records.jsonl").read_text().splitlines()]
+    assert ends[-1]["kind"] == "run_end"
+    assert ends[-1]["status"] == "cancelled"
 
 
 @pytest.mark.parametrize("command", [["run", "--suite", "quick.toml"], ["doctor"]])

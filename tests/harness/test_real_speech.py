@@ -1,0 +1,94 @@
+"""Accuracy on real held-out speech, predicted on the far side of a real SSH connection."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import Edgebench
+from support.sshd import SshServer
+
+from edgebench.corpora import packaged_split, read_corpus
+from edgebench.models import load_artifact
+
+pytestmark = [pytest.mark.ssh, pytest.mark.corpora]
+
+CORPORA = ("emodb", "ravdess", "nemo")
+FP32, INT8 = "wav2small.fp32", "wav2small.int8_static"
+
+# What int8 may lose against fp32 on the same clips.
+MOST_LOST = 0.01
+
+OFFLINE_SUITE = """\
+name = "speech-test"
+scenarios = ["offline"]
+launches = 1
+min_duration_s = 0.1
+min_count = 1
+null_runtime = false
+"""
+
+
+def measure(edgebench: Edgebench, ssh_server: SshServer, root: Path, *more: str) -> list[dict[str, Any]]:
+    edgebench.environment = {"EDGEBENCH_SSH_CONFIG": str(ssh_server.config_path)}
+    (edgebench.folder / "speech.toml").write_text(OFFLINE_SUITE)
+    folders = [word for name in CORPORA for word in ("--corpus", f"{name}={root / name}")]
+    result = edgebench(
+        "run", "--device", "rpi4", "--offline", "--suite", "speech.toml", *folders, "--json", *more
+    )
+    assert result.returncode == 0, result.stderr
+    found: list[dict[str, Any]] = json.loads(result.stdout)["records"]
+    return found
+
+
+def row_of(rows: list[dict[str, Any]], artifact: str, corpus: str) -> dict[str, Any]:
+    return next(row for row in rows if row["artifact"] == artifact and row["corpus"]["name"] == corpus)
+
+
+def test_held_out_speakers_alone_are_scored_and_int8_keeps_its_accuracy(
+    edgebench: Edgebench, ssh_server: SshServer, corpora_root: Path
+) -> None:
+    rows = measure(edgebench, ssh_server, corpora_root)
+    split = packaged_split("wav2small")
+    for corpus in CORPORA:
+        clips = [clip for clip in read_corpus(corpus, corpora_root / corpus) if clip.emotion]
+        seen = {*split.corpora[corpus]["train"], *split.corpora[corpus]["validation"]}
+        left_out = sum(clip.speaker in seen for clip in clips)
+        assert left_out > 0
+        for artifact in (FP32, INT8):
+            row = row_of(rows, artifact, corpus)
+            assert row["corpus"]["left_out"]["seen_speaker"] == left_out
+            assert row["corpus"]["n_clips"] == len(clips) - left_out
+            assert row["corpus"]["n_speakers"] == len(split.corpora[corpus]["test"])
+            assert row["corpus"]["seen_in_training"] == 0
+            assert row["corpus"]["label_source"] == "prototype"
+            ua = row["metrics"]["ua"]
+            assert ua["lo"] <= ua["value"] <= ua["hi"]
+            # Chance is a quarter: these nets are small, and still no coin.
+            assert ua["value"] > 0.35, (artifact, corpus, ua)
+        lost = {
+            name: figure["value"]
+            for name, figure in row_of(rows, INT8, corpus)["metrics"].items()
+            if name.endswith("_loss") and name.startswith(("ua", "ccc"))
+        }
+        assert len(lost) == 4
+        assert {name: value for name, value in lost.items() if value > MOST_LOST} == {}, corpus
+
+
+def test_figures_of_speakers_seen_in_training_are_marked(
+    edgebench: Edgebench, ssh_server: SshServer, corpora_root: Path
+) -> None:
+    rows = measure(edgebench, ssh_server, corpora_root, "--include-seen", "--model", FP32)
+    for corpus in CORPORA:
+        clips = [clip for clip in read_corpus(corpus, corpora_root / corpus) if clip.emotion]
+        row = row_of(rows, FP32, corpus)
+        assert row["corpus"]["n_clips"] == len(clips)
+        assert row["corpus"]["left_out"]["seen_speaker"] == 0
+        manifest = load_artifact(FP32).manifest
+        assert manifest is not None
+        seen = manifest.seen_speakers(corpus)
+        assert row["corpus"]["seen_in_training"] == sum(clip.speaker in seen for clip in clips)
+    shown = edgebench("report", "last")
+    assert "seen in training" in shown.stdout.lower()
