@@ -23,6 +23,8 @@ RULE = "conv+gemm+matmul"
 # Quantized spellings of the same sums, and where their operands stand: (left, right).
 _PRODUCTS = {"MatMul": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3)}
 _CONVOLUTIONS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3}  # place of the weight
+# Operators that multiply and add by rules of their own: a count that skipped them would be too small.
+_UNCOUNTED = ("Attention", "DFT", "DeformConv", "Einsum", "GRU", "LSTM", "RNN", "STFT")
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,25 @@ class MacCount:
 def count_macs(model: onnx.ModelProto, *, input_s: float, sample_rate_hz: int = 16_000) -> MacCount:
     """Count by shape inference with the first input fixed to ``input_s`` seconds at batch 1.
 
-    Raises :class:`ModelError` where a shape that the count needs cannot be inferred.
+    Raises :class:`ModelError` where a shape that the count needs cannot be inferred, or where an
+    operator does work that the rule does not cover (recurrent layers, other domains, subgraphs).
     """
+    _refuse_uncounted(model)
     shapes = _shapes(model, samples=round(input_s * sample_rate_hz))
     total = 0
     for node in model.graph.node:
         total += _node_macs(node, shapes)
     return MacCount(value=total, input_s=input_s)
+
+
+def _refuse_uncounted(model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        subgraphs = any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
+        if node.op_type in _UNCOUNTED or node.domain not in ("", "ai.onnx") or subgraphs:
+            kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+            raise ModelError(
+                f"MACs cannot be counted: the rule {RULE!r} does not cover operator {kind} ({node.name!r})."
+            )
 
 
 def _node_macs(node: onnx.NodeProto, shapes: Mapping[str, Sequence[int]]) -> int:

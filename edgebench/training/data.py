@@ -18,12 +18,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebench.corpora import EMOTIONS, Clip, load_waveform
+from edgebench.corpora import EMOTIONS, SAMPLE_RATE_HZ, Clip, load_waveform
 from edgebench.errors import CorpusError
 from edgebench.training import augment
 from edgebench.training.recipe import AugmentSection, Recipe
 
-SAMPLE_RATE_HZ = 16_000
 _ORDER, _DRAW = 1, 2  # streams of the seed: the order of an epoch, the draws of a step
 
 

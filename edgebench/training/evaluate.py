@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgebench.corpora import EMOTIONS, Clip, load_waveform
+from edgebench.agent.waveform import prepare
+from edgebench.corpora import EMOTIONS, SAMPLE_RATE_HZ, Clip, load_waveform
 from edgebench.errors import ModelError
 from edgebench.results.accuracy import CATEGORICAL, CCC, losses, score
 from edgebench.results.messages import Predictions
@@ -80,7 +81,10 @@ class Evaluation:
 
 
 def predict(artifact: Artifact, clips: Sequence[Clip], *, threads: int = 1) -> Predictions:
-    """Every output of the artifact for every clip, whole and one at a time, by onnxruntime on the CPU."""
+    """Every output of the artifact for every clip, one at a time, by onnxruntime on the CPU.
+
+    Clips are prepared as the manifest says and by the agent's own code, as on a board.
+    """
     import onnxruntime  # noqa: PLC0415
 
     options = onnxruntime.SessionOptions()
@@ -88,8 +92,9 @@ def predict(artifact: Artifact, clips: Sequence[Clip], *, threads: int = 1) -> P
     session = onnxruntime.InferenceSession(str(artifact.path), options, providers=["CPUExecutionProvider"])
     names = tuple(output.name for output in session.get_outputs())
     rows: list[list[tuple[float, ...]]] = [[] for _ in names]
+    steps = list(artifact.manifest.preparation) if artifact.manifest else []
     for clip in clips:
-        waveform = load_waveform(clip)[np.newaxis, :]
+        waveform = prepare(load_waveform(clip), steps, SAMPLE_RATE_HZ)[np.newaxis, :]
         for column, values in zip(rows, session.run(None, {artifact.input_name: waveform}), strict=True):
             column.append(tuple(float(value) for value in np.asarray(values).ravel()))
     return Predictions(

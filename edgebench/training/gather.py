@@ -24,6 +24,8 @@ from edgebench.errors import CorpusError, UsageError
 from edgebench.models.manifest import CorpusSpeakers, Training
 from edgebench.training.recipe import Recipe
 
+SYNTHETIC = "synthetic"
+
 # From free to bound: weights follow the most bound corpus that they were learnt from.
 LICENCES = ("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "CC-BY-NC-SA-4.0", "research use only")
 
@@ -67,8 +69,15 @@ def gather(recipe: Recipe, corpora: Mapping[str, Path]) -> Gathered:
         for part, chosen in parts.items():
             chosen.extend(split_clips(clips, split, part))
     if recipe.data.synthetic:
+        if SYNTHETIC not in split.corpora:
+            raise UsageError(
+                f"the recipe asks for synthetic speech, and split {split.name!r} names no synthetic voices. "
+                "Add them to the split file, or leave synthetic speech out with --set data.synthetic=false."
+            )
+        # A generator has voices to spare: those that the split does not name are left out.
+        named_voices = [c for c in synthetic_clips() if split.part_of(SYNTHETIC, c.speaker)]
         for part, chosen in parts.items():
-            chosen.extend(split_clips(synthetic_clips(), split, part))
+            chosen.extend(split_clips(named_voices, split, part))
     for part, chosen in parts.items():
         if not chosen:
             raise CorpusError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebench.corpora import ADV, EMOTIONS, Clip, load_waveform
+from edgebench.corpora import ADV, EMOTIONS, SAMPLE_RATE_HZ, Clip, load_waveform
 from edgebench.models.artifact import Artifact, load_artifact
 from edgebench.models.card import CardFacts, CorpusCounts, Row, render_card
 from edgebench.models.export import IR_VERSION, OPSET, OUTPUT_NAMES, embed_manifest, export_onnx, save_onnx
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import onnx
     from torch import nn
 
-SAMPLE_RATE_HZ = 16_000
 MACS_INPUT_S = 5.0
 # What is done to every clip before the net sees it: a clip shorter than a tenth of a second leaves
 # nothing to pool over, and beyond half a minute memory grows without a gain.

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from edgebench.corpora import SAMPLE_RATE_HZ
 from edgebench.errors import ConfigError
 from edgebench.models.architectures import build_architecture
 from edgebench.training import losses
 from edgebench.training.augment import mask_log_mel
 from edgebench.training.checkpoint import History, State, read_checkpoint, write_checkpoint, write_curves
-from edgebench.training.data import SAMPLE_RATE_HZ, Batch, Prefetcher, TrainingData
+from edgebench.training.data import Batch, Prefetcher, TrainingData
 from edgebench.training.recipe import Recipe
 
 FRAME_SAMPLES = 32  # hop of the front end: turns a mask's seconds into frames

@@ -110,6 +110,26 @@ def test_elementwise_operators_are_free():
     assert count_macs(model, input_s=1.0).value == 0
 
 
+def test_operators_beyond_the_rule_are_refused():
+    rng = np.random.default_rng(0)
+    recurrent = model_of(
+        [
+            helper.make_node("Reshape", ["waveform", "to_steps"], ["steps"]),  # (n, 1, 10)
+            helper.make_node("GRU", ["steps", "w", "r"], ["y"], hidden_size=4),
+        ],
+        {
+            "to_steps": np.array([-1, 1, 10]),
+            "w": rng.standard_normal((1, 12, 10)).astype(np.float32),
+            "r": rng.standard_normal((1, 12, 4)).astype(np.float32),
+        },
+    )
+    with pytest.raises(ModelError, match="does not cover operator GRU"):
+        count_macs(recurrent, input_s=1.0)
+    fused = model_of([helper.make_node("FusedGemm", ["waveform"], ["y"], domain="com.microsoft")], {})
+    with pytest.raises(ModelError, match=r"does not cover operator com\.microsoft\.FusedGemm"):
+        count_macs(fused, input_s=1.0)
+
+
 def test_unknown_shape_is_an_error_not_a_guess():
     model = model_of(
         [

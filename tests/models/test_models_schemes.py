@@ -47,7 +47,7 @@ def test_is_less_than_half_the_size(quantized, parent):
 def test_stays_close_on_speech_it_was_not_calibrated_on(quantized, parent):
     fresh = [load_waveform(clip) for clip in synthetic_corpus(split="validation")[::5]]
     graph = quantized.SerializeToString()
-    assert largest_difference(parent.read_bytes(), graph, fresh) < 0.15
+    assert largest_difference(parent.read_bytes(), graph, fresh) < 0.05
     for column in (0, 1):
         before = np.concatenate([row[column] for row in outputs(parent.read_bytes(), fresh)])
         after = np.concatenate([row[column] for row in outputs(graph, fresh)])

@@ -98,6 +98,13 @@ def test_no_corpus_at_all(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_split_without_synthetic_voices(tmp_path):
+    path = tmp_path / "real.json"
+    write_split(Split("real", {"emodb": {"train": ("03",), "validation": ("08",), "test": ("09",)}}), path)
+    with pytest.raises(UsageError, match="names no synthetic voices"):
+        gather(load_recipe("wav2small", overrides=[f"data.split={path}"]), {})
+
+
 def test_parts_share_no_speaker():
     gathered = gather(load_recipe("wav2small"), {})
     speakers = [{(c.corpus, c.speaker) for c in gathered.part(p)} for p in ("train", "validation", "test")]
