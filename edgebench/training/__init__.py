@@ -1,4 +1,45 @@
-"""Training: recipes, data, losses, the loop, and the artifacts a finished run leaves. Needs torch.
+"""Training: recipes, data, losses, the loop, and the artifacts that a finished run leaves.
 
-Importing this package imports no torch; ``edgebench.training.run.train`` does.
+Importing this package costs no torch; calling :func:`train` does, and says how to get it.
 """
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgebench.errors import UsageError
+from edgebench.training.recipe import Recipe, load_recipe, recipe_names
+
+if TYPE_CHECKING:
+    from edgebench.training.trainer import Progress
+
+__all__ = ["Recipe", "load_recipe", "recipe_names", "train"]
+
+
+def train(
+    recipe_name: str,
+    *,
+    corpora: Mapping[str, Path],
+    output: Path,
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    notify: Callable[[Progress], None] | None = None,
+) -> Path:
+    """Train a recipe; see :func:`edgebench.training.run.train`.
+
+    Raises :class:`UsageError` where torch or the exporter is not installed.
+    """
+    missing = [name for name in ("torch", "onnxscript") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"training needs {' and '.join(missing)}, which this environment does not have. Install "
+            "the extra: pip install 'edgebench[train]'."
+        )
+    from edgebench.training import run  # noqa: PLC0415
+
+    return run.train(
+        recipe_name, corpora=corpora, output=output, overrides=overrides, resume=resume, notify=notify
+    )

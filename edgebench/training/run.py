@@ -29,9 +29,9 @@ def train(
 ) -> Path:
     """Train a recipe and leave artifacts, manifests, card and curves in ``output``; returns that folder.
 
-    ``corpora`` maps reader names to folders. With ``resume`` an interrupted run in ``output`` goes on
-    where its last checkpoint stands, as if it had never stopped. ``notify`` is called after every
-    step. Errors are those of :mod:`edgebench.errors`: a bad recipe, corpora that cannot be read, a
+    ``corpora`` maps reader names to folders; their order is part of the run, as it orders the clips.
+    With ``resume`` an interrupted run in ``output`` goes on where its last checkpoint stands, as if it
+    had never stopped. ``notify`` is called after every step. Errors are those of :mod:`edgebench.errors`: a bad recipe, corpora that cannot be read, a
     folder that holds another run.
     """
     recipe = load_recipe(recipe_name, overrides=overrides)
