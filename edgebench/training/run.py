@@ -31,8 +31,8 @@ def train(
 
     ``corpora`` maps reader names to folders; their order is part of the run, as it orders the clips.
     With ``resume`` an interrupted run in ``output`` goes on where its last checkpoint stands, as if it
-    had never stopped. ``notify`` is called after every step. Errors are those of :mod:`edgebench.errors`: a bad recipe, corpora that cannot be read, a
-    folder that holds another run.
+    had never stopped. ``notify`` is called after every step. Errors are those of
+    :mod:`edgebench.errors`: a bad recipe, corpora that cannot be read, a folder that holds another run.
     """
     recipe = load_recipe(recipe_name, overrides=overrides)
     gathered = gather(recipe, corpora)

@@ -15,9 +15,8 @@ def run(code: str) -> str:
 
 
 def test_the_package_imports_without_torch():
-    assert run(
-        "import sys, edgebench.training as t; print('torch' in sys.modules, t.recipe_names())"
-    ).startswith("False")
+    code = "import sys, edgebench.training as t; print('torch' in sys.modules, *t.recipe_names())"
+    assert run(code).split()[:1] == ["False"]
 
 
 @pytest.mark.parametrize("name", ["torch", "onnxscript"])
