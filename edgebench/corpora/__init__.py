@@ -2,10 +2,10 @@
 
 from edgebench.corpora.audio import SAMPLE_RATE_HZ, dtype_of, load_waveform, read_waveform
 from edgebench.corpora.check import require_scorable
-from edgebench.corpora.clip import ADV, EMOTIONS, Clip
+from edgebench.corpora.clip import ADV, EMOTIONS, UNKNOWN_SPEAKER, Clip
 from edgebench.corpora.pack import PackInfo, write_pack
 from edgebench.corpora.prototypes import PROTOTYPES
-from edgebench.corpora.readers import READERS, corpus_names, read_corpus
+from edgebench.corpora.readers import READERS, corpus_names, read_corpus, recognise_corpus
 from edgebench.corpora.split import (
     PARTS,
     Split,
@@ -24,6 +24,7 @@ __all__ = [
     "PROTOTYPES",
     "READERS",
     "SAMPLE_RATE_HZ",
+    "UNKNOWN_SPEAKER",
     "Clip",
     "PackInfo",
     "Split",
@@ -35,6 +36,7 @@ __all__ = [
     "read_corpus",
     "read_split",
     "read_waveform",
+    "recognise_corpus",
     "require_scorable",
     "split_clips",
     "synthetic_clips",

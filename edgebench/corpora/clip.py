@@ -16,6 +16,10 @@ LABEL_SOURCES: Final = ("prototype", "human", "synthetic")
 """Where arousal, dominance and valence come from: the published coordinates of an emotion word,
 people who rated this very clip, or the settings the clip was generated with."""
 
+UNKNOWN_SPEAKER: Final = "Unknown"
+"""The speaker of a clip whose corpus does not know who speaks. Such a clip may be anybody's, so no
+split by speaker takes it."""
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -25,7 +29,9 @@ class Clip:
     this one. ``path`` is None for a clip that is generated rather than read. ``label`` is the
     corpus' own word; ``emotion`` is one of ``EMOTIONS``, or None where the word is none of the four
     (nothing is merged: calm is not neutral, fear is not anger). Arousal, dominance and valence are
-    in [0, 1], all three or none. ``language`` is a BCP 47 tag.
+    in [0, 1], all three or none. ``language`` is a BCP 47 tag. ``votes`` are the shares of raters for
+    each emotion they named, summing to 1, sorted by word; words are ``EMOTIONS``' where they are one of
+    the four. ``partition`` is the part that the corpus itself puts the clip in, in its own word.
     """
 
     path: Path | None
@@ -42,6 +48,8 @@ class Clip:
     label_source: str
     licence: str
     sex: str | None = None  # "female", "male", or None where the corpus does not say
+    votes: tuple[tuple[str, float], ...] | None = None
+    partition: str | None = None
 
     @property
     def name(self) -> str:
@@ -54,6 +62,19 @@ class Clip:
         if self.arousal is None or self.dominance is None or self.valence is None:
             return None
         return (self.arousal, self.dominance, self.valence)
+
+    @property
+    def emotion_votes(self) -> tuple[float, float, float, float] | None:
+        """The votes among ``EMOTIONS``, in that order, scaled to sum to 1: a soft target for four classes.
+
+        None where the clip has no votes, or none for any of the four.
+        """
+        shares = dict(self.votes or ())
+        total = sum(shares.get(emotion, 0.0) for emotion in EMOTIONS)
+        if total <= 0.0:
+            return None
+        anger, happiness, neutral, sadness = (shares.get(emotion, 0.0) / total for emotion in EMOTIONS)
+        return (anger, happiness, neutral, sadness)
 
     @property
     def labelled(self) -> bool:

@@ -55,6 +55,12 @@ def read(path: Path) -> list[Clip]:
     return unique(_clip(file) for file in files)
 
 
+def recognises(path: Path) -> bool:
+    """Whether the folder, or its ``wav``, holds a file named by EmoDB's scheme."""
+    folder = path / "wav" if (path / "wav").is_dir() else path
+    return folder.is_dir() and any(_NAME.fullmatch(file.stem) for file in audio_files(folder))
+
+
 def _clip(file: Path) -> Clip:
     match = _NAME.fullmatch(file.stem)
     assert match is not None
@@ -81,4 +87,5 @@ READER: Final = Reader(
     layout=_EXPECTED,
     label_source="prototype",
     read=read,
+    recognises=recognises,
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import csv
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,7 +23,8 @@ class Reader:
 
     ``layout`` completes the sentence "expected ..." in an error. ``language`` is a BCP 47 tag,
     ``und`` where the corpus itself says clip by clip. ``read`` takes the folder (or file) and
-    returns its clips sorted by id; it opens no audio.
+    returns its clips sorted by id; it opens no audio. ``recognises`` says from names alone whether a
+    folder looks like this corpus, right or wrong inside.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Reader:
     layout: str
     label_source: str
     read: Callable[[Path], list[Clip]]
+    recognises: Callable[[Path], bool]
 
 
 def audio_files(folder: Path) -> list[Path]:
@@ -63,7 +67,7 @@ def layout_error(corpus: str, path: Path, *, expected: str, found: str) -> Corpu
     return CorpusError(
         f"corpus '{corpus}' at {path}: expected {expected}; found {found}. "
         "Point at the folder as the corpus' archive unpacks it, or describe your own files in a table "
-        "(--corpus table=FILE.csv with columns file, speaker, emotion)."
+        "(--corpus NAME=FILE.csv with columns file, speaker, emotion)."
     )
 
 
@@ -88,6 +92,14 @@ def unique(clips: Iterable[Clip]) -> list[Clip]:
     return [by_id[key] for key in sorted(by_id)]
 
 
+def file_id(file: Path) -> str:
+    """The id of a clip that a table names by its file: the path in the table, without its suffix.
+
+    An id names the clip on every machine: of an absolute path only the name is that.
+    """
+    return file.stem if file.is_absolute() else file.with_suffix("").as_posix()
+
+
 def categorical_clip(
     *,
     path: Path,
@@ -100,6 +112,8 @@ def categorical_clip(
     licence: str,
     sex: str | None,
     session: str | None = None,
+    votes: tuple[tuple[str, float], ...] | None = None,
+    partition: str | None = None,
 ) -> Clip:
     """A clip of a corpus that labels categories: its dimensions are the prototype's."""
     arousal, dominance, valence = prototype(emotion)
@@ -118,4 +132,60 @@ def categorical_clip(
         label_source="prototype",
         licence=licence,
         sex=sex,
+        votes=votes,
+        partition=partition,
     )
+
+
+def table_rows(
+    path: Path, *, corpus: str, expected: str, columns: Iterable[str]
+) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a corpus' own comma-separated table with their line numbers, values stripped.
+
+    Raises ``CorpusError`` where the file cannot be read, lacks one of ``columns``, or a row is longer or
+    shorter than its heading.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream)
+            heading = [name.strip() for name in next(reader, [])]
+            rows = [(reader.line_num, [value.strip() for value in row]) for row in reader if any(row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"corpus '{corpus}': {path} cannot be read: {error}. Download it again.") from error
+    missing = [name for name in columns if name not in heading]
+    if missing:
+        found = f"columns {first_names(heading)}, without {first_names(missing)}"
+        raise layout_error(corpus, path, expected=expected, found=found)
+    for number, row in rows:
+        if len(row) != len(heading):
+            raise CorpusError(
+                f"corpus '{corpus}': {path}, line {number}: {len(row)} values for {len(heading)} columns. "
+                "Download the table again."
+            )
+    return [(number, dict(zip(heading, row, strict=True))) for number, row in rows]
+
+
+def on_scale(text: str, *, low: float, high: float, what: str, where: str, slack: float = 0.0) -> float:
+    """A rating on a scale of ``low`` to ``high``, mapped to [0, 1].
+
+    A value outside by no more than ``slack`` counts as the end of the scale.
+    Raises ``CorpusError`` naming ``where`` (file and row), ``what``, the value and the range.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not low - slack <= value <= high + slack:
+        raise CorpusError(
+            f"{where}: {what} is {text!r}, expected a number from {low:g} to {high:g}. "
+            "Download the labels again, or correct the row."
+        )
+    return min(max((value - low) / (high - low), 0.0), 1.0)
+
+
+def shares(votes: Mapping[str, float]) -> tuple[tuple[str, float], ...] | None:
+    """Votes as shares that sum to 1, sorted by word, without the words nobody chose; None without votes."""
+    total = sum(votes.values())
+    if total <= 0.0:
+        return None
+    return tuple((word, votes[word] / total) for word in sorted(votes) if votes[word] > 0.0)

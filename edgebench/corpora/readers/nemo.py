@@ -44,6 +44,11 @@ def read(path: Path) -> list[Clip]:
     return clips
 
 
+def recognises(path: Path) -> bool:
+    """Whether the folder holds ``data.tsv`` and ``samples``."""
+    return (path / "data.tsv").is_file() and (path / "samples").is_dir()
+
+
 def _rows(table: Path) -> list[dict[str, str]]:
     try:
         with table.open(encoding="utf-8-sig", newline="") as stream:
@@ -82,4 +87,5 @@ READER: Final = Reader(
     layout=_EXPECTED,
     label_source="prototype",
     read=read,
+    recognises=recognises,
 )

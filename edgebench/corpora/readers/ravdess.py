@@ -65,6 +65,14 @@ def read(path: Path) -> list[Clip]:
     return clips
 
 
+def recognises(path: Path) -> bool:
+    """Whether the folder holds ``Actor_NN``, itself or inside ``Audio_Speech_Actors_01-24``."""
+    if not path.is_dir():
+        return False
+    inner = [entry for entry in path.iterdir() if entry.name.lower().startswith("audio_speech_actors")]
+    return any(_actor_folders(folder) for folder in [path, *inner] if folder.is_dir())
+
+
 def _actor_folders(path: Path) -> list[Path]:
     return sorted(
         entry for entry in path.iterdir() if re.fullmatch(r"Actor_\d{2}", entry.name) and entry.is_dir()
@@ -105,4 +113,5 @@ READER: Final = Reader(
     layout=_EXPECTED,
     label_source="prototype",
     read=read,
+    recognises=recognises,
 )

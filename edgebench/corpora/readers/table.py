@@ -1,5 +1,7 @@
 """Any corpus described by a table: columns file, speaker, emotion [, arousal, dominance, valence,
-language, session, sex, licence].
+language, session, sex, licence, split].
+
+The table is a corpus under whatever name it is given: ``--corpus NAME=FILE.csv``.
 
 Comma-separated, or tab-separated where the file ends in .tsv. ``file`` is relative to the table's
 folder, or absolute. ``emotion`` may be empty. Arousal, dominance and valence are numbers in [0, 1];
@@ -15,7 +17,7 @@ from typing import Final
 
 from edgebench.corpora.clip import ADV, Clip
 from edgebench.corpora.prototypes import prototype
-from edgebench.corpora.readers.layout import Reader, first_names, layout_error, unique
+from edgebench.corpora.readers.layout import Reader, file_id, first_names, layout_error, unique
 from edgebench.errors import CorpusError
 
 _EXPECTED: Final = (
@@ -24,7 +26,7 @@ _EXPECTED: Final = (
 _COLUMNS: Final = ("file", "speaker", "emotion")
 
 # Forms of the same four words, nothing that needs a judgement: "excited" or "calm" stay unmapped.
-_WORDS: Final = {
+WORDS: Final = {
     "anger": "anger",
     "angry": "anger",
     "happiness": "happiness",
@@ -64,6 +66,11 @@ def read(path: Path) -> list[Clip]:
     return clips
 
 
+def recognises(path: Path) -> bool:
+    """Whether the path is a .csv or .tsv file."""
+    return path.is_file() and path.suffix.lower() in (".csv", ".tsv")
+
+
 def _rows(path: Path) -> tuple[list[tuple[int, Row]], list[str]]:
     """The rows with their line numbers, values stripped, and the column names in lower case."""
     try:
@@ -90,14 +97,13 @@ def _clip(row: Row, number: int, table: Path, *, rated: bool) -> Clip:
     if not row["file"] or not row["speaker"]:
         raise _row_error(table, number, "file and speaker must not be empty")
     label = row["emotion"]
-    emotion = _WORDS.get(label.lower())
+    emotion = WORDS.get(label.lower())
     arousal, dominance, valence = _rating(row, number, table) if rated else prototype(emotion)
     sex = row.get("sex", "").lower()
     file = Path(row["file"])
     return Clip(
         path=table.parent / file,
-        # An id names the clip on every machine: of an absolute path only the name is that.
-        id=file.stem if file.is_absolute() else file.with_suffix("").as_posix(),
+        id=file_id(file),
         corpus=READER.name,
         speaker=row["speaker"],
         session=row.get("session") or None,
@@ -110,6 +116,7 @@ def _clip(row: Row, number: int, table: Path, *, rated: bool) -> Clip:
         label_source="human" if rated else "prototype",
         licence=row.get("licence") or READER.licence,
         sex=sex if sex in ("female", "male") else None,
+        partition=row.get("split") or None,
     )
 
 
@@ -142,4 +149,5 @@ READER: Final = Reader(
     layout=_EXPECTED,
     label_source="human or prototype, by the table's columns",
     read=read,
+    recognises=recognises,
 )

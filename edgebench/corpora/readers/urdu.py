@@ -41,6 +41,12 @@ def read(path: Path) -> list[Clip]:
     return unique(_clip(file) for file in files)
 
 
+def recognises(path: Path) -> bool:
+    """Whether an emotion's folder holds a file named by URDU's scheme."""
+    folders = [path / name for name in _FOLDERS if (path / name).is_dir()]
+    return any(_NAME.fullmatch(file.stem) for folder in folders for file in audio_files(folder))
+
+
 def _fits(file: Path) -> bool:
     """Whether the name follows the scheme and its emotion is the folder's."""
     match = _NAME.fullmatch(file.stem)
@@ -73,4 +79,5 @@ READER: Final = Reader(
     layout=_EXPECTED,
     label_source="prototype",
     read=read,
+    recognises=recognises,
 )
