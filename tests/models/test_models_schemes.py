@@ -83,8 +83,19 @@ def test_weights_of_the_big_products_are_8_bit_per_channel(quantized):
         product = next(node for node in quantized.graph.node if node.name == f"{module}/MatMul")
         weight = producers[product.input[1]]
         assert weight.op_type == "DequantizeLinear"
-        assert scales[weight.input[0]].data_type == onnx.TensorProto.INT8
+        assert scales[weight.input[0]].data_type in (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
         assert list(scales[weight.input[1]].dims) == [169]
+
+
+def test_no_product_of_bytes_can_saturate(quantized):
+    """AVX2 adds two products of unsigned by signed bytes in 16 bits: 2 * 255 * 127 does not fit."""
+    tensors = {t.name: t for t in quantized.graph.initializer}
+    producers = {name: node for node in quantized.graph.node for name in node.output}
+    for node in quantized.graph.node:
+        weight = producers.get(node.input[1]) if node.op_type in ("MatMul", "Conv") else None
+        if weight is not None and weight.op_type == "DequantizeLinear":
+            stored = onnx.numpy_helper.to_array(tensors[weight.input[0]])
+            assert stored.dtype == np.uint8 or np.abs(stored.astype(int)).max() <= 64
 
 
 def test_the_same_clips_give_the_same_file(quantized, parent, speech, request):

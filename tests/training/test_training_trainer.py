@@ -92,7 +92,7 @@ def test_average_against_the_plain_recursion():
         # The first value is copied; afterwards the decay grows from 2/11 into 0.6.
         decay = min(0.6, (1 + count) / (10 + count))
         expected = value if expected is None else decay * expected + (1 - decay) * value
-    assert float(average.module.weight) == pytest.approx(expected)
+    assert float(average.module.weight.detach()) == pytest.approx(expected)
     assert float(average.module.running_mean) == pytest.approx(-expected)
 
 
