@@ -7,11 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="training needs torch: pip install edgebench[train]")
 from tiny_run import few_clips, tiny_recipe
 
 from edgebench.corpora import EMOTIONS
 from edgebench.errors import CorpusError
 from edgebench.training.data import Prefetcher, TrainingData, Waveforms, balance_weights, emotion_targets
+
+pytestmark = pytest.mark.train
 
 
 @pytest.fixture(scope="module")
