@@ -4,12 +4,19 @@ from edgebench.corpora.audio import SAMPLE_RATE_HZ, dtype_of, load_waveform, rea
 from edgebench.corpora.check import require_scorable
 from edgebench.corpora.clip import ADV, EMOTIONS, UNKNOWN_SPEAKER, Clip
 from edgebench.corpora.pack import PackInfo, write_pack
+from edgebench.corpora.protocols import (
+    k_folds,
+    leave_one_session_out,
+    make_split,
+    random_folds,
+    ratio_split,
+)
 from edgebench.corpora.prototypes import PROTOTYPES
 from edgebench.corpora.readers import READERS, corpus_names, read_corpus, recognise_corpus
 from edgebench.corpora.split import (
     PARTS,
     Split,
-    make_split,
+    leaking_speakers,
     packaged_split,
     read_split,
     split_clips,
@@ -30,9 +37,14 @@ __all__ = [
     "Split",
     "corpus_names",
     "dtype_of",
+    "k_folds",
+    "leaking_speakers",
+    "leave_one_session_out",
     "load_waveform",
     "make_split",
     "packaged_split",
+    "random_folds",
+    "ratio_split",
     "read_corpus",
     "read_split",
     "read_waveform",

@@ -4,6 +4,11 @@
 
     {"split_version": 1, "name": "wav2small",
      "corpora": {"emodb": {"train": ["03", ...], "validation": ["08"], "test": ["09", ...]}}}
+
+A split of single clips names their ids instead, and says whether a voice stands in two of its parts::
+
+    {"split_version": 2, "name": "emodb.random1of5", "unit": "clip", "leaks_speakers": true,
+     "corpora": {"emodb": {"train": ["03a01Fa", ...], "validation": [...], "test": [...]}}}
 """
 
 from __future__ import annotations
@@ -12,15 +17,24 @@ import hashlib
 import importlib.resources
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from edgebench.corpora.clip import Clip
+from edgebench.corpora.clip import UNKNOWN_SPEAKER, Clip
 from edgebench.errors import ConfigError, CorpusError, UsageError, nearest
 
-SPLIT_VERSION: Final = 1  # 1: speakers by corpus and part
+# 1: speakers by corpus and part. 2: clips by corpus and part, with unit and leaks_speakers. Each split is
+# written in the lowest version that says all of it, so that a hash outlives the format.
+SPLIT_VERSION: Final = 2
+
+UNITS: Final = ("speaker", "clip")
+_KEYS: Final = {
+    1: ("split_version", "name", "corpora"),
+    2: ("split_version", "name", "unit", "leaks_speakers", "corpora"),
+}
 
 PARTS: Final = ("train", "validation", "test")
 
@@ -37,16 +51,25 @@ Parts = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Split:
-    """Speakers by corpus in train, validation and test.
+    """Speakers, or with ``unit`` "clip" the ids of clips, by corpus in train, validation and test.
 
-    Raises ``ConfigError`` where a speaker stands in two parts of a corpus or twice in one, or where
-    a part is missing or has another name. A part may be empty.
+    ``leaks_speakers`` says that the same voice is learnt and tested on: a figure from such a split is no
+    estimate for a new speaker. Raises ``ConfigError`` where a speaker (or clip) stands in two parts of a
+    corpus or twice in one, where a part is missing or has another name, or where a split by speaker claims
+    to leak. A part may be empty.
     """
 
     name: str
     corpora: Mapping[str, Parts]
+    unit: str = "speaker"
+    leaks_speakers: bool = False
 
     def __post_init__(self) -> None:
+        if self.unit not in UNITS or (self.leaks_speakers and self.unit == "speaker"):
+            raise ConfigError(
+                f"split '{self.name}': found unit '{self.unit}' with leaks_speakers {self.leaks_speakers}; "
+                "expected unit 'speaker', which cannot leak speakers, or unit 'clip', which may."
+            )
         for corpus, parts in self.corpora.items():
             if sorted(parts) != sorted(PARTS):
                 raise ConfigError(
@@ -60,8 +83,8 @@ class Split:
                 where = {s: [part for part in PARTS if s in parts[part]] for s in twice}
                 told = "; ".join(f"'{s}' in {' and '.join(parts)}" for s, parts in where.items())
                 raise ConfigError(
-                    f"split '{self.name}', corpus '{corpus}': speakers must stand in one part, once; "
-                    f"found {told}. A model would be tested on a voice it has learnt: leave each speaker in "
+                    f"split '{self.name}', corpus '{corpus}': {self.unit}s must stand in one part, once; "
+                    f"found {told}. A model would be tested on what it has learnt: leave each {self.unit} in "
                     "one part."
                 )
 
@@ -75,10 +98,22 @@ class Split:
         """The hash of ``canonical``: what a manifest and a record name the split by."""
         return hashlib.sha256(self.canonical.encode("ascii")).hexdigest()
 
-    def part_of(self, corpus: str, speaker: str) -> str | None:
-        """The part that a speaker stands in, None where the split does not name the speaker."""
-        parts = self.corpora.get(corpus, {})
-        return next((part for part in PARTS if speaker in parts.get(part, ())), None)
+    def part_of_clip(self, clip: Clip) -> str | None:
+        """The part that a clip stands in, None where the split names neither it nor its speaker."""
+        return self.part_of(clip.corpus, clip.speaker if self.unit == "speaker" else clip.id)
+
+    def part_of(self, corpus: str, member: str) -> str | None:
+        """The part of a speaker (with ``unit`` "clip": of a clip's id), None where it is not named."""
+        return self._homes.get((corpus, member))
+
+    @cached_property
+    def _homes(self) -> dict[tuple[str, str], str]:
+        return {
+            (corpus, member): part
+            for corpus, parts in self.corpora.items()
+            for part in PARTS
+            for member in parts[part]
+        }
 
 
 def _as_json(split: Split) -> dict[str, Any]:
@@ -86,7 +121,10 @@ def _as_json(split: Split) -> dict[str, Any]:
         corpus: {part: sorted(parts[part]) for part in PARTS}
         for corpus, parts in sorted(split.corpora.items())
     }
-    return {"split_version": SPLIT_VERSION, "name": split.name, "corpora": corpora}
+    if split.unit == "speaker":
+        return {"split_version": 1, "name": split.name, "corpora": corpora}
+    about = {"unit": split.unit, "leaks_speakers": split.leaks_speakers}
+    return {"split_version": 2, "name": split.name, **about, "corpora": corpora}
 
 
 def read_split(path: Path | str) -> Split:
@@ -113,16 +151,24 @@ def packaged_split(name: str = "wav2small") -> Split:
 
 
 def _parse(document: object, *, source: str) -> Split:
-    keys = ("split_version", "name", "corpora")
-    if not isinstance(document, dict) or sorted(document) != sorted(keys):
-        found = (
-            ", ".join(sorted(map(str, document))) if isinstance(document, dict) else type(document).__name__
-        )
-        raise ConfigError(f"{source}: expected an object with the keys {', '.join(keys)}; found {found}.")
-    if document["split_version"] != SPLIT_VERSION:
+    if not isinstance(document, dict):
+        raise ConfigError(f"{source}: expected an object; found {type(document).__name__}.")
+    version = document.get("split_version", SPLIT_VERSION)
+    if not isinstance(version, int) or version not in _KEYS:
         raise ConfigError(
-            f"{source}: is of version {document['split_version']!r}, this edgebench reads {SPLIT_VERSION}. "
+            f"{source}: is of version {version!r}, this edgebench reads up to {SPLIT_VERSION}. "
             "Update edgebench, or write the split again."
+        )
+    if sorted(document) != sorted(_KEYS[version]):
+        raise ConfigError(
+            f"{source}: expected an object with the keys {', '.join(_KEYS[version])}; found "
+            f"{', '.join(sorted(map(str, document)))}."
+        )
+    unit, leaks = document.get("unit", "speaker"), document.get("leaks_speakers", False)
+    if not isinstance(leaks, bool) or (version == SPLIT_VERSION and unit != "clip"):
+        raise ConfigError(
+            f"{source}: found unit {unit!r} and leaks_speakers {leaks!r}; a split of version 2 has unit "
+            '"clip" and leaks_speakers true or false. A split by speaker is of version 1, without the two.'
         )
     name, corpora = document["name"], document["corpora"]
     if not isinstance(name, str) or not isinstance(corpora, dict):
@@ -131,23 +177,25 @@ def _parse(document: object, *, source: str) -> Split:
         lists = parts.values() if isinstance(parts, dict) else [None]
         if not all(isinstance(v, list) and all(isinstance(s, str) for s in v) for v in lists):
             raise ConfigError(
-                f"{source}, corpora.{corpus}: expected {', '.join(PARTS)}, each a list of speakers as text "
+                f"{source}, corpora.{corpus}: expected {', '.join(PARTS)}, each a list of {unit}s as text "
                 f'(["03", "08"]); found {parts!r}.'
             )
-    return Split(name, {c: {part: tuple(v) for part, v in parts.items()} for c, parts in corpora.items()})
+    found = {c: {part: tuple(v) for part, v in parts.items()} for c, parts in corpora.items()}
+    return Split(name, found, unit=unit, leaks_speakers=leaks)
 
 
 def write_split(split: Split, path: Path | str) -> None:
-    """Write a split file: one speaker list a line, to be read and compared by people."""
+    """Write a split file: one list a line, to be read and compared by people."""
     path = Path(path)
+    document = _as_json(split)
     blocks = [
         f"  {json.dumps(corpus)}: {{\n"
         + ",\n".join(f"   {json.dumps(part)}: {json.dumps(names)}" for part, names in parts.items())
         + "\n  }"
-        for corpus, parts in _as_json(split)["corpora"].items()
+        for corpus, parts in document.pop("corpora").items()
     ]
-    head = f'{{\n "split_version": {SPLIT_VERSION},\n "name": {json.dumps(split.name)},\n "corpora": {{\n'
-    text = head + ",\n".join(blocks) + "\n }\n}"
+    head = "".join(f" {json.dumps(key)}: {json.dumps(value)},\n" for key, value in document.items())
+    text = "{\n" + head + ' "corpora": {\n' + ",\n".join(blocks) + "\n }\n}"
     partial = path.with_name(path.name + ".part")
     partial.write_text(text + "\n", encoding="utf-8")
     partial.replace(path)
@@ -156,69 +204,57 @@ def write_split(split: Split, path: Path | str) -> None:
 def split_clips(clips: Iterable[Clip], split: Split, part: str) -> list[Clip]:
     """The clips of one part, in their order.
 
-    Raises ``UsageError`` for another part's name, ``CorpusError`` where the split does not name a
-    clip's corpus or speaker: a speaker in no part could be one that the model has learnt.
+    A clip whose speaker nobody knows is in no part of a split by speaker, unless the split names that
+    speaker: it could be anybody's. Raises ``UsageError`` for another part's name, ``CorpusError`` where the
+    split does not name a clip's corpus or speaker (a speaker in no part could be one that the model has
+    learnt), ``ConfigError`` where a split that says it leaks no speakers does.
     """
     if part not in PARTS:
         raise UsageError(f"a split has no part '{part}': {nearest(part, PARTS)}.")
+    clips = list(clips)
     chosen, unknown = [], set()
     for clip in clips:
-        home = split.part_of(clip.corpus, clip.speaker)
-        if home is None:
-            unknown.add(f"{clip.corpus}/{clip.speaker}")
-        elif home == part:
+        home = split.part_of_clip(clip)
+        if home == part:
             chosen.append(clip)
+        elif home is None and (split.unit == "clip" or clip.speaker != UNKNOWN_SPEAKER):
+            unknown.add(f"{clip.corpus}/{clip.speaker if split.unit == 'speaker' else clip.id}")
     if unknown:
         shown = ", ".join(sorted(unknown)[:5]) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
         raise CorpusError(
-            f"split '{split.name}' does not say where these speakers belong: {shown}. "
+            f"split '{split.name}' does not say where these {split.unit}s belong: {shown}. "
             "Add them to the split file, or leave their corpus out."
         )
+    _refuse_hidden_leak(clips, split)
     return chosen
 
 
-def make_split(
-    name: str, clips: Iterable[Clip], counts: Mapping[str, tuple[int, int, int]], *, seed: int = 0
-) -> Split:
-    """Draw speakers for train, validation and test by a rule that sees no result.
+def leaking_speakers(clips: Iterable[Clip], split: Split) -> dict[str, tuple[str, ...]]:
+    """The speakers, as ``corpus/speaker``, whose clips stand in more than one part, with the parts.
 
-    Within a corpus, the speakers of each sex are ordered by the SHA-256 of
-    ``"{seed}/{corpus}/{speaker}"``; the orders are then merged so that every stretch holds the
-    sexes in the corpus' own proportion (the sex furthest behind its share is next, ties by name).
-    The first are tested on, the next validate, the rest train.
+    Clips of unknown speakers count as one voice: nobody can rule out that they are.
     """
-    sexes: dict[str, dict[str, str]] = {corpus: {} for corpus in counts}
+    parts: dict[str, set[str]] = {}
     for clip in clips:
-        if clip.corpus in sexes:
-            sexes[clip.corpus][clip.speaker] = clip.sex or "unknown"
-    corpora: dict[str, Parts] = {}
-    for corpus, (train, validation, test) in counts.items():
-        order = _merged(corpus, sexes[corpus], seed=seed)
-        if len(order) != train + validation + test:
-            raise CorpusError(
-                f"split '{name}': corpus '{corpus}' has {len(order)} speakers, the split asks for "
-                f"{train} + {validation} + {test}. Use the whole corpus, or other counts."
-            )
-        corpora[corpus] = {
-            "train": tuple(sorted(order[test + validation :])),
-            "validation": tuple(sorted(order[test : test + validation])),
-            "test": tuple(sorted(order[:test])),
-        }
-    return Split(name, corpora)
-
-
-def _merged(corpus: str, sex_of: Mapping[str, str], *, seed: int) -> Sequence[str]:
-    def rank(speaker: str) -> str:
-        return hashlib.sha256(f"{seed}/{corpus}/{speaker}".encode()).hexdigest()
-
-    waiting = {
-        sex: sorted((s for s in sex_of if sex_of[s] == sex), key=rank) for sex in sorted(set(sex_of.values()))
+        home = split.part_of_clip(clip)
+        if home is not None:
+            parts.setdefault(f"{clip.corpus}/{clip.speaker}", set()).add(home)
+    return {
+        speaker: tuple(part for part in PARTS if part in homes)
+        for speaker, homes in sorted(parts.items())
+        if len(homes) > 1
     }
-    size = {sex: len(names) for sex, names in waiting.items()}
-    order: list[str] = []
-    while len(order) < len(sex_of):
-        # Integers throughout: how far each sex is behind its share, times the number of speakers.
-        behind = {s: size[s] * (len(order) + 1) - (size[s] - len(waiting[s])) * len(sex_of) for s in waiting}
-        sex = max((s for s in waiting if waiting[s]), key=lambda s: (behind[s], [-ord(c) for c in s]))
-        order.append(waiting[sex].pop(0))
-    return order
+
+
+def _refuse_hidden_leak(clips: Iterable[Clip], split: Split) -> None:
+    if split.unit == "speaker" or split.leaks_speakers:
+        return
+    leaking = leaking_speakers(clips, split)
+    if leaking:
+        told = "; ".join(
+            f"{speaker} in {' and '.join(homes)}" for speaker, homes in list(leaking.items())[:3]
+        )
+        raise ConfigError(
+            f"split '{split.name}' says that it leaks no speakers; found {len(leaking)} in two parts: {told}."
+            ' Write "leaks_speakers": true, or divide by speaker.'
+        )
