@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from edgebench.cli.options import named_paths
-from edgebench.errors import UsageError
 
 
 def train(
@@ -26,23 +25,16 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
 ) -> None:
     """Train a model, export it, quantize it, and write its manifest and card."""
-    from edgebench.cli.display import Display
+    from edgebench.training import train as train_recipe
+    from edgebench.training.progress import training_bar
 
-    try:
-        from edgebench.training.run import train as train_recipe
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"training needs {error.name}, which is not installed. Install the training side: first a "
-            "build of torch that fits this machine, then `pip install 'edgebench[train]'`."
-        ) from None
-    with Display() as display:
-        display.stage(f"training {recipe}")
+    with training_bar() as notify:
         folder = train_recipe(
             recipe,
             corpora=named_paths(corpus or [], "--corpus"),
             output=output,
             overrides=settings or [],
             resume=resume,
-            notify=lambda progress: display.advance(progress.step, progress.steps, "steps"),
+            notify=notify,
         )
     typer.echo(f"artifacts: {folder}")

@@ -1,0 +1,58 @@
+"""``edgebench train``: from a command to artifacts, and what it says to mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.cli import Edgebench
+
+from edgebench.models import load_artifact
+
+CONFIG = 2
+
+
+def test_unknown_recipe_names_the_nearest(edgebench: Edgebench) -> None:
+    edgebench.refuses("train", "wav2smal", status=CONFIG, says=["wav2small"])
+
+
+def test_unknown_key_names_the_nearest(edgebench: Edgebench) -> None:
+    edgebench.refuses(
+        "train", "wav2small", "--set", "optimiser.stepz=3", status=CONFIG, says=["stepz", "steps"]
+    )
+
+
+def test_without_torch_it_says_what_to_install(edgebench: Edgebench, tmp_path: Path) -> None:
+    # A folder that is found first and has no spec for torch.
+    blocker = tmp_path / "blocked" / "sitecustomize.py"
+    blocker.parent.mkdir()
+    blocker.write_text(
+        "import importlib.util as u\nfind = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name == 'torch' else find(name, *a)\n"
+    )
+    edgebench.environment = {"PYTHONPATH": str(blocker.parent)}
+    edgebench.refuses("train", "wav2small", status=CONFIG, says=["torch", "edgebench[train]"])
+
+
+@pytest.mark.train
+@pytest.mark.corpora
+def test_a_short_training_leaves_artifacts_that_load(
+    edgebench: Edgebench, corpora_root: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    folders = [w for n in ("emodb", "nemo", "ravdess") for w in ("--corpus", f"{n}={corpora_root / n}")]
+    settings = ["optimiser.steps=4", "validation.every_steps=4", "optimiser.batch=4", "data.crop_s=1.0"]
+    result = edgebench(
+        "train", "wav2small", *folders, "--output", "out", *[w for s in settings for w in ("--set", s)]
+    )
+    assert result.returncode == 0, result.stderr
+    for key in ("wav2small.fp32", "wav2small.int8_static"):
+        artifact = load_artifact(tmp_path / "out" / f"{key}.onnx")
+        assert artifact.key == key
+        assert artifact.manifest is not None
+        assert artifact.manifest.training is not None
+        assert set(artifact.manifest.training.corpora) == {"emodb", "nemo", "ravdess", "synthetic"}
+    assert "held-out speakers" in (tmp_path / "out" / "wav2small.md").read_text()
+    again = edgebench("train", "wav2small", *folders, "--output", "out")
+    assert again.returncode == CONFIG
+    assert "--resume" in again.stderr
