@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgebench import __version__
-from edgebench.cli import doctor, run, show, train
+from edgebench.cli import corpora, doctor, run, show, train
 
 app = typer.Typer(
     name="edgebench",
@@ -41,3 +41,4 @@ app.command("models")(show.models)
 app.command("devices")(show.devices)
 app.command("doctor")(doctor.doctor)
 app.command("train")(train.train)
+app.add_typer(corpora.app, name="corpora")

@@ -3,6 +3,7 @@
 from edgebench.corpora.audio import SAMPLE_RATE_HZ, dtype_of, load_waveform, read_waveform
 from edgebench.corpora.check import require_scorable
 from edgebench.corpora.clip import ADV, EMOTIONS, UNKNOWN_SPEAKER, Clip
+from edgebench.corpora.inspection import Inspection, inspect_corpus
 from edgebench.corpora.pack import PackInfo, write_pack
 from edgebench.corpora.protocols import (
     k_folds,
@@ -33,10 +34,12 @@ __all__ = [
     "SAMPLE_RATE_HZ",
     "UNKNOWN_SPEAKER",
     "Clip",
+    "Inspection",
     "PackInfo",
     "Split",
     "corpus_names",
     "dtype_of",
+    "inspect_corpus",
     "k_folds",
     "leaking_speakers",
     "leave_one_session_out",

@@ -12,6 +12,7 @@ lies below 2**-24 of full scale, some 144 dB down, which no microphone reaches.
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -56,6 +57,58 @@ def dtype_of(clip: Clip) -> str:
     except (RuntimeError, OSError) as error:
         raise _unreadable(clip.path, error) from error
     return "int16" if subtype in _INT16 else "float32"
+
+
+@dataclass(frozen=True)
+class AudioFacts:
+    """What a file's header says."""
+
+    container: str
+    subtype: str
+    sample_rate_hz: int
+    channels: int
+    samples: int  # of each channel
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.samples / self.sample_rate_hz
+
+
+def audio_facts(path: Path) -> AudioFacts:
+    """The header of an audio file, of any rate and number of channels.
+
+    Raises ``CorpusError`` for what ``read_waveform`` would refuse at any rate: a file that is missing,
+    empty, cut short, MP3, or of another container.
+    """
+    import soundfile  # noqa: PLC0415
+
+    _refuse_by_bytes(path)
+    try:
+        with soundfile.SoundFile(str(path)) as file:
+            facts = AudioFacts(
+                str(file.format),
+                str(file.subtype),
+                int(file.samplerate),
+                int(file.channels),
+                int(file.frames),
+            )
+    except (RuntimeError, OSError) as error:
+        raise _unreadable(path, error) from error
+    _refuse_by_format(path, container=facts.container, subtype=facts.subtype)
+    _refuse_by_length(path, frames=facts.samples, rate_hz=facts.sample_rate_hz)
+    return facts
+
+
+def read_channels(path: Path) -> npt.NDArray[np.float32]:
+    """All channels of a file as they are, ``(samples, channels)``: to compare files, not to score them."""
+    import soundfile  # noqa: PLC0415
+
+    try:
+        samples, _ = soundfile.read(str(path), dtype="float32", always_2d=True)
+    except (RuntimeError, OSError) as error:
+        raise _unreadable(path, error) from error
+    return np.asarray(samples, dtype=np.float32)
 
 
 def read_waveform(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Waveform:
@@ -130,12 +183,7 @@ def _refuse_by_header(path: Path, file: object, *, sample_rate_hz: int) -> None:
     container, subtype = str(getattr(file, "format", "")), str(getattr(file, "subtype", ""))
     rate_hz, channels = int(getattr(file, "samplerate", 0)), int(getattr(file, "channels", 0))
     frames = int(getattr(file, "frames", 0))
-    if container not in _FORMATS or subtype not in _SUBTYPES:
-        raise CorpusError(
-            f"{path}: holds {container} with {subtype} samples; expected WAV or FLAC with uncompressed or "
-            "losslessly compressed samples. Use the corpus' original, or "
-            f"convert knowingly with `{_ffmpeg(path)}`."
-        )
+    _refuse_by_format(path, container=container, subtype=subtype)
     faults = []
     if rate_hz != sample_rate_hz:
         faults.append(f"is sampled at {rate_hz} Hz, expected {sample_rate_hz} Hz")
@@ -147,6 +195,19 @@ def _refuse_by_header(path: Path, file: object, *, sample_rate_hz: int) -> None:
             f"`{_ffmpeg(path, sample_rate_hz=sample_rate_hz)}`, or with "
             f"`sox {shlex.quote(str(path))} -r {sample_rate_hz} -c 1 {_target(path)}`."
         )
+    _refuse_by_length(path, frames=frames, rate_hz=rate_hz)
+
+
+def _refuse_by_format(path: Path, *, container: str, subtype: str) -> None:
+    if container not in _FORMATS or subtype not in _SUBTYPES:
+        raise CorpusError(
+            f"{path}: holds {container} with {subtype} samples; expected WAV or FLAC with uncompressed or "
+            "losslessly compressed samples. Use the corpus' original, or "
+            f"convert knowingly with `{_ffmpeg(path)}`."
+        )
+
+
+def _refuse_by_length(path: Path, *, frames: int, rate_hz: int) -> None:
     if frames == 0:
         raise CorpusError(f"{path}: the file has a header and no samples. Copy or download it again.")
     if frames > _LONGEST_S * rate_hz:

@@ -1,0 +1,108 @@
+"""``edgebench corpora``: commands about speech corpora on this machine."""
+
+from __future__ import annotations
+
+import json as json_
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgebench.cli.options import JsonOption
+from edgebench.errors import CorpusError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from edgebench.corpora import Inspection
+
+app = typer.Typer(help="Speech corpora: what is there, and what is wrong with it.", no_args_is_help=True)
+
+_SPEAKERS_SHOWN = 40
+
+
+@app.callback()
+def _group() -> None:
+    """Speech corpora: what is there, and what is wrong with it."""
+
+
+@app.command("check")
+def check(
+    path: Annotated[Path, typer.Argument(help="A corpus' folder, a table (.csv) or an audformat folder.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Which corpus it is, where its layout is not recognised.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Read every clip of a corpus: speakers, emotions, formats, and what cannot be used and why."""
+    from rich.console import Console
+
+    from edgebench.cli.display import Display
+    from edgebench.corpora import inspect_corpus
+
+    with Display() as display:
+        display.stage(f"reading {path}")
+        found = inspect_corpus(
+            path, name=name, progress=lambda done, total: display.advance(done, total, "clips")
+        )
+    if json:
+        typer.echo(json_.dumps(found.to_json(), allow_nan=False))
+        for warning in found.warnings:
+            display.warn(warning)
+    else:
+        _print(found, Console())
+    if not found.usable:
+        raise CorpusError(
+            f"{found.path}: none of {found.clips} clips can be used: {len(found.unreadable)} cannot be read, "
+            f"{found.to_convert} need converting, the others have no label. The warnings say what to do."
+        )
+
+
+def _print(found: Inspection, console: Console) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from edgebench.corpora import EMOTIONS
+
+    console.print(f"[bold]{escape(found.name)}[/]  {escape(found.title)}", highlight=False)
+    facts = {
+        "clips": f"{found.clips}, of which usable {found.usable}; {found.duration_s / 3600:.2f} h",
+        "speakers": str(len(found.speakers)),
+        "emotions": _counts(found.emotions),
+        "labels": _counts(found.labels),
+        "sessions": _counts(found.sessions),
+        "parts": _counts(found.partitions),
+        "human arousal, dominance, valence": str(found.rated),
+        "votes of raters": str(found.with_votes),
+        "sample rates": _counts(found.sample_rates_hz, unit=" Hz"),
+        "channels": _counts(found.channels, unit=" channel(s)"),
+        "formats": _counts(found.formats),
+        "languages": ", ".join(found.languages),
+        "licence": ", ".join(found.licences),
+    }
+    table = Table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for fact, value in facts.items():
+        if value not in {"", "0"}:
+            table.add_row(fact, escape(value))
+    console.print(table)
+    speakers = Table("speaker", "sex", "clips", "minutes", *EMOTIONS)
+    for speaker, row in list(found.speakers.items())[:_SPEAKERS_SHOWN]:
+        minutes = f"{row.duration_s / 60:.1f}"
+        counts = [str(count or "") for count in row.emotions.values()]
+        speakers.add_row(escape(speaker), row.sex or "", str(row.clips), minutes, *counts)
+    console.print(speakers)
+    if len(found.speakers) > _SPEAKERS_SHOWN:
+        # The whole list of a corpus of a thousand speakers is for a program to read.
+        console.print(f"and {len(found.speakers) - _SPEAKERS_SHOWN} more speakers: --json lists all")
+    for clip, reason in found.unreadable:
+        console.print(f"[red]unreadable[/] {escape(clip)}: {escape(reason)}", highlight=False, soft_wrap=True)
+    for warning in found.warnings:
+        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
+
+
+def _counts(counts: Mapping[str, int], *, unit: str = "") -> str:
+    return ", ".join(f"{word}{unit} {count}" for word, count in counts.items() if count)
