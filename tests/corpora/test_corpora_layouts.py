@@ -25,9 +25,77 @@ from official_layouts import (
     path_of,
 )
 
-from edgebench.corpora import READERS, UNKNOWN_SPEAKER, read_corpus, recognise_corpus
+from edgebench.corpora import PROTOTYPES, READERS, UNKNOWN_SPEAKER, read_corpus, recognise_corpus
 from edgebench.corpora.readers import thai_ser, yaml_subset
 from edgebench.errors import CorpusError, UsageError
+
+# A database made with audformat 1.4.3 and saved with storage_format="csv": its header and tables as written.
+WRITTEN_BY_AUDFORMAT = """\
+name: mine
+description: 'A long description: with a colon, ''quotes'' and "double" ones, that
+  runs on and on over the width of a line, so that the writer has to break it somewhere,
+  # and a hash.'
+source: 'https://x.org: a'
+usage: research
+languages: [eng]
+license: CC0-1.0
+license_url: https://creativecommons.org/publicdomain/zero/1.0/
+media:
+  mic: {type: audio, format: wav, channels: 1, sampling_rate: 16000}
+raters:
+  gold: {type: human}
+schemes:
+  arousal: {dtype: float, minimum: 1, maximum: 7}
+  dominance: {dtype: float, minimum: -1.0, maximum: 1.0}
+  emotion:
+    dtype: str
+    labels: [anger, happiness, neutral, sadness, 'fear: of dogs']
+  gender:
+    dtype: str
+    labels: [female, male]
+  speaker: {dtype: str, labels: speaker}
+  valence: {dtype: float, minimum: 1, maximum: 7}
+splits:
+  test: {type: test}
+  train: {type: train}
+tables:
+  adv:
+    type: segmented
+    columns:
+      arousal: {scheme_id: arousal, rater_id: gold}
+      valence: {scheme_id: valence, rater_id: gold}
+      dominance: {scheme_id: dominance, rater_id: gold}
+  emotion.test:
+    type: filewise
+    split_id: test
+    columns:
+      emotion: {scheme_id: emotion, rater_id: gold}
+  emotion.train:
+    type: filewise
+    split_id: train
+    columns:
+      emotion: {scheme_id: emotion, rater_id: gold}
+  files:
+    type: filewise
+    columns:
+      speaker: {scheme_id: speaker}
+misc_tables:
+  speaker:
+    levels: {speaker: str}
+    columns:
+      gender: {scheme_id: gender}
+"""
+TABLES_OF_AUDFORMAT = {
+    "adv": (
+        "file,start,end,arousal,valence,dominance\n"
+        "a/0.wav,0 days,,1.0,1.0,-1.0\n"
+        "a/1.wav,0 days,,7.0,1.0,0.5\n"
+    ),
+    "emotion.test": "file,emotion\na/1.wav,\n",
+    "emotion.train": "file,emotion\na/0.wav,anger\n",
+    "files": "file,speaker\na/0.wav,s1\na/1.wav,s2\n",
+    "speaker": "speaker,gender\ns1,female\ns2,male\n",
+}
 
 
 def by_id(name, path):
@@ -114,7 +182,7 @@ def iemocap_line(tmp_path, write_wav, line):
         ("[0.1 - 0.2]\tSes01F_impro01_F000\tneu\t[0.2, 3, 2.5]", "valence is '0.2'"),
         ("[0.1 - 0.2]\tSes01F_impro01_F000\tneu\t[2, 3, nan]", "dominance is 'nan'"),
         ("[0.1 - 0.2]\tSes01F_impro01_F000\tneu", r"line 3: expected .*\[valence, activation, dominance\]"),
-        ("[0.1 - 0.2]\tSes02F_impro01_F000\tneu\t[2, 3, 2]", "of a turn of Ses01F_impro01"),
+        ("[0.1 - 0.2]\tSes02F_impro01_F000\tneu\t[2, 3, 2]", "of a turn of Session1"),
         ("[0.1 - 0.2]\tholiday\tneu\t[2, 3, 2]", "line 3: expected"),
     ],
 )
@@ -367,6 +435,35 @@ def test_audformat_puts_its_tables_together(tmp_path, write_wav):
     assert read_corpus("ours", tmp_path / "db.yaml") == [angry, bored]
 
 
+def test_a_database_that_audformat_itself_wrote(tmp_path, write_wav):
+    (tmp_path / "db.yaml").write_text(WRITTEN_BY_AUDFORMAT)
+    for name, text in TABLES_OF_AUDFORMAT.items():
+        (tmp_path / f"db.{name}.csv").write_text(text)
+    for number in range(2):
+        write_wav(tmp_path / "a" / f"{number}.wav")
+    first, second = read_corpus("ours", tmp_path)
+    assert (first.speaker, first.sex, first.emotion, first.partition) == ("s1", "female", "anger", "train")
+    assert (second.speaker, second.sex, second.emotion, second.partition) == ("s2", "male", None, "test")
+    assert (first.adv, second.adv) == ((0.0, 0.0, 0.0), (1.0, 0.75, 0.0))
+    assert (first.language, first.licence) == ("en", "CC0-1.0")
+
+
+def test_audformat_files_without_ratings_among_rated_ones_have_none(tmp_path, write_wav):
+    build_audformat(tmp_path, write_wav)
+    (tmp_path / "db.ratings.csv").write_text("file,start,end,act,val,dom\nwav/08_bored.wav,0,,1,2,4\n")
+    angry, bored = read_corpus("ours", tmp_path)
+    assert (angry.adv, angry.label_source, angry.emotion) == (None, "human", "anger")
+    assert bored.adv is not None
+
+
+def test_audformat_with_two_of_the_dimensions_stands_at_the_prototypes(tmp_path, write_wav):
+    build_audformat(tmp_path, write_wav)
+    header = AUDFORMAT_HEADER.replace("      dom: {scheme_id: dominance}\n", "")
+    (tmp_path / "db.yaml").write_text(header)
+    angry, _ = read_corpus("ours", tmp_path)
+    assert (angry.adv, angry.label_source) == (PROTOTYPES["anger"], "prototype")
+
+
 def audformat_with(tmp_path, write_wav, name, text):
     build_audformat(tmp_path, write_wav)
     (tmp_path / name).write_text(text)
@@ -380,6 +477,11 @@ def audformat_with(tmp_path, write_wav, name, text):
             "db.ratings.csv",
             "file,start,end,act,val,dom\nwav/03_angry.wav,0 days,,6,1,3\n",
             r"db.ratings.csv, line 2: arousal is '6'.*from 1 to 5",
+        ),
+        (
+            "db.ratings.csv",
+            "file,start,end,act,val,dom\nwav/03_angry.wav,,,3,1,\nwav/08_bored.wav,,,3,1,2\n",
+            "line 2: wav/03_angry.wav has arousal and valence; expected .* all three or none",
         ),
         (
             "db.ratings.csv",
@@ -423,9 +525,10 @@ def test_the_header_is_read_as_a_yaml_library_reads_it():
         return "" if value is None else str(value)
 
     assert yaml_subset.load(AUDFORMAT_HEADER) == text_of(yaml.safe_load(AUDFORMAT_HEADER))
+    assert yaml_subset.load(WRITTEN_BY_AUDFORMAT) == text_of(yaml.safe_load(WRITTEN_BY_AUDFORMAT))
     blocks = (
         "a:\n- x\n- 'it''s'\nb:\n  - y # why\nc: a value that runs\n  over lines\nd:\n"
-        "e: \"q: r\"\n'f g': {}\n"
+        "e: \"q: \\\"r\\\"\"\n'f g': {}\nh: ['a ] b', \"{\", don't]\ni: {j: 'it''s', k: [l]}\n"
     )
     assert yaml_subset.load(blocks) == text_of(yaml.safe_load(blocks))
 

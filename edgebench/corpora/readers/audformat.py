@@ -80,7 +80,9 @@ def read(path: Path) -> list[Clip]:
     if not files:
         raise layout_error(READER.name, folder, expected=READER.layout, found="no table of files in db.yaml")
     sexes = _sexes(folder, header)
-    clips = unique(_clip(name, facts, folder, header, sexes) for name, facts in files.items())
+    # Ratings count where the database has all three dimensions; a file without them then has none.
+    rated = {fact for entry in files.values() for fact in entry.facts} >= set(ADV)
+    clips = unique(_clip(name, entry, folder, header, sexes, rated=rated) for name, entry in files.items())
     if not any(clip.path is not None and clip.path.is_file() for clip in clips):
         found = f"none of {len(clips)} files, such as {clips[0].path}"
         raise layout_error(READER.name, folder, expected="the files that the tables name", found=found)
@@ -176,7 +178,9 @@ def _sexes(folder: Path, header: Header) -> dict[str, str]:
     return {next(iter(row.values())): row.get("gender") or row.get("sex") or "" for row in rows}
 
 
-def _clip(name: str, entry: _File, folder: Path, header: Header, sexes: dict[str, str]) -> Clip:
+def _clip(
+    name: str, entry: _File, folder: Path, header: Header, sexes: dict[str, str], *, rated: bool
+) -> Clip:
     facts = {fact: value for fact, (value, _) in entry.facts.items()}
     if not facts.get("speaker"):
         raise CorpusError(
@@ -185,9 +189,7 @@ def _clip(name: str, entry: _File, folder: Path, header: Header, sexes: dict[str
         )
     label = facts.get("emotion", "")
     emotion = WORDS.get(label.lower())
-    ratings = [_rating(dimension, entry, header) for dimension in ADV if dimension in facts]
-    rated = len(ratings) == len(ADV)
-    arousal, dominance, valence = ratings if rated else prototype(emotion)
+    arousal, dominance, valence = _ratings(name, entry, header) if rated else prototype(emotion)
     sex = (facts.get("gender") or facts.get("sex") or sexes.get(facts["speaker"], "")).lower()
     languages = header.get("languages") or []
     only = str(languages[0]) if isinstance(languages, list) and len(languages) == 1 else ""
@@ -209,6 +211,19 @@ def _clip(name: str, entry: _File, folder: Path, header: Header, sexes: dict[str
         sex=sex if sex in ("female", "male") else None,
         partition=entry.partition,
     )
+
+
+def _ratings(name: str, entry: _File, header: Header) -> tuple[float, float, float] | tuple[None, None, None]:
+    there = [dimension for dimension in ADV if dimension in entry.facts]
+    if not there:
+        return (None, None, None)
+    if len(there) < len(ADV):
+        raise CorpusError(
+            f"{entry.facts[there[0]][1]}: {name} has {' and '.join(there)}; expected {', '.join(ADV)}, all "
+            "three or none. Complete the row, or leave it empty."
+        )
+    arousal, dominance, valence = (_rating(dimension, entry, header) for dimension in ADV)
+    return (arousal, dominance, valence)
 
 
 def _rating(dimension: str, entry: _File, header: Header) -> float:

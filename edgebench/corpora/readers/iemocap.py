@@ -114,10 +114,10 @@ def _turns(file: Path) -> list[Clip]:
             row, turn = _LINE.match(line), None
             if row is not None:
                 turn = _TURN.fullmatch(row["turn"])
-            if row is None or turn is None or turn["dialogue"] != file.stem:
+            if row is None or turn is None or f"Session{turn['session']}" != file.parents[2].name:
                 raise CorpusError(
                     f"corpus 'iemocap': {file}, line {number}: expected '[begin - end] turn category "
-                    f"[valence, activation, dominance]' of a turn of {file.stem}; found {line.strip()!r}."
+                    f"[valence, activation, dominance]' of a turn of {file.parents[2].name}; found {line.strip()!r}."
                 )
             rows.append((number, row, turn))
         elif rows and (vote := _VOTE.match(line)):

@@ -13,9 +13,10 @@ from typing import Final
 
 Value = str | list["Value"] | dict[str, "Value"]
 
-_KEY: Final = re.compile(
-    r"(?P<key>'(?:[^']|'')*'|\"[^\"]*\"|[^\s#\[{'\"-][^:#]*?|-?[\d.]+):(?:\s+(?P<rest>.*))?$"
-)
+_QUOTED: Final = r"'(?:[^']|'')*'(?!')|\"(?:[^\"\\]|\\.)*\""
+_KEY: Final = re.compile(rf"(?P<key>{_QUOTED}|[^\s#\[{{'\"-][^:#]*?|-?[\d.]+):(?:\s+(?P<rest>.*))?$")
+_ESCAPE: Final = re.compile(r"\\(.)")
+_ESCAPED: Final = {"n": "\n", "t": "\t"}
 _OPEN: Final = {"[": "]", "{": "}"}
 
 
@@ -34,11 +35,15 @@ def _logical_lines(text: str) -> Iterator[tuple[int, int, str]]:
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.rstrip()
         content = line.lstrip(" ")
+        indent = len(line) - len(content)
+        # subtle: inside an open quote a line may begin with '#', and is no comment.
+        if pending is not None and content and _unfinished(pending[2]):
+            pending = (pending[0], pending[1], f"{pending[2]} {content}")
+            continue
         if not content or content.startswith("#") or content in ("---", "..."):
             continue
-        indent = len(line) - len(content)
         if pending is not None:
-            if _unfinished(pending[2]) or (indent > pending[1] and _runs_on(pending[2], content)):
+            if indent > pending[1] and _runs_on(pending[2], content):
                 pending = (pending[0], pending[1], f"{pending[2]} {content}")
                 continue
             yield pending
@@ -52,9 +57,9 @@ def _unfinished(content: str) -> bool:
     match = _KEY.match(content)
     value = (match["rest"] or "") if match else content.removeprefix("- ")
     if value[:1] in ("'", '"'):
-        quote = value[0]
-        return value.count(quote) % 2 == 1
-    return value[:1] in _OPEN and value.count(value[0]) > value.count(_OPEN[value[0]])
+        return re.match(_QUOTED, value) is None
+    bare = re.sub(rf"(?<=[\[{{,: ])(?:{_QUOTED})", "", value)  # brackets in quotes are text
+    return value[:1] in _OPEN and bare.count(value[0]) > bare.count(_OPEN[value[0]])
 
 
 def _runs_on(content: str, following: str) -> bool:
@@ -124,7 +129,7 @@ def _flow_item(text: str, number: int) -> tuple[Value, str]:
     if text[:1] in _OPEN:
         value, rest = _flow(text, number)
         return value, rest.lstrip()
-    match = re.match(r"'(?:[^']|'')*'|\"[^\"]*\"|(?:[^,\[\]{}:]|:(?!\s))*", text)
+    match = re.match(rf"{_QUOTED}|(?:[^,\[\]{{}}:]|:(?!\s))*", text)
     assert match is not None
     if not match[0].strip():
         # Nothing between two commas, or a bracket of the other kind: going on would never end.
@@ -136,6 +141,6 @@ def _scalar(text: str) -> str:
     if len(text) > 1 and text[0] == text[-1] == "'":
         return text[1:-1].replace("''", "'")
     if len(text) > 1 and text[0] == text[-1] == '"':
-        return text[1:-1]
+        return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), text[1:-1])
     plain = text.split(" #", maxsplit=1)[0].strip()
     return "" if plain in ("null", "~") else plain
