@@ -104,6 +104,17 @@ def test_k_folds_are_of_the_rule_and_the_seed_not_of_the_order(corpus):
     assert [fold.corpora["c"]["test"] for fold in k_folds("mine", women)] == [(s,) for s in ranked]
 
 
+def test_k_folds_are_the_same_in_every_version(corpus):
+    """A split is quoted by its hash: a change of the rule is a change of every figure made with it."""
+    folds = k_folds("mine", corpus(24), k=5)
+    assert [len(fold.corpora["c"]["test"]) for fold in folds] == [5, 5, 5, 5, 4]
+    assert folds[0].sha256 == "1745beff0fdf14cdb47030e9cc5dcb037c21cfdccb005683be4fe1ed05d341df"
+    assert (
+        random_folds("mine", corpus(24), k=5)[0].sha256
+        == "c2c937d644a9910d5e0b0d8c6654d78133ff2e9b5a96d018c8716c4b8431c083"
+    )
+
+
 def test_k_folds_without_validation(corpus):
     folds = k_folds("mine", corpus(), k=2, validation=False)
     assert [len(fold.corpora["c"]["validation"]) for fold in folds] == [0, 0]

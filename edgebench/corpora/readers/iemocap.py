@@ -117,7 +117,8 @@ def _turns(file: Path) -> list[Clip]:
             if row is None or turn is None or f"Session{turn['session']}" != file.parents[2].name:
                 raise CorpusError(
                     f"corpus 'iemocap': {file}, line {number}: expected '[begin - end] turn category "
-                    f"[valence, activation, dominance]' of a turn of {file.parents[2].name}; found {line.strip()!r}."
+                    f"[valence, activation, dominance]' of a turn of {file.parents[2].name}; "
+                    f"found {line.strip()!r}. Download the labels again."
                 )
             rows.append((number, row, turn))
         elif rows and (vote := _VOTE.match(line)):
