@@ -52,7 +52,7 @@ def prepare_corpus(
     """
     clips = synthetic_corpus(split="test") if folder is None else read_corpus(name, folder)
     seen = seen_speakers(artifacts, name)
-    labelled = [clip for clip in clips if clip.emotion is not None]
+    labelled = [clip for clip in clips if clip.labelled]
     kept = labelled if include_seen else [clip for clip in labelled if clip.speaker not in seen]
     if labelled and not kept:
         raise CorpusError(

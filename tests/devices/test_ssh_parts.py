@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import pkgutil
+import pwd
 import socket
 import subprocess
 import threading
@@ -55,7 +57,11 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("alias", ["board", "other", "included", "patterned-x", "patterned-not", "unknown"])
-def test_config_is_read_as_openssh_reads_it(config: Path, alias: str) -> None:
+def test_config_is_read_as_openssh_reads_it(
+    config: Path, alias: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # OpenSSH takes the home of the password file and we take $HOME: the same for this comparison.
+    monkeypatch.setenv("HOME", pwd.getpwuid(os.getuid()).pw_dir)
     out = subprocess.run(
         ["ssh", "-G", "-F", str(config), alias], capture_output=True, text=True, check=True
     ).stdout

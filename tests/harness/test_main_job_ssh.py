@@ -76,7 +76,7 @@ def test_packaged_models_on_a_fresh_board(make_ssh_server: Any, edgebench: Edgeb
     edgebench.environment = {"EDGEBENCH_SSH_CONFIG": str(server.config_path)}
     run = ["run", "--device", "rpi4", "--offline", "--suite", "quick.toml", "--json"]
     rows = records(edgebench(*run))
-    environments = list((server.root / "envs").iterdir())
+    environments = [path for path in (server.root / "envs").iterdir() if path.is_dir()]
     assert len(environments) == 1
 
     artifacts = {row["artifact"] for row in rows}
@@ -95,7 +95,7 @@ def test_packaged_models_on_a_fresh_board(make_ssh_server: Any, edgebench: Edgeb
     records(again)
     header = last_header(edgebench)
     assert header["deployment"] == {"bytes_sent": 0, "files_sent": 0, "files_present": 3}
-    assert list((server.root / "envs").iterdir()) == environments
+    assert [path for path in (server.root / "envs").iterdir() if path.is_dir()] == environments
     assert not list((server.root / "runs").iterdir()), "a collected run leaves nothing on the board"
 
 
@@ -188,6 +188,18 @@ def test_an_interrupt_stops_the_board_too(board: Edgebench, ssh_server: SshServe
     ends = [json.loads(line) for line in (board.store / "records.jsonl").read_text().splitlines()]
     assert ends[-1]["kind"] == "run_end"
     assert ends[-1]["status"] == "cancelled"
+
+
+def test_a_full_disk_on_the_board(
+    make_ssh_server: Any, edgebench: Edgebench, small_disk: Path, model: str
+) -> None:
+    """The runtime does not fit: said with what to do, nothing half is left to be taken for whole."""
+    server = make_ssh_server(environment={"XDG_CACHE_HOME": str(small_disk)})
+    edgebench.environment = {"EDGEBENCH_SSH_CONFIG": str(server.config_path)}
+    run = ["run", "--device", "rpi4", "--offline", "--suite", "quick.toml", "--model", model]
+    edgebench.refuses(*run, status=DEVICE, says=["MB"])
+    assert not (edgebench.store / "records.jsonl").exists()
+    assert not list(small_disk.rglob("bin/python"))
 
 
 @pytest.mark.parametrize("command", [["run", "--suite", "quick.toml"], ["doctor"]])
