@@ -158,6 +158,25 @@ def test_seen_and_emulated_are_shouted():
         assert "SEEN IN TRAINING" in text
 
 
+@pytest.mark.parametrize(
+    ("facts", "name"),
+    [
+        ({"model": None, "cpu_model": "AMD EPYC"}, "AMD EPYC"),
+        ({"model": None, "cpu_model": None}, "aarch64"),
+        ({}, "Raspberry Pi 4 Model B Rev 1.4"),
+    ],
+)
+def test_a_board_whose_model_is_not_known_is_called_by_its_processor(facts, name):
+    device = {**b.header()["device"], "fingerprint": b.fingerprint(**facts)}
+    found = summarise(b.records([b.header(corpora=[], artifacts=[], device=device)]))
+    assert f"on rpi4 ({name})" in terminal(found, 140)
+    assert f"rpi4: {name}" in terminal(found, 140)
+    subtitle = re.search(r'<p class="soft">(.*)</p>', run_page(found))[1]
+    assert subtitle == (name if facts else f"{name}, Cortex-A72")
+    for text in (terminal(found, 140), run_page(found), run_markdown(found)):
+        assert "model not known" not in text
+
+
 def test_a_wicked_name_is_only_text(wicked):
     page = run_page(wicked)
     assert "<script>alert" not in page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import shlex
 
+from edgebench.results.messages import Fingerprint
 from edgebench.results.report.tables import left_out_text, overhead_sentence
 from edgebench.results.summary import RunSummary
 
@@ -22,6 +23,11 @@ def conditions(summary: RunSummary) -> list[tuple[str, str]]:
         ("Harness", _harness(summary)),
         ("Null runtime", overhead_sentence(summary)),
     ]
+
+
+def board_name(board: Fingerprint) -> str:
+    """What a board is called: its model, else its processor, which every machine can name."""
+    return board.model or board.cpu_model or board.machine
 
 
 def command_text(summary: RunSummary) -> str:
@@ -46,7 +52,7 @@ def _device(summary: RunSummary) -> list[tuple[str, str]]:
     board = device.fingerprint
     memory = f"{board.memory_bytes / 1e9:.1f} GB" if board.memory_bytes else "memory not known"
     swap = f"swap {board.swap_bytes / 1e9:.1f} GB" if board.swap_bytes else "no swap"
-    name = f"{device.name}: {board.model or 'model not known'}"
+    name = f"{device.name}: {board_name(board)}"
     if device.emulated:
         name += ". EMULATED: its speed says nothing about a real board, and the run is no baseline"
     processor = [board.cpu_model or "processor not known", board.machine]

@@ -13,7 +13,7 @@ from importlib import resources
 from typing import Any
 
 from edgebench.results.metrics import METRICS
-from edgebench.results.report.conditions import command_text, conditions
+from edgebench.results.report.conditions import board_name, command_text, conditions
 from edgebench.results.report.plots import ACCURACIES, COSTS, corpora, lengths, plot_data
 from edgebench.results.report.tables import (
     SYNTHETIC_NOTE,
@@ -74,9 +74,9 @@ def _head(summary: RunSummary, title: str) -> list[str]:
     header = summary.header
     board = header.device.fingerprint
     parts = [f"<h1>{_e(title)}</h1>"]
-    parts.append(
-        f'<p class="soft">{_e(board.model or "model not known")}, {_e(board.cpu_model or board.machine)}</p>'
-    )
+    # Said once where the model is not known, as on most desktops and servers.
+    names = dict.fromkeys([board_name(board), board.cpu_model or board.machine])
+    parts.append(f'<p class="soft">{", ".join(map(_e, names))}</p>')
     if header.device.emulated:
         parts.append('<p class="warning">EMULATED: its speed says nothing about a real board.</p>')
     if summary.status != "complete":

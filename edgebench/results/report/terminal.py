@@ -12,7 +12,7 @@ from rich.text import Text
 
 from edgebench.results.compare import Comparison
 from edgebench.results.report.comparison import comparison_sections
-from edgebench.results.report.conditions import conditions
+from edgebench.results.report.conditions import board_name, conditions
 from edgebench.results.report.tables import (
     Cell,
     Section,
@@ -58,8 +58,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 def render_run(summary: RunSummary, *, width: int) -> list[RenderableType]:
     """The parts of a run's report for a terminal of ``width`` columns."""
     header = summary.header
-    model = header.device.fingerprint.model or "model not known"
-    name = f"Run {summary.run_id} on {header.device.name} ({model})"
+    name = f"Run {summary.run_id} on {header.device.name} ({board_name(header.device.fingerprint)})"
     parts: list[RenderableType] = [Text(name, style="bold")]
     if header.device.emulated:
         parts.append(Text("EMULATED: its speed says nothing about a real board.", style="yellow"))
