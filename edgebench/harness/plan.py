@@ -11,10 +11,13 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgebench.agent.protocol import PROTOCOL
 from edgebench.harness.suite import Suite
+
+if TYPE_CHECKING:
+    from edgebench.models import Artifact
 
 # Seconds a launch takes beside the measured loop: interpreter, runtime, model, warm-up. A first
 # guess for the progress bar, which corrects itself as trials end.
@@ -40,6 +43,18 @@ class Subject:
     preparation: tuple[dict[str, Any], ...] = ()
     fixed_s: float | None = None
     scored: bool = True
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> Subject:
+        """The subject of an artifact that was read and found good."""
+        manifest = artifact.manifest
+        return cls(
+            key=artifact.key,
+            sha256=artifact.sha256,
+            preparation=tuple(dict(step) for step in manifest.preparation) if manifest else (),
+            fixed_s=None if artifact.samples is None else artifact.samples / 16000,
+            scored=manifest is not None,
+        )
 
 
 @dataclass(frozen=True)

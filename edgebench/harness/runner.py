@@ -87,7 +87,7 @@ def prepare(request: Request, events: Events) -> Prepared:
                     events=events,
                 )
             )
-    subjects = [_subject(artifact) for artifact in artifacts]
+    subjects = [Subject.of(artifact) for artifact in artifacts]
     plan = make_plan(request.suite, subjects, [corpus.packed for corpus in corpora])
     return Prepared(artifacts, subjects, corpora, plan)
 
@@ -104,7 +104,6 @@ def run(request: Request, store: Store, events: Events) -> str:
     references = host_reference(
         request.suite,
         parents,
-        [_subject(parent) for parent in parents],
         prepared.corpora,
         cache=request.cache,
         events=events,
@@ -147,19 +146,6 @@ def resume(run_id: str, store: Store, *, cache: Path, inventory: Path | None, ev
     with open_board(target, cache=cache, offline=True, events=events) as board:
         collect(board, header, store, cache=cache, events=events, usage=usage, stored=lines)
     return header.run_id
-
-
-def _subject(artifact: Artifact) -> Subject:
-    """What the planner needs to know of an artifact."""
-    manifest = artifact.manifest
-    samples = artifact.input_shape[-1]
-    return Subject(
-        key=artifact.key,
-        sha256=artifact.sha256,
-        preparation=tuple(dict(step) for step in manifest.preparation) if manifest else (),
-        fixed_s=samples / 16000 if isinstance(samples, int) else None,
-        scored=manifest is not None,
-    )
 
 
 def _header(
