@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgebench import __version__
-from edgebench.cli import corpora, doctor, run, show, train
+from edgebench.cli import corpora, doctor, evaluate, run, show, train
 
 app = typer.Typer(
     name="edgebench",
@@ -40,5 +40,6 @@ app.command("compare")(show.compare)
 app.command("models")(show.models)
 app.command("devices")(show.devices)
 app.command("doctor")(doctor.doctor)
+app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 app.add_typer(corpora.app, name="corpora")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgebench.corpora import read_corpus, require_scorable, synthetic_corpus, write_pack
+from edgebench.corpora import UNKNOWN_SPEAKER, read_corpus, require_scorable, synthetic_corpus, write_pack
 from edgebench.errors import CorpusError
 from edgebench.harness.events import Events
 from edgebench.harness.plan import PackedCorpus
@@ -56,7 +56,7 @@ def prepare_corpus(
     kept = labelled if include_seen else [clip for clip in labelled if clip.speaker not in seen]
     if labelled and not kept:
         raise CorpusError(
-            f"corpus {name}: all {len(labelled)} labelled clips are of the {len(seen)} speakers that "
+            f"corpus {name}: all {len(labelled)} labelled clips are of the speakers that "
             "the artifacts were trained on, so nothing is left to score. Take clips of other speakers, "
             "or pass --include-seen to score them as seen in training."
         )
@@ -94,9 +94,13 @@ def prepare_corpus(
 
 
 def seen_speakers(artifacts: Iterable[Artifact], corpus: str) -> set[str]:
-    """Speakers of a corpus that at least one artifact saw in training or validation."""
+    """Speakers of a corpus that at least one artifact saw in training or validation.
+
+    A speaker whom the corpus does not know may be one of them.
+    """
     manifests = [artifact.manifest for artifact in artifacts if artifact.manifest]
-    return {speaker for manifest in manifests for speaker in manifest.seen_speakers(corpus)}
+    seen = {speaker for manifest in manifests for speaker in manifest.seen_speakers(corpus)}
+    return {*seen, UNKNOWN_SPEAKER} if seen else seen
 
 
 def split_of(artifacts: Iterable[Artifact], name: str) -> str | None:

@@ -165,6 +165,20 @@ def losses(
     return figures
 
 
+def corpus_json(corpus: CorpusFacts, scored: Scoring | None) -> dict[str, Any]:
+    """The public form of a corpus and of what was scored in it."""
+    return {
+        "name": corpus.name,
+        "label_source": corpus.label_source,
+        "n_clips": scored.n_clips if scored else 0,
+        "n_speakers": scored.n_speakers if scored else 0,
+        "seen_in_training": scored.seen if scored else 0,
+        "left_out": dict(corpus.left_out),
+        "labels": list(scored.labels) if scored else [],
+        "confusion": [list(row) for row in scored.confusion] if scored else [],
+    }
+
+
 # --- statistics of sums: (replicates, k) -> (replicates,) -------------------------------------------
 
 

@@ -66,24 +66,9 @@ class Row:
             "input_s": condition.input_s,
             "threads": condition.threads,
             "runtime": condition.runtime,
-            "corpus": self._corpus_json(),
+            "corpus": accuracy.corpus_json(self.corpus, self.scoring) if self.corpus else None,
             "verdict": self.verdict.to_json(),
             "metrics": {name: self.figures[name].to_json() for name in names},
-        }
-
-    def _corpus_json(self) -> dict[str, Any] | None:
-        if self.corpus is None:
-            return None
-        scored = self.scoring
-        return {
-            "name": self.corpus.name,
-            "label_source": self.corpus.label_source,
-            "n_clips": scored.n_clips if scored else 0,
-            "n_speakers": scored.n_speakers if scored else 0,
-            "seen_in_training": scored.seen if scored else 0,
-            "left_out": dict(self.corpus.left_out),
-            "labels": list(scored.labels) if scored else [],
-            "confusion": [list(row) for row in scored.confusion] if scored else [],
         }
 
 

@@ -3,11 +3,12 @@
 from edgebench.results.report.files import write_reports
 from edgebench.results.report.markdown import comparison_markdown, run_markdown
 from edgebench.results.report.page import run_page
-from edgebench.results.report.terminal import print_comparison, print_run
+from edgebench.results.report.terminal import print_comparison, print_evaluation, print_run
 
 __all__ = [
     "comparison_markdown",
     "print_comparison",
+    "print_evaluation",
     "print_run",
     "run_markdown",
     "run_page",

@@ -5,10 +5,12 @@ The terminal, Markdown and the page render the same sections, so that they canno
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from edgebench.results.accuracy import Scoring
 from edgebench.results.metrics import EXACT, METRICS, Figure
+from edgebench.results.record import CorpusFacts
 from edgebench.results.report.words import NOTHING, figure_text, number, seconds
 from edgebench.results.summary import SYNTHETIC, Row, RunSummary
 
@@ -114,12 +116,19 @@ def overhead_sentence(summary: RunSummary) -> str:
 # --- the sections -----------------------------------------------------------------------------------
 
 
-def _cell(row: Row, name: str, *, interval: bool = True, bounded: bool = False) -> Cell:
-    figure = row.figures.get(name)
+def figure_cell(
+    figures: Mapping[str, Figure], name: str, *, interval: bool = True, bounded: bool = False
+) -> Cell:
+    """The cell of one figure; a dash with its reason where there is none."""
+    figure = figures.get(name)
     reason = None if figure is None else figure.reason
     text = figure_text(figure, interval=interval, bounded=bounded)
     short = figure_text(figure, interval=False, bounded=bounded)
     return Cell(text, reason=None if reason == EXACT else reason, short=short)
+
+
+def _cell(row: Row, name: str, *, interval: bool = True, bounded: bool = False) -> Cell:
+    return figure_cell(row.figures, name, interval=interval, bounded=bounded)
 
 
 def _reasons(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
@@ -135,9 +144,10 @@ def _reasons(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> tuple
     return tuple(f"{', '.join(titles)} {text}" for text, titles in notes.items())
 
 
-def _section(
+def make_section(
     title: str, columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]], *notes: str
 ) -> Section:
+    """A section whose notes also say why cells are dashes."""
     return Section(title, columns, tuple(rows), (*notes, *_reasons(columns, rows)))
 
 
@@ -176,7 +186,7 @@ def _latency(summary: RunSummary) -> Section:
         for row in summary.rows
         if row.condition.scenario == "single_stream" and not row.is_null
     ]
-    return _section(
+    return make_section(
         "Latency and memory (single_stream)",
         columns,
         rows,
@@ -219,7 +229,7 @@ def _corpora(summary: RunSummary) -> list[Section]:
             )
             for row in rows
         ]
-        found.append(_section(_corpus_title(summary, name), columns, cells, *_corpus_notes(rows)))
+        found.append(make_section(_corpus_title(summary, name), columns, cells, *_run_corpus_notes(rows)))
     return found
 
 
@@ -234,13 +244,16 @@ def _corpus_title(summary: RunSummary, name: str | None) -> str:
     return f"Accuracy on the device: {name}, recorded speech (offline)"
 
 
-def _corpus_notes(rows: Sequence[Row]) -> list[str]:
+def _run_corpus_notes(rows: Sequence[Row]) -> list[str]:
     corpus = next((row.corpus for row in rows if row.corpus is not None), None)
-    if corpus is None:
-        return []
-    notes = [SYNTHETIC_NOTE] if _is_synthetic(rows) else []
-    notes.append(_LABEL_NOTES.get(corpus.label_source, f"label_source = {corpus.label_source}."))
     scored = next((row.scoring for row in rows if row.scoring is not None), None)
+    return corpus_notes(corpus, scored) if corpus is not None else []
+
+
+def corpus_notes(corpus: CorpusFacts, scored: Scoring | None) -> list[str]:
+    """What has to be known to read accuracies on this corpus: label source, what was scored, seen or not."""
+    notes = [SYNTHETIC_NOTE] if corpus.label_source == SYNTHETIC else []
+    notes.append(_LABEL_NOTES.get(corpus.label_source, f"label_source = {corpus.label_source}."))
     if scored is not None:
         notes.append(
             f"{scored.n_clips} clips of {scored.n_speakers} speakers were scored; left out: "
@@ -280,7 +293,7 @@ def _losses(summary: RunSummary) -> Section:
         for row in summary.rows
         if "ua_loss" in row.figures
     ]
-    return _section(
+    return make_section(
         "Loss against the fp32 parent, same clips, same device",
         columns,
         rows,
@@ -317,7 +330,7 @@ def _files(summary: RunSummary) -> Section:
             )
         )
     rules = dict.fromkeys(artifact.macs_rule for artifact in summary.header.artifacts if artifact.macs_rule)
-    return _section("Files", columns, rows, *(f"MACs counted as: {rule}." for rule in rules))
+    return make_section("Files", columns, rows, *(f"MACs counted as: {rule}." for rule in rules))
 
 
 def _longest(texts: list[str]) -> str:
@@ -349,4 +362,4 @@ def _null(summary: RunSummary) -> Section:
         for row in summary.rows
         if row.is_null and row.condition.scenario == "single_stream"
     ]
-    return _section("The harness itself (null runtime)", columns, rows, overhead_sentence(summary))
+    return make_section("The harness itself (null runtime)", columns, rows, overhead_sentence(summary))

@@ -1,4 +1,4 @@
-"""A run on the terminal: rich tables that give up columns rather than break lines."""
+"""Runs, comparisons and evaluations on the terminal: tables that give up columns, not break lines."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from edgebench.results.compare import Comparison
+from edgebench.results.evaluation import Evaluation
 from edgebench.results.report.comparison import comparison_sections
 from edgebench.results.report.conditions import board_name, conditions
+from edgebench.results.report.evaluation import evaluation_sections
 from edgebench.results.report.tables import (
     Cell,
     Section,
@@ -52,6 +54,12 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         for line in lines:
             console.print(Text(f"{title}: {line}", style="yellow"))
     for section in comparison_sections(comparison):
+        console.print(render_section(section, width=console.width))
+
+
+def print_evaluation(evaluation: Evaluation, console: Console) -> None:
+    """Print what models reach on corpora."""
+    for section in evaluation_sections(evaluation):
         console.print(render_section(section, width=console.width))
 
 

@@ -1,0 +1,45 @@
+"""``edgebench evaluate``: accuracy on speech, on this host. No cost is measured, nothing is stored."""
+
+from __future__ import annotations
+
+import json as json_
+from typing import Annotated
+
+import typer
+
+from edgebench.cli.options import JsonOption, cache_dir, named_paths
+
+
+def evaluate(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="Packaged models or ONNX files with a manifest. Each is compared with its parent where that "
+            "is named too, else with the first.",
+            show_default=False,
+        ),
+    ],
+    corpus: Annotated[
+        list[str] | None,
+        typer.Option("--corpus", "-c", help="NAME=PATH of a speech corpus; repeat for several."),
+    ] = None,
+    include_seen: Annotated[
+        bool, typer.Option("--include-seen", help="Score speakers seen in training too, marked as such.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Score models on held-out speech, on this host: UA, WA, F1, confusion, CCC, with 95 % intervals."""
+    from rich.console import Console
+
+    from edgebench.cli.display import Display
+    from edgebench.harness.evaluate import evaluate as evaluate_models
+    from edgebench.results.report import print_evaluation
+
+    folders = named_paths(corpus or [], "--corpus")
+    with Display() as display:
+        found = evaluate_models(models, folders, include_seen=include_seen, cache=cache_dir(), events=display)
+    if json:
+        typer.echo(json_.dumps(found.to_json(), allow_nan=False))
+    else:
+        print_evaluation(found, Console())

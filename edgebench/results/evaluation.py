@@ -1,0 +1,128 @@
+"""Accuracy alone: what models reach on speech, and what one loses against another. No cost, no verdict.
+
+The figures are those of a run (``accuracy``), so that an evaluation and a run of the same file on the
+same clips cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgebench.results import accuracy
+from edgebench.results.messages import Predictions
+from edgebench.results.metrics import Figure
+from edgebench.results.record import SCHEMA_VERSION, ArtifactFacts, CorpusFacts
+from edgebench.results.summary import tasks_of
+
+
+@dataclass(frozen=True)
+class EvaluationRow:
+    """One model on one corpus.
+
+    ``name``: the model's key, with the beginning of its hash where two models share a key. ``against``:
+    the name of the model that the ``*_loss`` figures are taken from, None where there are none.
+    ``trained_on_corpus``: whether the model learnt from other speakers of this corpus, None where
+    nothing says what it learnt from.
+    """
+
+    name: str
+    artifact: ArtifactFacts
+    corpus: CorpusFacts
+    scoring: accuracy.Scoring
+    figures: Mapping[str, Figure]
+    against: str | None
+    trained_on_corpus: bool | None
+
+    def to_json(self) -> dict[str, Any]:
+        """One record of the public JSON; ``corpus`` is that of a run's record."""
+        return {
+            "artifact": self.name,
+            "sha256": self.artifact.sha256,
+            "trained_on_corpus": self.trained_on_corpus,
+            "corpus": accuracy.corpus_json(self.corpus, self.scoring),
+            "against": self.against,
+            "metrics": {name: figure.to_json() for name, figure in self.figures.items()},
+            "labels": list(self.scoring.labels),
+            "confusion": [list(row) for row in self.scoring.confusion],
+        }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Rows by corpus, then by model, both in the order in which they were asked for."""
+
+    rows: tuple[EvaluationRow, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The public JSON."""
+        return {"schema_version": SCHEMA_VERSION, "records": [row.to_json() for row in self.rows]}
+
+
+def evaluation(
+    artifacts: Sequence[ArtifactFacts],
+    corpora: Sequence[CorpusFacts],
+    predictions: Mapping[tuple[str, str], Predictions],
+    *,
+    seed: int,
+) -> Evaluation:
+    """Score every model on every corpus; ``predictions`` are by (hash of the file, name of the corpus).
+
+    A model's losses are against its parent where that was scored too, else against the first model:
+    other minus this one, over the same clips, paired over speakers (see ``accuracy.losses``).
+    """
+    names = _names(artifacts)
+    others = {artifact.sha256: _other(artifact, artifacts) for artifact in artifacts}
+    rows = []
+    for corpus in corpora:
+        for artifact in artifacts:
+            found = predictions[artifact.sha256, corpus.name]
+            scoring = accuracy.score(found, corpus, tasks_of(artifact), seed=seed)
+            figures = dict(scoring.figures)
+            other = others[artifact.sha256]
+            if other is not None:
+                before = predictions[other.sha256, corpus.name]
+                figures |= accuracy.losses(
+                    before, found, corpus, tasks_of(other), tasks_of(artifact), seed=seed
+                )
+            rows.append(
+                EvaluationRow(
+                    name=names[artifact.sha256],
+                    artifact=artifact,
+                    corpus=corpus,
+                    scoring=scoring,
+                    figures=figures,
+                    against=names[other.sha256] if other else None,
+                    trained_on_corpus=_trained_on(artifact, corpus.name),
+                )
+            )
+    return Evaluation(tuple(rows))
+
+
+def _names(artifacts: Sequence[ArtifactFacts]) -> dict[str, str]:
+    """A name for every file: trainings of one recipe share a key."""
+    keys = [artifact.key for artifact in artifacts]
+    return {a.sha256: a.key if keys.count(a.key) == 1 else f"{a.key} ({a.sha256[:8]})" for a in artifacts}
+
+
+def _other(artifact: ArtifactFacts, artifacts: Sequence[ArtifactFacts]) -> ArtifactFacts | None:
+    """The model to take losses from, or None.
+
+    A parent that came after its child on the command line is not compared back with it.
+    """
+    parent = _parent(artifact, artifacts)
+    first = artifacts[0]
+    if parent is not None or artifact is first:
+        return parent
+    return None if _parent(first, artifacts) is artifact else first
+
+
+def _parent(artifact: ArtifactFacts, artifacts: Sequence[ArtifactFacts]) -> ArtifactFacts | None:
+    sha256 = (artifact.manifest or {}).get("parent")
+    return next((other for other in artifacts if other is not artifact and other.sha256 == sha256), None)
+
+
+def _trained_on(artifact: ArtifactFacts, corpus: str) -> bool | None:
+    training = (artifact.manifest or {}).get("training")
+    return corpus in (training.get("corpora") or {}) if training else None
