@@ -11,6 +11,7 @@ Every architecture maps ``waveform (batch, samples)`` at 16 kHz to the pair
 from __future__ import annotations
 
 import importlib
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from edgebench.errors import UsageError, nearest
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 ARCHITECTURES: dict[str, str] = {
+    "mobilenetv3_audioset": "edgebench.models.architectures.mobilenetv3_audioset:MobileNetV3AudioSet",
     "wav2small": "edgebench.models.architectures.wav2small:Wav2Small",
 }
 
@@ -26,10 +28,16 @@ ARCHITECTURES: dict[str, str] = {
 def build_architecture(name: str, **options: Any) -> nn.Module:
     """Build a module with random weights; the caller seeds torch first.
 
-    Raises :class:`UsageError` for a name that is not in the table, with the nearest ones.
+    Raises :class:`UsageError` for a name that is not in the table, with the nearest ones, and for an
+    option that the architecture does not take (``weights``, where it has no checkpoint to read).
     """
     if name not in ARCHITECTURES:
         raise UsageError(f"architecture {name!r} is not known: {nearest(name, ARCHITECTURES)}.")
     module, _, attribute = ARCHITECTURES[name].partition(":")
-    built: nn.Module = getattr(importlib.import_module(module), attribute)(**options)
+    builder = getattr(importlib.import_module(module), attribute)
+    taken = inspect.signature(builder).parameters
+    for option in options:
+        if option not in taken:
+            raise UsageError(f"architecture {name!r} takes no option {option!r}: {nearest(option, taken)}.")
+    built: nn.Module = builder(**options)
     return built

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from edgebench.models.architectures.frontend import LogMel, normalise_level
 
 CHANNELS = 13
+HOP = 32  # samples a frame of the front end
 MELS_AFTER_POOL = 13  # 26 mel bands, halved once
 WIDTH = CHANNELS * MELS_AFTER_POOL  # 169 virtual channels
 
@@ -31,9 +32,11 @@ class Wav2Small(nn.Module):
     reaches an artifact.
     """
 
+    hop_samples = HOP
+
     def __init__(self, *, emotions: int = 4, dropout: float = 0.0) -> None:
         super().__init__()
-        self.log_mel = LogMel()
+        self.log_mel = LogMel(hop=HOP)
         self.vgg7 = nn.Sequential(
             _convolution(1),
             _convolution(CHANNELS),
