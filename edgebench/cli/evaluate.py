@@ -14,7 +14,7 @@ def evaluate(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...",
+            metavar="MODEL",
             help="Packaged models or ONNX files with a manifest. Each is compared with its parent where that "
             "is named too, else with the first.",
             show_default=False,

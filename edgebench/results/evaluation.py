@@ -23,8 +23,8 @@ class EvaluationRow:
 
     ``name``: the model's key, with the beginning of its hash where two models share a key. ``against``:
     the name of the model that the ``*_loss`` figures are taken from, None where there are none.
-    ``trained_on_corpus``: whether the model learnt from other speakers of this corpus, None where
-    nothing says what it learnt from.
+    ``trained_on_corpus``: whether the model learnt from speakers of this corpus, None where nothing says
+    what it learnt from.
     """
 
     name: str
@@ -34,6 +34,14 @@ class EvaluationRow:
     figures: Mapping[str, Figure]
     against: str | None
     trained_on_corpus: bool | None
+
+    @property
+    def clips_learnt(self) -> int:
+        """Clips of speakers that this very model saw (``scoring.seen``: that one of the models saw)."""
+        training = (self.artifact.manifest or {}).get("training") or {}
+        known = (training.get("corpora") or {}).get(self.corpus.name) or {}
+        speakers = {*known.get("train", ()), *known.get("validation", ())}
+        return sum(clip.speaker in speakers for clip in self.corpus.clips)
 
     def to_json(self) -> dict[str, Any]:
         """One record of the public JSON; ``corpus`` is that of a run's record."""

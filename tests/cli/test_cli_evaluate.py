@@ -172,7 +172,10 @@ def test_include_seen_scores_and_marks_them(edgebench: Edgebench, emodb: Path) -
     assert row["corpus"]["seen_in_training"] == len(SEEN) * 4
     assert row["corpus"]["left_out"]["seen_speaker"] == 0
     shown = edgebench("evaluate", *options)
-    assert f"SEEN IN TRAINING: {len(SEEN) * 4} of the" in " ".join(shown.stdout.split())
+    said = " ".join(shown.stdout.split())
+    assert f"SEEN IN TRAINING: {len(SEEN) * 4} of the" in said
+    assert f"{FP32}: {len(SEEN) * 4} of these clips are of speakers it was trained on" in said
+    assert "trained on other speakers" not in said
 
 
 def test_a_model_is_compared_with_its_parent_whatever_the_order(edgebench: Edgebench, emodb: Path) -> None:

@@ -49,6 +49,8 @@ def _training_notes(rows: Sequence[EvaluationRow]) -> list[str]:
                 f"{row.name}: its manifest does not say what it was trained on; speakers it has seen may "
                 "be among these."
             )
+        elif row.clips_learnt:
+            notes.append(f"{row.name}: {row.clips_learnt} of these clips are of speakers it was trained on.")
         elif row.trained_on_corpus:
             notes.append(f"{row.name}: trained on other speakers of this corpus.")
         else:

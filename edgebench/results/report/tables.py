@@ -262,7 +262,7 @@ def corpus_notes(corpus: CorpusFacts, scored: Scoring | None) -> list[str]:
         if scored.seen:
             notes.append(
                 f"SEEN IN TRAINING: {scored.seen} of the {scored.n_clips} scored clips are of speakers that "
-                "the artifact was trained on. These figures are not held-out accuracy."
+                "an artifact was trained on. These figures are not held-out accuracy."
             )
     return notes
 
