@@ -1,7 +1,8 @@
 """Augmentations: small functions of an array and a random generator, none of which changes the label.
 
-Gain and polarity are absent on purpose: Wav2Small normalises the level and reads a power spectrum, so
-neither reaches it. Waveforms are (samples,) float32; log-mels (batch, 1, frames, mels) in dB.
+Polarity is absent on purpose, since every net here reads a power spectrum; gain is for the nets that do
+not normalise the level, as Wav2Small does. Waveforms are (samples,) float32; log-mels (batch, 1, frames,
+mels), in dB or as the net scales them.
 """
 
 from __future__ import annotations
@@ -63,6 +64,11 @@ def add_at_snr(waveform: Waveform, noise: Waveform, *, snr_db: float) -> Wavefor
     noise_power = float(np.mean(noise.astype(np.float64) ** 2))
     gain = np.sqrt(signal_power / (noise_power * 10.0 ** (snr_db / 10.0) + 1e-20))
     return (waveform + np.float32(gain) * noise).astype(np.float32)
+
+
+def gain(waveform: Waveform, gain_db: float) -> Waveform:
+    """Louder by ``gain_db`` decibels; [-1, 1] may be left."""
+    return (waveform * np.float32(10.0 ** (gain_db / 20.0))).astype(np.float32)
 
 
 def mix(first: Waveform, second: Waveform, *, weight: float) -> Waveform:

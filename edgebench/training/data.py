@@ -137,6 +137,8 @@ class TrainingData:
         if rng.random() < options.noise_probability:
             noise = augment.coloured_noise(len(waveform), slope=rng.uniform(*options.noise_slope), rng=rng)
             waveform = augment.add_at_snr(waveform, noise, snr_db=rng.uniform(*options.noise_snr_db))
+        if options.gain_db > 0.0:  # drawn last and only where asked for: other recipes draw as before
+            waveform = augment.gain(waveform, rng.uniform(-options.gain_db, options.gain_db))
         return waveform, emotion, adv, self.weights[index]
 
     def _excerpt(self, index: int, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -28,9 +28,13 @@ class _Section(BaseModel):
 
 
 class ModelSection(_Section):
-    """``dropout`` on the pooled vector while training; ``options`` go to the architecture's builder."""
+    """``dropout`` on the pooled vector while training; ``weights`` is a checkpoint to start from.
+
+    Without ``weights`` everything starts at random, by the seed.
+    """
 
     dropout: Share
+    weights: str | None = None
 
 
 class DataSection(_Section):
@@ -59,6 +63,7 @@ class AugmentSection(_Section):
     mix_weight: tuple[Share, Share]
     mel_masks: Annotated[int, Field(ge=0)]
     mel_mask_bands: Count
+    gain_db: Annotated[float, Field(ge=0.0)] = 0.0
     time_masks: Annotated[int, Field(ge=0)]
     time_mask_s: Positive
 
@@ -72,7 +77,11 @@ class LossSection(_Section):
 
 
 class OptimiserSection(_Section):
-    """AdamW with linear warm-up and a cosine down to ``final_ratio`` of the peak; weights averaged."""
+    """AdamW with linear warm-up and a cosine down to ``final_ratio`` of the peak; weights averaged.
+
+    ``pretrained_ratio`` of the learning rate goes to the layers that a checkpoint fills: heads that start
+    at random would else tear at what was learnt before.
+    """
 
     batch: Annotated[int, Field(ge=2)]
     steps: Count
@@ -82,6 +91,7 @@ class OptimiserSection(_Section):
     final_ratio: Share
     clip_norm: Positive
     average_decay: Annotated[float, Field(ge=0.0, lt=1.0)]
+    pretrained_ratio: Positive = 1.0
 
 
 class ValidationSection(_Section):
@@ -126,8 +136,12 @@ class Recipe(_Section):
     quantization: QuantizationSection
 
     def training_json(self) -> str:
-        """The recipe as far as it shapes the weights: a checkpoint resumes only under the same."""
-        return self.model_dump_json(exclude={"quantization", "name"})
+        """The recipe as far as it shapes the weights: a checkpoint resumes only under the same.
+
+        A setting that came later has a default, which is what was done before it came; left out at that
+        default, it keeps the checkpoints of before.
+        """
+        return self.model_dump_json(exclude={"quantization", "name"}, exclude_defaults=True)
 
 
 def recipe_names() -> list[str]:

@@ -15,6 +15,9 @@ from edgebench.training.produce import produce
 from edgebench.training.recipe import load_recipe
 from edgebench.training.trainer import Progress, Trainer
 
+# Recipe values that name a file or folder of this machine.
+PATHS = ("model.weights",)
+
 Notify = Callable[[Progress], None]
 
 
@@ -56,5 +59,6 @@ def command_line(recipe_name: str, corpora: Mapping[str, Path], overrides: Seque
     for name in corpora:
         words += ["--corpus", f"{name}=PATH"]
     for override in overrides:
-        words += ["--set", override]
+        key = override.partition("=")[0].strip()
+        words += ["--set", f"{key}=PATH" if key in PATHS else override]
     return shlex.join([*words, "--output", "DIR"])

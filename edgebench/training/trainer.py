@@ -24,7 +24,6 @@ from edgebench.training.checkpoint import History, State, read_checkpoint, write
 from edgebench.training.data import Batch, Prefetcher, TrainingData
 from edgebench.training.recipe import Recipe
 
-FRAME_SAMPLES = 32  # hop of the front end: turns a mask's seconds into frames
 _MASKS, _TORCH = 3, 4  # streams of the seed; 1 and 2 are the data's
 
 # validate(model) -> {"score": mean UA, ...}: any numbers worth a column in the curves
@@ -64,13 +63,31 @@ def average_of(model: nn.Module, *, decay: float) -> AveragedModel:
     return AveragedModel(model, avg_fn=blend, use_buffers=True)
 
 
-def optimiser_of(model: nn.Module, *, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW that decays kernels and matrices; biases and norms have nothing to shrink."""
+def optimiser_of(
+    model: nn.Module, *, learning_rate: float, weight_decay: float, pretrained_ratio: float = 1.0
+) -> torch.optim.AdamW:
+    """AdamW that decays kernels and matrices; biases and norms have nothing to shrink.
+
+    Where ``pretrained_ratio`` is not 1, everything but ``model.new_parameters()`` stands in groups of
+    that ``ratio`` to the learning rate.
+    """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    parts = [(1.0, trained)]
+    if pretrained_ratio != 1.0:
+        if not hasattr(model, "new_parameters"):
+            raise ConfigError(
+                f"optimiser.pretrained_ratio is {pretrained_ratio:g}, and {type(model).__name__} has no "
+                "layers that a checkpoint fills. Leave it at 1."
+            )
+        new = {id(parameter) for parameter in model.new_parameters()}  # type: ignore[operator]
+        old = [parameter for parameter in trained if id(parameter) not in new]
+        parts = [(pretrained_ratio, old), (1.0, [p for p in trained if id(p) in new])]
+    groups = []
+    for ratio, part in parts:
+        groups += [
+            {"params": [p for p in part if p.ndim > 1], "weight_decay": weight_decay, "ratio": ratio},
+            {"params": [p for p in part if p.ndim <= 1], "weight_decay": 0.0, "ratio": ratio},
+        ]
     return torch.optim.AdamW(groups, lr=learning_rate)
 
 
@@ -82,10 +99,14 @@ class Trainer:
         torch.set_num_threads(recipe.compute.threads)
         torch.manual_seed(recipe.seed)
         schedule = recipe.optimiser
-        self.model = build_architecture(recipe.architecture, dropout=recipe.model.dropout)
+        start = {} if recipe.model.weights is None else {"weights": recipe.model.weights}
+        self.model = build_architecture(recipe.architecture, dropout=recipe.model.dropout, **start)
         self.average = average_of(self.model, decay=schedule.average_decay)
         self.optimiser = optimiser_of(
-            self.model, learning_rate=schedule.learning_rate, weight_decay=schedule.weight_decay
+            self.model,
+            learning_rate=schedule.learning_rate,
+            weight_decay=schedule.weight_decay,
+            pretrained_ratio=schedule.pretrained_ratio,
         )
         self.history = History()
         self.best: dict[str, Tensor] | None = None
@@ -121,7 +142,7 @@ class Trainer:
             step, steps=schedule.steps, warmup_steps=schedule.warmup_steps, final_ratio=schedule.final_ratio
         )
         for group in self.optimiser.param_groups:
-            group["lr"] = schedule.learning_rate * ratio
+            group["lr"] = schedule.learning_rate * ratio * group.get("ratio", 1.0)
         torch.manual_seed(int(np.random.default_rng([self.recipe.seed, _TORCH, step]).integers(2**62)))
         self.model.train()
         loss = self.loss(batch, np.random.default_rng([self.recipe.seed, _MASKS, step]))
@@ -135,12 +156,13 @@ class Trainer:
     def loss(self, batch: Batch, rng: np.random.Generator) -> Tensor:
         """The recipe's loss of a batch, masks drawn from ``rng``."""
         augment, weights = self.recipe.augment, self.recipe.loss
+        hop_samples: int = self.model.hop_samples  # type: ignore[assignment]
         log_mel = mask_log_mel(
             self.model.features(torch.from_numpy(batch.waveforms)),  # type: ignore[operator]
             mel_masks=augment.mel_masks,
             mel_mask_bands=augment.mel_mask_bands,
             time_masks=augment.time_masks,
-            time_mask_frames=round(augment.time_mask_s * SAMPLE_RATE_HZ / FRAME_SAMPLES),
+            time_mask_frames=round(augment.time_mask_s * SAMPLE_RATE_HZ / hop_samples),
             rng=rng,
         )
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.recipe.compute.bf16):
