@@ -23,6 +23,7 @@ from edgebench.harness.events import Events
 from edgebench.harness.heldout import HeldOut, prepare_corpus
 from edgebench.harness.plan import Plan, Subject, make_plan
 from edgebench.harness.preflight import check_models, check_runtime
+from edgebench.harness.provenance import commit
 from edgebench.harness.reference import host_reference, reference_artifacts
 from edgebench.harness.suite import Suite
 from edgebench.models import load_artifact, packaged_artifacts
@@ -167,7 +168,7 @@ def _header(
         "started_wall_s": time.time(),
         "command": request.command,
         "harness_version": __version__,
-        "harness_commit": None,
+        "harness_commit": commit(),
         "suite": suite.model_dump(mode="json"),
         "suite_sha256": suite.sha256(),
         "seed": suite.seed,
