@@ -132,7 +132,8 @@ def _harness(summary: RunSummary) -> str:
     header, end = summary.header, summary.end
     text = f"edgebench {header.harness_version}"
     if header.harness_commit:
-        text += f" ({header.harness_commit[:12]})"
+        sha, _, dirty = header.harness_commit.partition("+")
+        text += f" ({sha[:12]}{', changed since' if dirty else ''})"
     if header.deployment:
         sent = header.deployment
         text += (
