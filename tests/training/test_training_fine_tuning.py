@@ -10,9 +10,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch: pip install edgebench[train]")
 from tiny_run import TINY, few_clips, tiny_recipe, tiny_trainer  # noqa: E402
 
+from edgebench.corpora import Split, write_split  # noqa: E402
 from edgebench.errors import ConfigError, ModelError, UsageError  # noqa: E402
+from edgebench.models import load_artifact  # noqa: E402
 from edgebench.models.architectures import build_architecture  # noqa: E402
 from edgebench.models.architectures.mobilenetv3_audioset import AudioSetClassifier  # noqa: E402
+from edgebench.training import train  # noqa: E402
 from edgebench.training.augment import gain  # noqa: E402
 from edgebench.training.checkpoint import CHECKPOINT  # noqa: E402
 from edgebench.training.data import TrainingData  # noqa: E402
@@ -145,3 +148,28 @@ def test_the_command_names_no_place_of_one_machine():
     assert command_line("teacher_mobilenetv3", {}, ["model.weights=/somewhere/a.pt", "seed=2"]) == (
         "edgebench train teacher_mobilenetv3 --set model.weights=PATH --set seed=2 --output DIR"
     )
+
+
+def test_a_whole_run_leaves_artifacts_of_which_the_dense_layers_alone_are_int8(tmp_path, weights):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript", reason="export needs onnxscript: pip install edgebench[train]")
+    split = Split("tiny", {"synthetic": {"train": ("v03",), "validation": ("v02",), "test": ("v01",)}})
+    write_split(split, tmp_path / "split.json")
+    paths = (f"data.split={tmp_path / 'split.json'}", f"model.weights={weights}")
+    output = tmp_path / "run"
+    train("teacher_mobilenetv3", corpora={}, output=output, overrides=(*TINY, "optimiser.steps=2", *paths))
+    fp32 = load_artifact(output / "mobilenetv3_audioset.fp32.onnx")
+    small = load_artifact(output / "mobilenetv3_audioset.int8_static_dense.onnx")
+    assert small.size_bytes < 0.7 * fp32.size_bytes
+    assert small.manifest.parent == fp32.sha256
+    assert fp32.parameters == sum(p.numel() for p in build_architecture("mobilenetv3_audioset").parameters())
+    assert str(weights.parent) not in (output / "mobilenetv3_audioset.md").read_text()
+
+    graph = onnx.load(small.path).graph
+    producers = {name: node.op_type for node in graph.node for name in node.output}
+    dense = {node.name for node in graph.node if node.op_type == "Gemm"}
+    weighted = [node for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
+    in_bytes = {node.name for node in weighted if producers.get(node.input[1]) == "DequantizeLinear"}
+    gates = [f"trunk.{block}.block.2.conc_se_layers.0" for block in (4, 5, 6, 11, 12, 13, 14, 15)]
+    assert in_bytes == {"embedding/Gemm", *(f"{gate}.fc{layer}/Gemm" for gate in gates for layer in (1, 2))}
+    assert dense - in_bytes == {"adv/Gemm", "emotion/Gemm"}
