@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,17 @@ from edgebench.training import augment
 from edgebench.training.recipe import AugmentSection, Recipe
 
 _ORDER, _DRAW = 1, 2  # streams of the seed: the order of an epoch, the draws of a step
+
+
+B = TypeVar("B")
+B_co = TypeVar("B_co", covariant=True)
+
+
+class BatchSource(Protocol[B_co]):
+    """Batches by step number: a pure function of the step, so that a run can be taken up anywhere."""
+
+    def batch(self, step: int) -> B_co:
+        """The batch of a step (0, 1, ...)."""
 
 
 class Batch(NamedTuple):
@@ -161,10 +172,10 @@ def _draw_response(
     return speed, None
 
 
-class Prefetcher:
+class Prefetcher(Generic[B]):
     """Prepares the next batch in a thread while the current one is trained on."""
 
-    def __init__(self, data: TrainingData) -> None:
+    def __init__(self, data: BatchSource[B]) -> None:
         self._data = data
         self._waited_s = 0.0
         self._began = time.perf_counter()
@@ -173,7 +184,7 @@ class Prefetcher:
         """Share of the time since the start that the trainer stood still for data, 0..1."""
         return self._waited_s / max(1e-9, time.perf_counter() - self._began)
 
-    def batches(self, first_step: int, last_step: int) -> Iterator[tuple[int, Batch]]:
+    def batches(self, first_step: int, last_step: int) -> Iterator[tuple[int, B]]:
         """Yield (step, batch) for ``first_step <= step < last_step``."""
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as pool:
             pending = pool.submit(self._data.batch, first_step)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from edgebench.corpora import (
 from edgebench.errors import CorpusError, UsageError
 from edgebench.models.manifest import CorpusSpeakers, Training
 from edgebench.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from edgebench.training.distil_recipe import DistilRecipe
 
 SYNTHETIC = "synthetic"
 
@@ -49,9 +53,12 @@ class Gathered:
         return sorted({clip.corpus for clip in [*self.train, *self.validation]})
 
 
-def gather(recipe: Recipe, corpora: Mapping[str, Path]) -> Gathered:
+def gather(
+    recipe: Recipe | DistilRecipe, corpora: Mapping[str, Path], *, unlabelled: bool = False
+) -> Gathered:
     """Read the corpora and divide their four-class clips by the split's speakers.
 
+    With ``unlabelled``, ``train`` holds the training speakers' clips of other emotions, or of none, too.
     Raises :class:`UsageError` where the split does not name a corpus, :class:`CorpusError` where a
     part that is needed is empty.
     """
@@ -65,9 +72,11 @@ def gather(recipe: Recipe, corpora: Mapping[str, Path]) -> Gathered:
                 f"{', '.join(sorted(split.corpora))}. Leave it out, or give a split file that divides it: "
                 "--set data.split=PATH.json."
             )
-        clips = [clip for clip in read_corpus(name, path) if clip.emotion is not None]
+        clips = read_corpus(name, path)
+        labelled = [clip for clip in clips if clip.emotion is not None]
         for part, chosen in parts.items():
-            chosen.extend(split_clips(clips, split, part))
+            wanted = clips if unlabelled and part == "train" else labelled
+            chosen.extend(split_clips(wanted, split, part))
     if recipe.data.synthetic:
         if SYNTHETIC not in split.corpora:
             raise UsageError(
@@ -88,7 +97,7 @@ def gather(recipe: Recipe, corpora: Mapping[str, Path]) -> Gathered:
     return Gathered(split, **parts)
 
 
-def training_facts(recipe: Recipe, gathered: Gathered) -> Training:
+def training_facts(recipe: Recipe | DistilRecipe, gathered: Gathered) -> Training:
     """What the manifest says about where the weights come from: speakers that occurred, by part."""
     corpora = {}
     for name in gathered.corpora:

@@ -7,6 +7,7 @@ are met here for the first time, to be reported and nothing else.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     import onnx
     from torch import nn
 
+    from edgebench.models.manifest import Training
+    from edgebench.training.distil_recipe import DistilRecipe
+
 MACS_INPUT_S = 5.0
 # What is done to every clip before the net sees it: a clip shorter than a tenth of a second leaves
 # nothing to pool over, and beyond half a minute memory grows without a gain.
@@ -40,13 +44,35 @@ PARITY_MARGIN = 2.0
 NOISE_LENGTHS_S = (1.0, 2.0, 5.0, 10.0)  # the suite's generated inputs are noise: a tolerance covers them
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where weights come from when not from labels alone.
+
+    ``licences`` bind them beside those of the clips. Without ``emotions`` that head was never trained,
+    and its output is left out of the artifacts.
+    """
+
+    training: Training
+    licences: tuple[str, ...] = ()
+    emotions: bool = True
+
+
 def produce(
-    model: nn.Module, recipe: Recipe, gathered: Gathered, output: Path, *, command: str
+    model: nn.Module,
+    recipe: Recipe | DistilRecipe,
+    gathered: Gathered,
+    output: Path,
+    *,
+    command: str,
+    origin: Origin | None = None,
 ) -> tuple[Artifact, Artifact]:
     """Export, quantize, check, score and describe ``model``; returns the fp32 and the quantized artifact."""
     output.mkdir(parents=True, exist_ok=True)
-    known = _Common(model, recipe, gathered)
-    fp32 = known.save(export_onnx(model), output, key=f"{recipe.architecture}.fp32", scheme={"name": "fp32"})
+    known = _Common(model, recipe, gathered, origin)
+    exported = export_onnx(model)
+    if not known.emotions:
+        drop_output(exported, OUTPUT_NAMES[1])
+    fp32 = known.save(exported, output, key=f"{recipe.architecture}.fp32", scheme={"name": "fp32"})
     clips = calibration_clips(gathered.train, per_class=recipe.quantization.clips_per_class, seed=recipe.seed)
     scheme = scheme_named(recipe.quantization.scheme)
     graph = quantize(fp32.path, scheme=scheme.name, waveforms=[load_waveform(clip) for clip in clips])
@@ -64,6 +90,23 @@ def produce(
     return fp32, small
 
 
+def drop_output(graph: onnx.ModelProto, name: str) -> None:
+    """Take an output away, and every node and weight that nothing else needs."""
+    kept_outputs = [value for value in graph.graph.output if value.name != name]
+    del graph.graph.output[:]
+    graph.graph.output.extend(kept_outputs)
+    needed = {value.name for value in kept_outputs}
+    nodes = []
+    for node in reversed(graph.graph.node):  # nodes stand in the order of their computation
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            nodes.append(node)
+    kept_weights = [tensor for tensor in graph.graph.initializer if tensor.name in needed]
+    del graph.graph.node[:], graph.graph.initializer[:]
+    graph.graph.node.extend(reversed(nodes))
+    graph.graph.initializer.extend(kept_weights)
+
+
 def save_artifact(graph: onnx.ModelProto, manifest: Manifest, folder: Path) -> Artifact:
     """Write ``<key>.onnx`` with the manifest inside, and the manifest with hash and size beside it."""
     embed_manifest(graph, manifest)
@@ -77,15 +120,25 @@ def save_artifact(graph: onnx.ModelProto, manifest: Manifest, folder: Path) -> A
 class _Common:
     """What the artifacts of one run have in common."""
 
-    def __init__(self, model: nn.Module, recipe: Recipe, gathered: Gathered) -> None:
+    def __init__(
+        self, model: nn.Module, recipe: Recipe | DistilRecipe, gathered: Gathered, origin: Origin | None
+    ) -> None:
         self.card = f"{recipe.architecture}.md"
-        self.training = training_facts(recipe, gathered)
-        self.licence = weights_licence(clip.licence for clip in [*gathered.train, *gathered.validation])
-        self.parameters = sum(parameter.numel() for parameter in model.parameters())
+        self.training = origin.training if origin else training_facts(recipe, gathered)
+        self.emotions = origin.emotions if origin else True
+        licences = [clip.licence for clip in [*gathered.train, *gathered.validation]]
+        self.licence = weights_licence([*licences, *(origin.licences if origin else ())])
+        left_out = () if self.emotions else ("emotion.",)  # the head of a net that learnt no emotions
+        self.parameters = sum(
+            p.numel() for name, p in model.named_parameters() if not name.startswith(left_out)
+        )
 
     def save(self, graph: onnx.ModelProto, folder: Path, **particular: Any) -> Artifact:
         count = count_macs(graph, input_s=MACS_INPUT_S)
         dimensional, categorical = OUTPUT_NAMES
+        tasks = {dimensional: Task(kind="dimensional", labels=list(ADV))}
+        if self.emotions:
+            tasks[categorical] = Task(kind="categorical", labels=list(EMOTIONS))
         manifest = Manifest(
             sha256=None,
             size_bytes=None,
@@ -93,10 +146,7 @@ class _Common:
             opset=OPSET,
             ir_version=IR_VERSION,
             sample_rate_hz=SAMPLE_RATE_HZ,
-            tasks={
-                dimensional: Task(kind="dimensional", labels=list(ADV)),
-                categorical: Task(kind="categorical", labels=list(EMOTIONS)),
-            },
+            tasks=tasks,
             preparation=PREPARATION,
             parameters=self.parameters,
             macs=Macs(value=count.value, input_s=count.input_s, rule=count.rule),
@@ -120,7 +170,9 @@ def _tolerance(fp32: Path, graph: onnx.ModelProto, clips: Sequence[Clip]) -> flo
     return float(f"{PARITY_MARGIN * largest:.1e}")
 
 
-def _card(fp32: Artifact, small: Artifact, recipe: Recipe, gathered: Gathered, *, command: str) -> CardFacts:
+def _card(
+    fp32: Artifact, small: Artifact, recipe: Recipe | DistilRecipe, gathered: Gathered, *, command: str
+) -> CardFacts:
     """Score both artifacts on the test speakers and gather what the card says."""
     assert fp32.manifest is not None and small.manifest is not None
     assert fp32.manifest.training is not None
@@ -131,12 +183,13 @@ def _card(fp32: Artifact, small: Artifact, recipe: Recipe, gathered: Gathered, *
         for artifact, predictions in zip(pair, predicted, strict=True)
         for found in evaluate(artifact, gathered.test, predictions, seed=recipe.seed)
     ]
-    rows += _baseline_rows(fp32, gathered, seed=recipe.seed)
+    if OUTPUT_NAMES[1] in fp32.manifest.tasks:  # the baseline names emotions, and nothing else
+        rows += _baseline_rows(fp32, gathered, seed=recipe.seed)
     counts = {
         name: CorpusCounts(
             *(sum(c.corpus == name for c in gathered.part(p)) for p in ("train", "validation", "test"))
         )
-        for name in gathered.corpora
+        for name in fp32.manifest.training.corpora
     }
     return CardFacts(
         architecture=recipe.architecture,
@@ -153,7 +206,8 @@ def _card(fp32: Artifact, small: Artifact, recipe: Recipe, gathered: Gathered, *
 
 def _baseline_rows(artifact: Artifact, gathered: Gathered, *, seed: int) -> list[Row]:
     """The trivial baseline, learnt on each corpus' training speakers alone and scored like the nets."""
-    train, test = by_corpus(gathered.train), by_corpus(gathered.test)
+    train = by_corpus([clip for clip in gathered.train if clip.emotion is not None])
+    test = by_corpus(gathered.test)
     predictions = {
         name: predict_baseline(train[name], clips) for name, clips in test.items() if name in train
     }

@@ -1,4 +1,4 @@
-"""The bar of a training run: on stderr, with the time left, the loss and the best validation UA."""
+"""The bar of a training run: on stderr, with the time left, the loss and the best validation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def training_bar(console: Console | None = None) -> Iterator[Callable[[Progress]
         task = bar.add_task("training", total=None, figures="")
 
         def notify(progress: Progress) -> None:
-            best = "" if progress.best is None else f" · best UA {progress.best:.3f}"
+            best = "" if progress.best is None else f" · best {progress.score} {progress.best:.3f}"
             bar.update(
                 task,
                 completed=progress.step,

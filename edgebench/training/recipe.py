@@ -10,11 +10,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgebench.errors import ConfigError, explain, nearest
+
+if TYPE_CHECKING:
+    from edgebench.training.distil_recipe import DistilRecipe
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -149,12 +152,15 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def load_recipe(name_or_path: str, *, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(name_or_path: str, *, overrides: Sequence[str] = ()) -> Recipe | DistilRecipe:
     """Read a packaged recipe or a TOML file and lay ``key=value`` overrides over it.
 
-    Raises :class:`ConfigError` for an unknown recipe (nearest names), text that is not TOML, an
-    unknown key (allowed keys) and a value of the wrong type or out of range.
+    A recipe that names a ``method`` is one of distillation. Raises :class:`ConfigError` for an unknown
+    recipe (nearest names), text that is not TOML, an unknown key (allowed keys) and a value of the
+    wrong type or out of range.
     """
+    from edgebench.training.distil_recipe import DistilRecipe  # noqa: PLC0415  its sections are built of ours
+
     path = Path(name_or_path) if name_or_path.endswith(".toml") else FOLDER / f"{name_or_path}.toml"
     if not path.is_file():
         raise ConfigError(f"recipe {name_or_path!r} does not exist: {nearest(name_or_path, recipe_names())}.")
@@ -163,12 +169,13 @@ def load_recipe(name_or_path: str, *, overrides: Sequence[str] = ()) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"recipe {path} is not TOML: {error}. Mend that line.") from None
     values.setdefault("name", path.stem)
+    schema: type[Recipe] | type[DistilRecipe] = DistilRecipe if "method" in values else Recipe
     for override in overrides:
         _lay_over(values, override)
     try:
-        return Recipe.model_validate(values)
+        return schema.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"recipe {path}: {explain(error, Recipe)}.") from None
+        raise ConfigError(f"recipe {path}: {explain(error, schema)}.") from None
 
 
 def _lay_over(values: dict[str, Any], override: str) -> None:

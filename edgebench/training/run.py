@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edgebench.errors import UsageError
+from edgebench.models import packaged_artifacts
 from edgebench.training.checkpoint import CHECKPOINT
 from edgebench.training.data import TrainingData
+from edgebench.training.distil_recipe import DistilRecipe
 from edgebench.training.evaluate import Validator
 from edgebench.training.gather import gather
 from edgebench.training.produce import produce
@@ -16,7 +18,7 @@ from edgebench.training.recipe import load_recipe
 from edgebench.training.trainer import Progress, Trainer
 
 # Recipe values that name a file or folder of this machine.
-PATHS = ("model.weights",)
+PATHS = ("model.weights", "teacher", "data.films", "data.other_sounds", "data.background")
 
 Notify = Callable[[Progress], None]
 
@@ -38,19 +40,29 @@ def train(
     :mod:`edgebench.errors`: a bad recipe, corpora that cannot be read, a folder that holds another run.
     """
     recipe = load_recipe(recipe_name, overrides=overrides)
+    refuse_another_run(output, resume=resume)
+    if isinstance(recipe, DistilRecipe):
+        from edgebench.training.distil_run import distil  # noqa: PLC0415
+
+        command = command_line(recipe_name, corpora, overrides)
+        return distil(recipe, corpora=corpora, output=output, command=command, notify=notify)
     gathered = gather(recipe, corpora)
     data, validate = TrainingData(gathered.train, recipe), Validator(gathered.validation)
     trainer = Trainer(recipe, data, validate, output)
-    if (output / CHECKPOINT).exists() and not resume:
-        raise UsageError(
-            f"{output} already holds a run ({CHECKPOINT}). Add --resume to continue it, "
-            "or give another --output."
-        )
     trainer.resume()
     trainer.run(notify=notify)
     command = command_line(recipe_name, corpora, overrides)
     produce(trainer.best_model(), recipe, gathered, output, command=command)
     return output
+
+
+def refuse_another_run(output: Path, *, resume: bool) -> None:
+    """Raise :class:`UsageError` where ``output`` holds a run that was not asked to go on."""
+    if (output / CHECKPOINT).exists() and not resume:
+        raise UsageError(
+            f"{output} already holds a run ({CHECKPOINT}). Add --resume to continue it, "
+            "or give another --output."
+        )
 
 
 def command_line(recipe_name: str, corpora: Mapping[str, Path], overrides: Sequence[str]) -> str:
@@ -59,6 +71,7 @@ def command_line(recipe_name: str, corpora: Mapping[str, Path], overrides: Seque
     for name in corpora:
         words += ["--corpus", f"{name}=PATH"]
     for override in overrides:
-        key = override.partition("=")[0].strip()
-        words += ["--set", f"{key}=PATH" if key in PATHS else override]
+        key, _, value = override.partition("=")
+        here = key.strip() in PATHS and value.strip() not in packaged_artifacts()
+        words += ["--set", f"{key.strip()}=PATH" if here else override]
     return shlex.join([*words, "--output", "DIR"])

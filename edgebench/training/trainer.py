@@ -6,9 +6,11 @@ One update is :meth:`Trainer.step`; everything around it is bookkeeping. All ran
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -21,23 +23,30 @@ from edgebench.models.architectures import build_architecture
 from edgebench.training import losses
 from edgebench.training.augment import mask_log_mel
 from edgebench.training.checkpoint import History, State, read_checkpoint, write_checkpoint, write_curves
-from edgebench.training.data import Batch, Prefetcher, TrainingData
+from edgebench.training.data import Batch, BatchSource, Prefetcher, TrainingData
 from edgebench.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from edgebench.training.distil_recipe import DistilRecipe
 
 _MASKS, _TORCH = 3, 4  # streams of the seed; 1 and 2 are the data's
 
 # validate(model) -> {"score": mean UA, ...}: any numbers worth a column in the curves
 Validate = Callable[[nn.Module], dict[str, float]]
 
+R = TypeVar("R", bound="Recipe | DistilRecipe")
+B = TypeVar("B")  # what one update is made on
+
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands; ``loss`` is a running mean, ``best`` the best validation score so far."""
+    """Where a run stands; ``loss`` is a running mean, ``best`` the best validation so far by ``score``."""
 
     step: int
     steps: int
     loss: float
     best: float | None
+    score: str = "UA"
 
 
 def learning_rate_ratio(step: int, *, steps: int, warmup_steps: int, final_ratio: float) -> float:
@@ -91,25 +100,37 @@ def optimiser_of(
     return torch.optim.AdamW(groups, lr=learning_rate)
 
 
-class Trainer:
-    """Trains the recipe's architecture on ``data``; ``output`` receives the checkpoint and the curves."""
+class Loop(ABC, Generic[R, B]):
+    """What every training has in common; ``output`` receives the checkpoint and the curves.
 
-    def __init__(self, recipe: Recipe, data: TrainingData, validate: Validate, output: Path) -> None:
+    A kind of training says what its optimiser is, what the loss of a batch is, and what binds a
+    checkpoint to its run.
+    """
+
+    score: ClassVar[str] = "UA"  # what a validation's ``score`` is, in a word
+
+    def __init__(self, recipe: R, data: BatchSource[B], validate: Validate, output: Path) -> None:
         self.recipe, self.data, self.validate, self.output = recipe, data, validate, output
         torch.set_num_threads(recipe.compute.threads)
         torch.manual_seed(recipe.seed)
-        schedule = recipe.optimiser
         start = {} if recipe.model.weights is None else {"weights": recipe.model.weights}
         self.model = build_architecture(recipe.architecture, dropout=recipe.model.dropout, **start)
-        self.average = average_of(self.model, decay=schedule.average_decay)
-        self.optimiser = optimiser_of(
-            self.model,
-            learning_rate=schedule.learning_rate,
-            weight_decay=schedule.weight_decay,
-            pretrained_ratio=schedule.pretrained_ratio,
-        )
+        self.average = average_of(self.model, decay=recipe.optimiser.average_decay)
+        self.optimiser = self.make_optimiser()
         self.history = History()
         self.best: dict[str, Tensor] | None = None
+
+    @abstractmethod
+    def make_optimiser(self) -> torch.optim.Optimizer:
+        """The recipe's optimiser of ``self.model``."""
+
+    @abstractmethod
+    def loss(self, batch: B, rng: np.random.Generator) -> Tensor:
+        """The recipe's loss of a batch; anything drawn is drawn from ``rng``."""
+
+    @abstractmethod
+    def identity(self) -> tuple[str, list[str]]:
+        """The recipe as JSON, as far as it shapes the weights, and the names of the sounds in order."""
 
     def run(self, *, notify: Callable[[Progress], None] | None = None, stop_after: int | None = None) -> None:
         """Train to the end of the schedule, or until validation stopped improving.
@@ -128,14 +149,13 @@ class Trainer:
                 self._validate(prefetcher.waited_share())
                 self.save()
             if notify is not None:
-                notify(
-                    Progress(self.history.step, schedule.steps, self.history.loss, self.history.best_score)
-                )
+                history = self.history
+                notify(Progress(history.step, schedule.steps, history.loss, history.best_score, self.score))
             if self._gave_up():
                 break
         self.save()
 
-    def step(self, step: int, batch: Batch) -> float:
+    def step(self, step: int, batch: B) -> float:
         """One update on one batch; returns the loss."""
         schedule = self.recipe.optimiser
         ratio = learning_rate_ratio(
@@ -148,33 +168,11 @@ class Trainer:
         loss = self.loss(batch, np.random.default_rng([self.recipe.seed, _MASKS, step]))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), schedule.clip_norm)
+        if schedule.clip_norm > 0.0:
+            nn.utils.clip_grad_norm_(self.model.parameters(), schedule.clip_norm)
         self.optimiser.step()
         self.average.update_parameters(self.model)
         return float(loss.detach())
-
-    def loss(self, batch: Batch, rng: np.random.Generator) -> Tensor:
-        """The recipe's loss of a batch, masks drawn from ``rng``."""
-        augment, weights = self.recipe.augment, self.recipe.loss
-        hop_samples: int = self.model.hop_samples  # type: ignore[assignment]
-        log_mel = mask_log_mel(
-            self.model.features(torch.from_numpy(batch.waveforms)),  # type: ignore[operator]
-            mel_masks=augment.mel_masks,
-            mel_mask_bands=augment.mel_mask_bands,
-            time_masks=augment.time_masks,
-            time_mask_frames=round(augment.time_mask_s * SAMPLE_RATE_HZ / hop_samples),
-            rng=rng,
-        )
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.recipe.compute.bf16):
-            adv, logits = self.model.classify(log_mel)  # type: ignore[operator]
-        emotion = losses.cross_entropy(
-            torch.from_numpy(batch.emotions),
-            logits.float(),
-            weights=torch.from_numpy(batch.weights),
-            smoothing=weights.smoothing,
-        )
-        dimensional = losses.ccc_loss(torch.from_numpy(batch.adv), adv.float())
-        return weights.emotion_weight * emotion + weights.ccc_weight * dimensional
 
     def best_model(self) -> nn.Module:
         """The averaged model at the best validation (see ``validation.window``), in eval mode."""
@@ -189,9 +187,10 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint and the curves."""
+        recipe, clips = self.identity()
         state = State(
-            recipe=self.recipe.training_json(),
-            clips=[clip.name for clip in self.data.clips],
+            recipe=recipe,
+            clips=clips,
             model=self.model.state_dict(),
             average=self.average.state_dict(),
             optimiser=self.optimiser.state_dict(),
@@ -203,8 +202,8 @@ class Trainer:
 
     def resume(self) -> bool:
         """Go on from the checkpoint if there is one; refuse one of another recipe or of other clips."""
-        clips = [clip.name for clip in self.data.clips]
-        state = read_checkpoint(self.output, recipe=self.recipe.training_json(), clips=clips)
+        recipe, clips = self.identity()
+        state = read_checkpoint(self.output, recipe=recipe, clips=clips)
         if state is None:
             return False
         self.model.load_state_dict(state.model)
@@ -229,3 +228,44 @@ class Trainer:
 
     def _gave_up(self) -> bool:
         return self.history.since_best >= self.recipe.validation.patience
+
+
+class Trainer(Loop[Recipe, Batch]):
+    """Trains the recipe's architecture on the labels of ``data``."""
+
+    data: TrainingData
+
+    def make_optimiser(self) -> torch.optim.Optimizer:
+        schedule = self.recipe.optimiser
+        return optimiser_of(
+            self.model,
+            learning_rate=schedule.learning_rate,
+            weight_decay=schedule.weight_decay,
+            pretrained_ratio=schedule.pretrained_ratio,
+        )
+
+    def identity(self) -> tuple[str, list[str]]:
+        return self.recipe.training_json(), [clip.name for clip in self.data.clips]
+
+    def loss(self, batch: Batch, rng: np.random.Generator) -> Tensor:
+        """The recipe's loss of a batch, masks drawn from ``rng``."""
+        augment, weights = self.recipe.augment, self.recipe.loss
+        hop_samples: int = self.model.hop_samples  # type: ignore[assignment]
+        log_mel = mask_log_mel(
+            self.model.features(torch.from_numpy(batch.waveforms)),  # type: ignore[operator]
+            mel_masks=augment.mel_masks,
+            mel_mask_bands=augment.mel_mask_bands,
+            time_masks=augment.time_masks,
+            time_mask_frames=round(augment.time_mask_s * SAMPLE_RATE_HZ / hop_samples),
+            rng=rng,
+        )
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.recipe.compute.bf16):
+            adv, logits = self.model.classify(log_mel)  # type: ignore[operator]
+        emotion = losses.cross_entropy(
+            torch.from_numpy(batch.emotions),
+            logits.float(),
+            weights=torch.from_numpy(batch.weights),
+            smoothing=weights.smoothing,
+        )
+        dimensional = losses.ccc_loss(torch.from_numpy(batch.adv), adv.float())
+        return weights.emotion_weight * emotion + weights.ccc_weight * dimensional
