@@ -255,6 +255,62 @@ def test_audioset_head_tells_speech_silence_and_a_tone_apart(checkpoint):
     assert (tops["tone"], tops["silence"]) == (SINE, SILENCE)
 
 
+def plain_logits(w: dict, log_mel):
+    """The net once more from its tensors alone: shapes give kernels and gates, the paper the strides."""
+    functional = torch.nn.functional
+
+    def layer(x, name, *, stride=1, depthwise=False):
+        kernel = w[f"{name}.0.weight"]
+        groups = kernel.shape[0] if depthwise else 1
+        x = functional.conv2d(x, kernel, None, stride, kernel.shape[-1] // 2, 1, groups)
+        mean, variance = w[f"{name}.1.running_mean"], w[f"{name}.1.running_var"]
+        x = (x - mean[:, None, None]) / torch.sqrt(variance[:, None, None] + 0.001)
+        return x * w[f"{name}.1.weight"][:, None, None] + w[f"{name}.1.bias"][:, None, None]
+
+    def hardswish(x):
+        return x * (x + 3.0).clamp(0.0, 6.0) / 6.0
+
+    x = hardswish(layer(log_mel, "features.0", stride=2))
+    for block in range(1, 16):
+        act = hardswish if block >= 7 else torch.relu
+        stride = 2 if block in (2, 4, 7, 13) else 1
+        before, place, name = x, 0, f"features.{block}.block"
+        if w[f"{name}.0.0.weight"].shape[1] != 1:  # no expansion in the first block
+            x, place = act(layer(x, f"{name}.0")), 1
+        x = act(layer(x, f"{name}.{place}", stride=stride, depthwise=True))
+        gate = f"{name}.{place + 1}.conc_se_layers.0"
+        if f"{gate}.fc1.weight" in w:
+            means = x.mean(3).mean(2)
+            squeezed = torch.relu(means @ w[f"{gate}.fc1.weight"].T + w[f"{gate}.fc1.bias"])
+            excited = squeezed @ w[f"{gate}.fc2.weight"].T + w[f"{gate}.fc2.bias"]
+            x, place = x / (1.0 + torch.exp(-excited))[:, :, None, None], place + 1
+        x = layer(x, f"{name}.{place + 1}")
+        if x.shape == before.shape:
+            x = x + before
+    x = hardswish(layer(x, "features.16")).mean(3).mean(2)
+    x = hardswish(x @ w["classifier.2.weight"].T + w["classifier.2.bias"])
+    return x @ w["classifier.5.weight"].T + w["classifier.5.bias"]
+
+
+def test_forward_is_the_papers_table_written_out(checkpoint):
+    log_mel = torch.randn(2, 1, 128, 137, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found = audioset_classifier(checkpoint)(log_mel)
+        expected = plain_logits(torch.load(checkpoint, weights_only=True), log_mel)
+    assert expected.std() > 0.5
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_our_heads_read_the_same_net(checkpoint):
+    waveform = 0.1 * torch.randn(2, 20_000, generator=torch.Generator().manual_seed(0))
+    ours, theirs = MobileNetV3AudioSet(weights=checkpoint).eval(), audioset_classifier(checkpoint)
+    with torch.no_grad():
+        hidden = theirs.classifier[:4](theirs.features(ours.log_mel(waveform).transpose(2, 3)))
+        adv, logits = ours(waveform)
+        assert torch.allclose(adv, ours.adv(hidden), atol=1e-5)
+        assert torch.allclose(logits, ours.emotion(hidden), atol=1e-5)
+
+
 def test_a_tiny_one_learns_a_batch_by_heart():
     torch.manual_seed(0)
     net = MobileNetV3AudioSet(width=0.1)
