@@ -6,7 +6,8 @@ more than 8 bits hold; and the first convolution, from one channel to thirteen, 
 in float. So a scheme names what stays float, and an artifact says which scheme with which settings.
 
 What ``int8_static`` quantizes was chosen on the 186 real validation clips of the shipped Wav2Small;
-time is that of 5 s on one thread of an x86-64 with VNNI, as a ratio to fp32:
+time is that of 5 s on one thread of an x86-64 with VNNI, as a ratio to fp32
+(``python -m benchmarks.int8_choices`` makes the table anew):
 
 ===============================================  ================  =============  ====  =======
 quantized                                        largest change    clips whose    time  bytes
