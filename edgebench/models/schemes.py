@@ -14,8 +14,8 @@ quantized                                        largest change    clips whose  
                                                  of a logit        class changed
 ===============================================  ================  =============  ====  =======
 all but the front end and the first convolution  0.195             2              1.02  112,510
-late convolutions, both 169 x 169 products       0.101             4              1.29  118,063
-the last convolutions and the products           0.046             1              0.94  127,288
+late convolutions, both 169 x 169 products       0.099             4              1.30  118,742
+the last convolutions and the products           0.050             0              0.96  127,967
 the products alone, int8 weights                 0.015             0              0.95  129,517
 the products alone, int8 weights of 7 bits       0.028             1              0.94  129,517
 the products alone, uint8 weights (the choice)   0.016             0              0.97  129,855
