@@ -8,94 +8,23 @@ from collections import Counter
 
 import pytest
 from official_layouts import (
-    AUDFORMAT_HEADER,
     BUILD,
     CREMA_VOTES,
     CREMA_VOTES_HEAD,
     IEMOCAP_HEAD,
     MSP_HEAD,
-    build_audformat,
     build_crema_d,
     build_esd,
     build_iemocap,
     build_msp_podcast,
     build_subesco,
-    build_table,
     build_thai_ser,
     path_of,
 )
 
-from edgebench.corpora import PROTOTYPES, READERS, UNKNOWN_SPEAKER, read_corpus, recognise_corpus
-from edgebench.corpora.readers import thai_ser, yaml_subset
-from edgebench.errors import CorpusError, UsageError
-
-# A database made with audformat 1.4.3 and saved with storage_format="csv": its header and tables as written.
-WRITTEN_BY_AUDFORMAT = """\
-name: mine
-description: 'A long description: with a colon, ''quotes'' and "double" ones, that
-  runs on and on over the width of a line, so that the writer has to break it somewhere,
-  # and a hash.'
-source: 'https://x.org: a'
-usage: research
-languages: [eng]
-license: CC0-1.0
-license_url: https://creativecommons.org/publicdomain/zero/1.0/
-media:
-  mic: {type: audio, format: wav, channels: 1, sampling_rate: 16000}
-raters:
-  gold: {type: human}
-schemes:
-  arousal: {dtype: float, minimum: 1, maximum: 7}
-  dominance: {dtype: float, minimum: -1.0, maximum: 1.0}
-  emotion:
-    dtype: str
-    labels: [anger, happiness, neutral, sadness, 'fear: of dogs']
-  gender:
-    dtype: str
-    labels: [female, male]
-  speaker: {dtype: str, labels: speaker}
-  valence: {dtype: float, minimum: 1, maximum: 7}
-splits:
-  test: {type: test}
-  train: {type: train}
-tables:
-  adv:
-    type: segmented
-    columns:
-      arousal: {scheme_id: arousal, rater_id: gold}
-      valence: {scheme_id: valence, rater_id: gold}
-      dominance: {scheme_id: dominance, rater_id: gold}
-  emotion.test:
-    type: filewise
-    split_id: test
-    columns:
-      emotion: {scheme_id: emotion, rater_id: gold}
-  emotion.train:
-    type: filewise
-    split_id: train
-    columns:
-      emotion: {scheme_id: emotion, rater_id: gold}
-  files:
-    type: filewise
-    columns:
-      speaker: {scheme_id: speaker}
-misc_tables:
-  speaker:
-    levels: {speaker: str}
-    columns:
-      gender: {scheme_id: gender}
-"""
-TABLES_OF_AUDFORMAT = {
-    "adv": (
-        "file,start,end,arousal,valence,dominance\n"
-        "a/0.wav,0 days,,1.0,1.0,-1.0\n"
-        "a/1.wav,0 days,,7.0,1.0,0.5\n"
-    ),
-    "emotion.test": "file,emotion\na/1.wav,\n",
-    "emotion.train": "file,emotion\na/0.wav,anger\n",
-    "files": "file,speaker\na/0.wav,s1\na/1.wav,s2\n",
-    "speaker": "speaker,gender\ns1,female\ns2,male\n",
-}
+from edgebench.corpora import READERS, UNKNOWN_SPEAKER, read_corpus, recognise_corpus
+from edgebench.corpora.readers import thai_ser
+from edgebench.errors import CorpusError
 
 
 def by_id(name, path):
@@ -391,149 +320,3 @@ def test_thai_ser_entries_that_do_not_fit(tmp_path, write_wav, entry, told):
     (tmp_path / "emotion_label.json").write_text(json.dumps({name: [entry]}))
     with pytest.raises(CorpusError, match=told):
         read_corpus("thai_ser", tmp_path)
-
-
-# Tables under any name, audformat
-
-
-def test_a_table_is_the_corpus_it_is_called(tmp_path, write_wav):
-    build_table(tmp_path / "mine.csv", write_wav)
-    assert {clip.corpus for clip in read_corpus("our-calls", tmp_path / "mine.csv")} == {"our-calls"}
-    assert {clip.corpus for clip in read_corpus("table", tmp_path / "mine.csv")} == {"table"}
-
-
-def test_a_table_does_not_borrow_a_name(tmp_path, write_wav):
-    build_table(tmp_path / "mine.csv", write_wav)
-    with pytest.raises(CorpusError, match="a file, not a folder"):
-        read_corpus("emodb", tmp_path / "mine.csv")
-    for name in ("synthetic", "../up", "a b", ""):
-        with pytest.raises(UsageError, match="cannot be named"):
-            read_corpus(name, tmp_path / "mine.csv")
-    with pytest.raises(CorpusError, match="no such file"):
-        read_corpus("ours", tmp_path / "absent.csv")
-
-
-def test_a_table_may_say_its_own_split(tmp_path, write_wav):
-    write_wav(tmp_path / "a.wav")
-    (tmp_path / "t.csv").write_text("file,speaker,emotion,split\na.wav,ann,sad,dev\n")
-    assert read_corpus("ours", tmp_path / "t.csv")[0].partition == "dev"
-
-
-def test_audformat_puts_its_tables_together(tmp_path, write_wav):
-    build_audformat(tmp_path, write_wav)
-    angry, bored = read_corpus("ours", tmp_path)
-    assert (angry.id, angry.corpus, angry.speaker, angry.sex) == ("wav/03_angry", "ours", "3", "male")
-    assert (angry.emotion, angry.language, angry.licence) == ("anger", "de", "CC0-1.0")
-    # act 5, val 1, dom 3 of 1 to 5.
-    assert (angry.adv, angry.label_source, angry.partition) == ((1.0, 0.5, 0.0), "human", "train")
-    assert (bored.emotion, bored.label, bored.sex, bored.adv) == (
-        None,
-        "boredom",
-        "female",
-        (0.0, 0.75, 0.25),
-    )
-    assert read_corpus("ours", tmp_path / "db.yaml") == [angry, bored]
-
-
-def test_a_database_that_audformat_itself_wrote(tmp_path, write_wav):
-    (tmp_path / "db.yaml").write_text(WRITTEN_BY_AUDFORMAT)
-    for name, text in TABLES_OF_AUDFORMAT.items():
-        (tmp_path / f"db.{name}.csv").write_text(text)
-    for number in range(2):
-        write_wav(tmp_path / "a" / f"{number}.wav")
-    first, second = read_corpus("ours", tmp_path)
-    assert (first.speaker, first.sex, first.emotion, first.partition) == ("s1", "female", "anger", "train")
-    assert (second.speaker, second.sex, second.emotion, second.partition) == ("s2", "male", None, "test")
-    assert (first.adv, second.adv) == ((0.0, 0.0, 0.0), (1.0, 0.75, 0.0))
-    assert (first.language, first.licence) == ("en", "CC0-1.0")
-
-
-def test_audformat_files_without_ratings_among_rated_ones_have_none(tmp_path, write_wav):
-    build_audformat(tmp_path, write_wav)
-    (tmp_path / "db.ratings.csv").write_text("file,start,end,act,val,dom\nwav/08_bored.wav,0,,1,2,4\n")
-    angry, bored = read_corpus("ours", tmp_path)
-    assert (angry.adv, angry.label_source, angry.emotion) == (None, "human", "anger")
-    assert bored.adv is not None
-
-
-def test_audformat_with_two_of_the_dimensions_stands_at_the_prototypes(tmp_path, write_wav):
-    build_audformat(tmp_path, write_wav)
-    header = AUDFORMAT_HEADER.replace("      dom: {scheme_id: dominance}\n", "")
-    (tmp_path / "db.yaml").write_text(header)
-    angry, _ = read_corpus("ours", tmp_path)
-    assert (angry.adv, angry.label_source) == (PROTOTYPES["anger"], "prototype")
-
-
-def audformat_with(tmp_path, write_wav, name, text):
-    build_audformat(tmp_path, write_wav)
-    (tmp_path / name).write_text(text)
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "told"),
-    [
-        (
-            "db.ratings.csv",
-            "file,start,end,act,val,dom\nwav/03_angry.wav,0 days,,6,1,3\n",
-            r"db.ratings.csv, line 2: arousal is '6'.*from 1 to 5",
-        ),
-        (
-            "db.ratings.csv",
-            "file,start,end,act,val,dom\nwav/03_angry.wav,,,3,1,\nwav/08_bored.wav,,,3,1,2\n",
-            "line 2: wav/03_angry.wav has arousal and valence; expected .* all three or none",
-        ),
-        (
-            "db.ratings.csv",
-            "file,start,end,act,val,dom\nwav/03_angry.wav,0 days 00:00:01,0 days 00:00:02,3,1,3\n",
-            "about a segment",
-        ),
-        (
-            "db.files.csv",
-            "file,speaker\nwav/03_angry.wav,3\n",
-            "no table says who speaks in 'wav/08_bored.wav'",
-        ),
-        (
-            "db.files.csv",
-            "file,speaker\nwav/03_angry.wav,3\nwav/03_angry.wav,8\nwav/08_bored.wav,8\n",
-            "speaker of wav/03_angry.wav is '8'; .* says '3'",
-        ),
-        ("db.files.csv", "file,name\nwav/03_angry.wav,3\n", "without 'speaker'"),
-        ("db.yaml", "name: x\ntables: [a\n", "cannot be read as an audformat header"),
-        ("db.yaml", "name: x\n", "no table of files"),
-        ("db.yaml", AUDFORMAT_HEADER.replace("  files:", "  absent:"), "expected db.absent.csv"),
-        (
-            "db.yaml",
-            AUDFORMAT_HEADER.replace("scheme_id: valence", "scheme_id: arousal"),
-            "columns act, val all hold arousal",
-        ),
-    ],
-)
-def test_audformat_databases_that_cannot_be_used(tmp_path, write_wav, name, text, told):
-    with pytest.raises(CorpusError, match=told):
-        read_corpus("ours", audformat_with(tmp_path, write_wav, name, text))
-
-
-def test_the_header_is_read_as_a_yaml_library_reads_it():
-    yaml = pytest.importorskip("yaml", reason="PyYAML, the oracle, is not installed")
-
-    def text_of(value):
-        if isinstance(value, dict):
-            return {str(key): text_of(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [text_of(item) for item in value]
-        return "" if value is None else str(value)
-
-    assert yaml_subset.load(AUDFORMAT_HEADER) == text_of(yaml.safe_load(AUDFORMAT_HEADER))
-    assert yaml_subset.load(WRITTEN_BY_AUDFORMAT) == text_of(yaml.safe_load(WRITTEN_BY_AUDFORMAT))
-    blocks = (
-        "a:\n- x\n- 'it''s'\nb:\n  - y # why\nc: a value that runs\n  over lines\nd:\n"
-        "e: \"q: \\\"r\\\"\"\n'f g': {}\nh: ['a ] b', \"{\", don't]\ni: {j: 'it''s', k: [l]}\n"
-    )
-    assert yaml_subset.load(blocks) == text_of(yaml.safe_load(blocks))
-
-
-@pytest.mark.parametrize("text", ["a: [x, y", "a: {x, y}", "a\n", "a: [x}", "a: [x] y", "  a: b\nc: d\n"])
-def test_yaml_that_does_not_fit_is_an_error_not_a_guess(text):
-    with pytest.raises(ValueError, match="line"):
-        yaml_subset.load(text)
