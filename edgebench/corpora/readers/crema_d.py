@@ -24,9 +24,9 @@ from edgebench.corpora.readers.layout import (
     audio_files,
     categorical_clip,
     contents,
-    first_names,
     layout_error,
     require_folder,
+    require_names,
     shares,
     table_rows,
     unique,
@@ -62,9 +62,7 @@ def read(path: Path) -> list[Clip]:
     if not files:
         found = contents(folder if folder.is_dir() else path)
         raise layout_error(READER.name, path, expected=READER.layout, found=found)
-    strange = [file.name for file in files if not _NAME.fullmatch(file.stem)]
-    if strange:
-        raise layout_error(READER.name, folder, expected=READER.layout, found=first_names(strange))
+    require_names(READER, folder, files, lambda file: _NAME.fullmatch(file.stem))
     sexes, votes = _sexes(path / _DEMOGRAPHICS), _votes(path / _VOTES)
     return unique(_clip(file, sexes, votes) for file in files)
 
@@ -122,14 +120,11 @@ def _clip(file: Path, sexes: dict[str, str], votes: dict[str, tuple[tuple[str, f
     assert match is not None
     sex = sexes.get(match["actor"])
     return categorical_clip(
-        path=file,
-        id=file.stem,
-        corpus=READER.name,
+        READER,
+        file,
         speaker=match["actor"],
-        language=READER.language,
         emotion=_EMOTIONS.get(match["emotion"]),
         label=_LABELS[match["emotion"]],
-        licence=READER.licence,
         sex=sex if sex in ("female", "male") else None,
         votes=votes.get(file.stem),
     )

@@ -16,9 +16,9 @@ from edgebench.corpora.readers.layout import (
     audio_files,
     categorical_clip,
     contents,
-    first_names,
     layout_error,
     require_folder,
+    require_names,
     unique,
 )
 
@@ -49,9 +49,7 @@ def read(path: Path) -> list[Clip]:
     files = audio_files(folder)
     if not files:
         raise layout_error(READER.name, path, expected=READER.layout, found=contents(folder))
-    strange = [file.name for file in files if not _NAME.fullmatch(file.stem)]
-    if strange:
-        raise layout_error(READER.name, folder, expected=READER.layout, found=first_names(strange))
+    require_names(READER, folder, files, lambda file: _NAME.fullmatch(file.stem))
     return unique(_clip(file) for file in files)
 
 
@@ -66,14 +64,11 @@ def _clip(file: Path) -> Clip:
     assert match is not None
     label, emotion = _EMOTIONS[match["emotion"]]
     return categorical_clip(
-        path=file,
-        id=file.stem,
-        corpus=READER.name,
+        READER,
+        file,
         speaker=match["speaker"],
-        language=READER.language,
         emotion=emotion,
         label=label,
-        licence=READER.licence,
         sex=_SEX.get(match["speaker"]),
     )
 

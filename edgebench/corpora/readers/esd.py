@@ -84,14 +84,12 @@ def _files(speaker: Path) -> Iterator[tuple[str, str, str | None, Path]]:
 
 def _clip(speaker: str, label: str, partition: str | None, file: Path) -> Clip:
     return categorical_clip(
-        path=file,
-        id=file.stem,
-        corpus=READER.name,
+        READER,
+        file,
         speaker=speaker,
         language="zh" if int(speaker) <= _LAST_MANDARIN else "en",
         emotion=_EMOTIONS[label],
         label=label,
-        licence=READER.licence,
         sex=None,
         partition=partition,
     )

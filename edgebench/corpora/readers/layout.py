@@ -100,37 +100,44 @@ def file_id(file: Path) -> str:
     return file.stem if file.is_absolute() else file.with_suffix("").as_posix()
 
 
+def require_names(
+    reader: Reader, folder: Path, files: Iterable[Path], fits: Callable[[Path], object]
+) -> None:
+    """Refuse files whose names do not follow the corpus' scheme, naming the first of them."""
+    strange = [file.relative_to(folder).as_posix() for file in files if not fits(file)]
+    if strange:
+        raise layout_error(reader.name, folder, expected=reader.layout, found=first_names(strange))
+
+
 def categorical_clip(
-    *,
+    reader: Reader,
     path: Path,
-    id: str,
-    corpus: str,
+    *,
     speaker: str,
-    language: str,
     emotion: str | None,
     label: str,
-    licence: str,
     sex: str | None,
+    language: str | None = None,
     session: str | None = None,
     votes: tuple[tuple[str, float], ...] | None = None,
     partition: str | None = None,
 ) -> Clip:
-    """A clip of a corpus that labels categories: its dimensions are the prototype's."""
+    """A clip of a corpus that labels categories: the file's stem names it, the prototype rates it."""
     arousal, dominance, valence = prototype(emotion)
     return Clip(
         path=path,
-        id=id,
-        corpus=corpus,
+        id=path.stem,
+        corpus=reader.name,
         speaker=speaker,
         session=session,
-        language=language,
+        language=language or reader.language,
         emotion=emotion,
         label=label,
         arousal=arousal,
         dominance=dominance,
         valence=valence,
         label_source="prototype",
-        licence=licence,
+        licence=reader.licence,
         sex=sex,
         votes=votes,
         partition=partition,

@@ -66,14 +66,11 @@ def _rows(table: Path) -> list[dict[str, str]]:
 def _clip(row: dict[str, str], present: dict[str, Path], samples: Path) -> Clip:
     stem = Path(row["file_id"]).stem
     return categorical_clip(
-        path=present.get(stem, samples / row["file_id"]),
-        id=stem,
-        corpus=READER.name,
+        READER,
+        present.get(stem, samples / row["file_id"]),
         speaker=row["speaker_id"],
-        language=READER.language,
         emotion=row["emotion"] if row["emotion"] in EMOTIONS else None,
         label=row["emotion"],
-        licence=READER.licence,
         sex=row["gender"] if row["gender"] in ("female", "male") else None,
     )
 

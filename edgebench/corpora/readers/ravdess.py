@@ -17,9 +17,9 @@ from edgebench.corpora.readers.layout import (
     audio_files,
     categorical_clip,
     contents,
-    first_names,
     layout_error,
     require_folder,
+    require_names,
     unique,
 )
 
@@ -55,9 +55,7 @@ def read(path: Path) -> list[Clip]:
     files = [file for actor in actors for file in audio_files(actor)]
     if not files:
         raise layout_error(READER.name, path, expected=READER.layout, found=contents(path))
-    strange = [f"{file.parent.name}/{file.name}" for file in files if not _fits(file)]
-    if strange:
-        raise layout_error(READER.name, path, expected=READER.layout, found=first_names(strange))
+    require_names(READER, path, files, _fits)
     clips = unique(clip for file in files if (clip := _clip(file)) is not None)
     if not clips:
         found = "song only (vocal channel 02)"
@@ -92,14 +90,11 @@ def _clip(file: Path) -> Clip | None:
         return None
     label, emotion = _EMOTIONS[match["emotion"]]
     return categorical_clip(
-        path=file,
-        id=file.stem,
-        corpus=READER.name,
+        READER,
+        file,
         speaker=match["actor"],
-        language=READER.language,
         emotion=emotion,
         label=label,
-        licence=READER.licence,
         sex="male" if int(match["actor"]) % 2 else "female",
     )
 

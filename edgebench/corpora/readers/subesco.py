@@ -17,9 +17,9 @@ from edgebench.corpora.readers.layout import (
     audio_files,
     categorical_clip,
     contents,
-    first_names,
     layout_error,
     require_folder,
+    require_names,
     unique,
 )
 
@@ -46,9 +46,7 @@ def read(path: Path) -> list[Clip]:
     files = audio_files(_folder(path))
     if not files:
         raise layout_error(READER.name, path, expected=READER.layout, found=contents(path))
-    strange = [file.name for file in files if not _NAME.fullmatch(file.stem)]
-    if strange:
-        raise layout_error(READER.name, path, expected=READER.layout, found=first_names(strange))
+    require_names(READER, _folder(path), files, lambda file: _NAME.fullmatch(file.stem))
     return unique(_clip(file) for file in files)
 
 
@@ -65,14 +63,11 @@ def _clip(file: Path) -> Clip:
     match = _NAME.fullmatch(file.stem)
     assert match is not None
     return categorical_clip(
-        path=file,
-        id=file.stem,
-        corpus=READER.name,
+        READER,
+        file,
         speaker=match["speaker"],  # the number alone names two people, a woman and a man
-        language=READER.language,
         emotion=_EMOTIONS[match["emotion"]],
         label=match["emotion"],
-        licence=READER.licence,
         sex=_SEX[match["sex"]],
     )
 

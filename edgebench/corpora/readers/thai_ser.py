@@ -117,14 +117,11 @@ def _clip(
     session = match["session"]
     stem = Path(name).stem
     return categorical_clip(
-        path=files.get(stem, path / name),
-        id=stem,
-        corpus=READER.name,
+        READER,
+        files.get(stem, path / name),
         speaker=match["actor"],
-        language=READER.language,
         emotion=_EMOTIONS.get(label.lower()) if share >= agreement else None,
         label=label,
-        licence=READER.licence,
         sex=sex if sex in ("female", "male") else None,
         session=session,
         votes=_votes(entry["annotated"], where),

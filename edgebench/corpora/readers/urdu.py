@@ -15,9 +15,9 @@ from edgebench.corpora.readers.layout import (
     audio_files,
     categorical_clip,
     contents,
-    first_names,
     layout_error,
     require_folder,
+    require_names,
     unique,
 )
 
@@ -35,9 +35,7 @@ def read(path: Path) -> list[Clip]:
     files = [file for name in _FOLDERS if (path / name).is_dir() for file in audio_files(path / name)]
     if not files:
         raise layout_error(READER.name, path, expected=READER.layout, found=contents(path))
-    strange = [f"{file.parent.name}/{file.name}" for file in files if not _fits(file)]
-    if strange:
-        raise layout_error(READER.name, path, expected=READER.layout, found=first_names(strange))
+    require_names(READER, path, files, _fits)
     return unique(_clip(file) for file in files)
 
 
@@ -58,14 +56,11 @@ def _clip(file: Path) -> Clip:
     assert match is not None
     label = file.parent.name
     return categorical_clip(
-        path=file,
-        id=file.stem,
-        corpus=READER.name,
+        READER,
+        file,
         speaker=match["speaker"],
-        language=READER.language,
         emotion=_FOLDERS[label],
         label=label,
-        licence=READER.licence,
         sex=_SEX[match["sex"]],
     )
 
