@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -12,6 +14,8 @@ from edgebench.models.architectures import ARCHITECTURES, build_architecture  # 
 from edgebench.models.export import IR_VERSION, OPSET, export_onnx, save_onnx  # noqa: E402
 from edgebench.models.macs import count_macs  # noqa: E402
 from edgebench.models.parity import outputs  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.train
 
@@ -75,7 +79,7 @@ def test_names_are_the_contract(exported):
 def test_carries_no_trace_of_where_it_was_made(exported):
     _, graph = exported
     text = graph.SerializeToString()
-    for word in (b"site-packages", b".py", b"stack_trace", b"/home", b"/work", b"torch"):
+    for word in (b"site-packages", b".py", b"stack_trace", str(ROOT).encode(), b"torch"):
         assert word not in text
     assert not graph.metadata_props
     assert not graph.doc_string
