@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from edgebench.training.recipe import (
+    ComputeSection,
     Count,
     ModelSection,
     Positive,
@@ -99,11 +100,9 @@ class DistilOptimiserSection(_Section):
     average_decay: Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
-class DistilComputeSection(_Section):
+class DistilComputeSection(ComputeSection):
     """Threads of the student's steps, and of the teacher, which labels the next batch meanwhile."""
 
-    bf16: bool
-    threads: Count
     teacher_threads: Count
 
 

@@ -46,7 +46,7 @@ class Distiller(Loop[DistilRecipe, DistilBatch]):
     def loss(self, batch: DistilBatch, rng: np.random.Generator) -> Tensor:
         """``100 * (1 - CCC) + 4 * quadrant correction`` by the recipe's weights; nothing is drawn."""
         weights = self.recipe.loss
-        log_mel = self.model.features(torch.from_numpy(batch.waveforms))  # type: ignore[operator]
+        log_mel = self.in_order(self.model.features(torch.from_numpy(batch.waveforms)))  # type: ignore[operator]
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.recipe.compute.bf16):
             adv, logits = self.model.classify(log_mel)  # type: ignore[operator]
         truth, prediction = torch.from_numpy(batch.adv), adv.float()

@@ -110,10 +110,14 @@ class ValidationSection(_Section):
 
 
 class ComputeSection(_Section):
-    """``bf16`` halves the time of a step on processors with AVX512-BF16 and costs nothing in UA."""
+    """``bf16`` halves the time of a step on processors with AVX512-BF16 and costs nothing in UA.
+
+    ``channels_last`` keeps the maps in the order that the processor's bf16 convolutions are quickest in.
+    """
 
     bf16: bool
     threads: Count
+    channels_last: bool = False
 
 
 class QuantizationSection(_Section):

@@ -115,6 +115,8 @@ class Loop(ABC, Generic[R, B]):
         torch.manual_seed(recipe.seed)
         start = {} if recipe.model.weights is None else {"weights": recipe.model.weights}
         self.model = build_architecture(recipe.architecture, dropout=recipe.model.dropout, **start)
+        self._order = torch.channels_last if recipe.compute.channels_last else torch.contiguous_format
+        self.model = self.model.to(memory_format=self._order)  # type: ignore[call-overload]
         self.average = average_of(self.model, decay=recipe.optimiser.average_decay)
         self.optimiser = self.make_optimiser()
         self.history = History()
@@ -173,6 +175,10 @@ class Loop(ABC, Generic[R, B]):
         self.optimiser.step()
         self.average.update_parameters(self.model)
         return float(loss.detach())
+
+    def in_order(self, maps: Tensor) -> Tensor:
+        """Maps (batch, channels, frames, mels) in the memory order that the recipe computes in."""
+        return maps.contiguous(memory_format=self._order)
 
     def best_model(self) -> nn.Module:
         """The averaged model at the best validation (see ``validation.window``), in eval mode."""
@@ -260,7 +266,7 @@ class Trainer(Loop[Recipe, Batch]):
             rng=rng,
         )
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.recipe.compute.bf16):
-            adv, logits = self.model.classify(log_mel)  # type: ignore[operator]
+            adv, logits = self.model.classify(self.in_order(log_mel))  # type: ignore[operator]
         emotion = losses.cross_entropy(
             torch.from_numpy(batch.emotions),
             logits.float(),
