@@ -36,7 +36,7 @@ def declare() -> torch.library.Library | None:
             pass
         else:
             return None
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for operator in ("nms", "qnms"):
-        library.define(operator + _ARGUMENTS)
+        library.define(operator + _ARGUMENTS)  # type: ignore[no-untyped-call]
     return library
