@@ -31,7 +31,7 @@ def declare() -> torch.library.Library | None:
     compiled = PathFinder.find_spec("_C", installed.submodule_search_locations)
     if compiled is not None and compiled.origin is not None:
         try:
-            torch.ops.load_library(compiled.origin)  # as torchvision does; it may do so again
+            torch.ops.load_library(compiled.origin)  # type: ignore[no-untyped-call]  # it may do so again
         except OSError:
             pass
         else:
