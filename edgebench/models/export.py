@@ -11,10 +11,12 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgebench.models.manifest import METADATA_KEY, Manifest
+from edgebench.models.artifact import Artifact, load_artifact
+from edgebench.models.manifest import METADATA_KEY, Manifest, manifest_path, sha256_of
 
 if TYPE_CHECKING:
     import onnx
@@ -29,8 +31,16 @@ OUTPUT_NAMES = ("arousal_dominance_valence", "emotion_logits")
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
-def export_onnx(model: nn.Module, *, example_s: float = 5.0, sample_rate_hz: int = 16_000) -> onnx.ModelProto:
+def export_onnx(
+    model: nn.Module,
+    *,
+    example_s: float = 5.0,
+    sample_rate_hz: int = 16_000,
+    outputs: Sequence[str] = OUTPUT_NAMES,
+) -> onnx.ModelProto:
     """Trace a waveform model in eval mode; both axes of ``waveform (batch, samples)`` stay free.
+
+    ``outputs`` names what the module returns, in its order: a part of a net returns something else.
 
     Batch norm is folded into the convolutions, and no trace, path or docstring stays in the file.
     Nodes are named by their module (``vgg7.4.0/Conv``), which is what schemes choose by.
@@ -49,7 +59,7 @@ def export_onnx(model: nn.Module, *, example_s: float = 5.0, sample_rate_hz: int
             opset_version=_TRACED_OPSET,
             dynamic_shapes=axes,
             input_names=[INPUT_NAME],
-            output_names=list(OUTPUT_NAMES),
+            output_names=list(outputs),
         )
     assert program is not None
     exported = program.model_proto
@@ -59,6 +69,23 @@ def export_onnx(model: nn.Module, *, example_s: float = 5.0, sample_rate_hz: int
     exported.ir_version = IR_VERSION
     onnx.checker.check_model(exported, full_check=True)
     return exported
+
+
+def drop_output(graph: onnx.ModelProto, name: str) -> None:
+    """Take an output away, and every node and weight that nothing else needs."""
+    kept_outputs = [value for value in graph.graph.output if value.name != name]
+    del graph.graph.output[:]
+    graph.graph.output.extend(kept_outputs)
+    needed = {value.name for value in kept_outputs}
+    nodes = []
+    for node in reversed(graph.graph.node):  # nodes stand in the order of their computation
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            nodes.append(node)
+    kept_weights = [tensor for tensor in graph.graph.initializer if tensor.name in needed]
+    del graph.graph.node[:], graph.graph.initializer[:]
+    graph.graph.node.extend(reversed(nodes))
+    graph.graph.initializer.extend(kept_weights)
 
 
 def embed_manifest(model: onnx.ModelProto, manifest: Manifest) -> None:
@@ -74,6 +101,16 @@ def save_onnx(model: onnx.ModelProto, path: Path) -> None:
     part = path.with_name(path.name + ".part")
     part.write_bytes(model.SerializeToString(deterministic=True))
     part.replace(path)
+
+
+def save_artifact(graph: onnx.ModelProto, manifest: Manifest, folder: Path) -> Artifact:
+    """Write ``<key>.onnx`` with the manifest inside, and the manifest with hash and size beside it."""
+    embed_manifest(graph, manifest)
+    path = folder / f"{manifest.key}.onnx"
+    save_onnx(graph, path)
+    whole = manifest.model_copy(update={"sha256": sha256_of(path), "size_bytes": path.stat().st_size})
+    manifest_path(path).write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return load_artifact(path)
 
 
 @contextlib.contextmanager

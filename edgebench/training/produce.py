@@ -15,11 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebench.corpora import ADV, EMOTIONS, SAMPLE_RATE_HZ, Clip, load_waveform
-from edgebench.models.artifact import Artifact, load_artifact
+from edgebench.models.artifact import Artifact
 from edgebench.models.card import CardFacts, CorpusCounts, Row, render_card
-from edgebench.models.export import IR_VERSION, OPSET, OUTPUT_NAMES, embed_manifest, export_onnx, save_onnx
+from edgebench.models.export import (
+    IR_VERSION,
+    OPSET,
+    OUTPUT_NAMES,
+    drop_output,
+    export_onnx,
+    save_artifact,
+)
 from edgebench.models.macs import count_macs
-from edgebench.models.manifest import Calibration, Macs, Manifest, Parity, Task, manifest_path, sha256_of
+from edgebench.models.manifest import Calibration, Macs, Manifest, Parity, Task
 from edgebench.models.parity import largest_difference
 from edgebench.models.schemes import quantize, scheme_named
 from edgebench.training import baseline
@@ -88,33 +95,6 @@ def produce(
     text = render_card(_card(fp32, small, recipe, gathered, command=command))
     (output / known.card).write_text(text, encoding="utf-8")
     return fp32, small
-
-
-def drop_output(graph: onnx.ModelProto, name: str) -> None:
-    """Take an output away, and every node and weight that nothing else needs."""
-    kept_outputs = [value for value in graph.graph.output if value.name != name]
-    del graph.graph.output[:]
-    graph.graph.output.extend(kept_outputs)
-    needed = {value.name for value in kept_outputs}
-    nodes = []
-    for node in reversed(graph.graph.node):  # nodes stand in the order of their computation
-        if needed.intersection(node.output):
-            needed.update(node.input)
-            nodes.append(node)
-    kept_weights = [tensor for tensor in graph.graph.initializer if tensor.name in needed]
-    del graph.graph.node[:], graph.graph.initializer[:]
-    graph.graph.node.extend(reversed(nodes))
-    graph.graph.initializer.extend(kept_weights)
-
-
-def save_artifact(graph: onnx.ModelProto, manifest: Manifest, folder: Path) -> Artifact:
-    """Write ``<key>.onnx`` with the manifest inside, and the manifest with hash and size beside it."""
-    embed_manifest(graph, manifest)
-    path = folder / f"{manifest.key}.onnx"
-    save_onnx(graph, path)
-    whole = manifest.model_copy(update={"sha256": sha256_of(path), "size_bytes": path.stat().st_size})
-    manifest_path(path).write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return load_artifact(path)
 
 
 class _Common:
