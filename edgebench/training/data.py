@@ -71,12 +71,13 @@ class Waveforms:
 
 
 def emotion_targets(clips: Sequence[Clip]) -> NDArray[np.float32]:
-    """One-hot (clips, 4) in the order of ``EMOTIONS``."""
+    """One-hot (clips, 4) in the order of ``EMOTIONS``, NaN where a clip has no label."""
     targets = np.zeros((len(clips), len(EMOTIONS)), dtype=np.float32)
     for row, clip in enumerate(clips):
         if clip.emotion is None:
-            raise CorpusError(f"clip {clip.id!r} has no emotion label and cannot be trained on.")
-        targets[row, EMOTIONS.index(clip.emotion)] = 1.0
+            targets[row] = np.nan
+        else:
+            targets[row, EMOTIONS.index(clip.emotion)] = 1.0
     return targets
 
 
@@ -108,7 +109,14 @@ class TrainingData:
                 f"{len(clips)} clips to train on are fewer than one batch of {recipe.optimiser.batch}. "
                 "Give more corpora with --corpus, or set optimiser.batch."
             )
+        unlabelled = next((clip.id for clip in clips if clip.emotion is None), None)
+        if unlabelled is not None and not recipe.teacher.paths:
+            raise CorpusError(
+                f"clip {unlabelled!r} has no emotion label and cannot be trained on. "
+                "Give a teacher to label it with teacher.paths, or leave it out."
+            )
         self.clips, self.recipe = list(clips), recipe
+        self.names = [clip.name for clip in self.clips]
         self.waveforms = Waveforms(self.clips, recipe.data.cache_mb * 1_000_000)
         self.emotions, self.adv = emotion_targets(self.clips), adv_targets(self.clips)
         self.weights = balance_weights(

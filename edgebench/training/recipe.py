@@ -71,6 +71,20 @@ class AugmentSection(_Section):
     time_mask_s: Positive
 
 
+class TeacherSection(_Section):
+    """``paths``: ONNX files, or keys of packaged models, whose mean answer joins the human labels.
+
+    ``emotion_share`` and ``adv_share`` are the teacher's part of the target. With ``unlabelled``, clips of
+    other emotions, or of none, are learnt from as well, from the teacher alone.
+    """
+
+    paths: tuple[str, ...] = ()
+    emotion_share: Share = 1.0
+    adv_share: Share = 1.0
+    temperature: Positive = 1.0
+    unlabelled: bool = False
+
+
 class LossSection(_Section):
     """Cross-entropy with smoothing plus ``ccc_weight`` times the mean of 1 - CCC over A, D and V."""
 
@@ -136,6 +150,7 @@ class Recipe(_Section):
     model: ModelSection
     data: DataSection
     augment: AugmentSection
+    teacher: TeacherSection = TeacherSection()
     loss: LossSection
     optimiser: OptimiserSection
     validation: ValidationSection
@@ -145,10 +160,12 @@ class Recipe(_Section):
     def training_json(self) -> str:
         """The recipe as far as it shapes the weights: a checkpoint resumes only under the same.
 
+        Teachers are left out: a checkpoint names them by their hashes, beside the clips.
         A setting that came later has a default, which is what was done before it came; left out at that
         default, it keeps the checkpoints of before.
         """
-        return self.model_dump_json(exclude={"quantization", "name"}, exclude_defaults=True)
+        left_out: dict[str, Any] = {"quantization": True, "name": True, "teacher": {"paths"}}
+        return self.model_dump_json(exclude=left_out, exclude_defaults=True)
 
 
 def recipe_names() -> list[str]:

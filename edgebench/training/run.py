@@ -12,13 +12,16 @@ from edgebench.training.checkpoint import CHECKPOINT
 from edgebench.training.data import TrainingData
 from edgebench.training.distil_recipe import DistilRecipe
 from edgebench.training.evaluate import Validator
-from edgebench.training.gather import gather
+from edgebench.training.gather import gather, training_facts
 from edgebench.training.produce import produce
 from edgebench.training.recipe import load_recipe
+from edgebench.training.soft_labels import SoftLabels
+from edgebench.training.taught import leave_out_heard, taught_origin, tell
+from edgebench.training.teacher import load_teacher
 from edgebench.training.trainer import Progress, Trainer
 
 # Recipe values that name a file or folder of this machine.
-PATHS = ("model.weights", "teacher", "data.films", "data.other_sounds", "data.background")
+PATHS = ("model.weights", "teacher", "teacher.paths", "data.films", "data.other_sounds", "data.background")
 
 Notify = Callable[[Progress], None]
 
@@ -46,13 +49,23 @@ def train(
 
         command = command_line(recipe_name, corpora, overrides)
         return distil(recipe, corpora=corpora, output=output, command=command, notify=notify)
-    gathered = gather(recipe, corpora)
-    data, validate = TrainingData(gathered.train, recipe), Validator(gathered.validation)
-    trainer = Trainer(recipe, data, validate, output)
+    threads = recipe.compute.threads
+    teachers = [load_teacher(path, threads=threads, emotions=True) for path in recipe.teacher.paths]
+    everything = gather(recipe, corpora, unlabelled=recipe.teacher.unlabelled)
+    gathered, notes = leave_out_heard(everything, teachers)
+    tell(notes)
+    data = TrainingData(gathered.train, recipe)
+    source = SoftLabels(data, teachers, recipe.teacher) if teachers else data
+    trainer = Trainer(recipe, source, Validator(gathered.validation), output)
     trainer.resume()
     trainer.run(notify=notify)
+    origin = None
+    if teachers:
+        human = min(recipe.teacher.emotion_share, recipe.teacher.adv_share) < 1.0
+        facts = training_facts(recipe, gathered)
+        origin = taught_origin(facts, teachers, emotions=True, human_labels=human)
     command = command_line(recipe_name, corpora, overrides)
-    produce(trainer.best_model(), recipe, gathered, output, command=command)
+    produce(trainer.best_model(), recipe, gathered, output, command=command, origin=origin)
     return output
 
 

@@ -25,6 +25,7 @@ from edgebench.training.augment import mask_log_mel
 from edgebench.training.checkpoint import History, State, read_checkpoint, write_checkpoint, write_curves
 from edgebench.training.data import Batch, BatchSource, Prefetcher, TrainingData
 from edgebench.training.recipe import Recipe
+from edgebench.training.soft_labels import SoftLabels
 
 if TYPE_CHECKING:
     from edgebench.training.distil_recipe import DistilRecipe
@@ -239,7 +240,7 @@ class Loop(ABC, Generic[R, B]):
 class Trainer(Loop[Recipe, Batch]):
     """Trains the recipe's architecture on the labels of ``data``."""
 
-    data: TrainingData
+    data: TrainingData | SoftLabels
 
     def make_optimiser(self) -> torch.optim.Optimizer:
         schedule = self.recipe.optimiser
@@ -251,7 +252,7 @@ class Trainer(Loop[Recipe, Batch]):
         )
 
     def identity(self) -> tuple[str, list[str]]:
-        return self.recipe.training_json(), [clip.name for clip in self.data.clips]
+        return self.recipe.training_json(), self.data.names
 
     def loss(self, batch: Batch, rng: np.random.Generator) -> Tensor:
         """The recipe's loss of a batch, masks drawn from ``rng``."""

@@ -16,10 +16,10 @@ from edgebench.corpora import Split, write_split  # noqa: E402
 from edgebench.errors import ConfigError, CorpusError, UsageError  # noqa: E402
 from edgebench.models import load_artifact  # noqa: E402
 from edgebench.training import train  # noqa: E402
-from edgebench.training.distil_run import leave_out_heard  # noqa: E402
 from edgebench.training.gather import gather  # noqa: E402
 from edgebench.training.recipe import load_recipe  # noqa: E402
 from edgebench.training.run import command_line  # noqa: E402
+from edgebench.training.taught import leave_out_heard  # noqa: E402
 from edgebench.training.teacher import load_teacher  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -141,7 +141,7 @@ def test_no_test_speaker_left(tmp_path):
     recipe = load_recipe("wav2small_distill", overrides=[f"data.split={path}"])
     teacher = load_teacher("wav2small.fp32", threads=1, emotions=False)
     with pytest.raises(CorpusError, match="every test speaker of split 'heard' was heard by teacher"):
-        leave_out_heard(gather(recipe, {}), teacher)
+        leave_out_heard(gather(recipe, {}), [teacher])
 
 
 def test_without_a_teacher_nothing_starts(tmp_path, overrides):

@@ -74,7 +74,7 @@ def test_targets_are_in_the_order_of_the_emotions():
 
 def test_unlabelled_clip_is_refused():
     with pytest.raises(CorpusError, match="no emotion label"):
-        emotion_targets([replace(few_clips()[0], emotion=None)])
+        TrainingData([replace(clip, emotion=None) for clip in few_clips()], tiny_recipe())
 
 
 def test_fewer_clips_than_a_batch():
