@@ -15,9 +15,8 @@ from edgebench.training.evaluate import Validator
 from edgebench.training.gather import gather, training_facts
 from edgebench.training.produce import produce
 from edgebench.training.recipe import load_recipe
-from edgebench.training.soft_labels import SoftLabels
+from edgebench.training.soft_labels import SoftLabels, load_teachers
 from edgebench.training.taught import leave_out_heard, taught_origin, tell
-from edgebench.training.teacher import load_teacher
 from edgebench.training.trainer import Progress, Trainer
 
 # Recipe values that name a file or folder of this machine.
@@ -49,8 +48,7 @@ def train(
 
         command = command_line(recipe_name, corpora, overrides)
         return distil(recipe, corpora=corpora, output=output, command=command, notify=notify)
-    threads = recipe.compute.threads
-    teachers = [load_teacher(path, threads=threads, emotions=True) for path in recipe.teacher.paths]
+    teachers = load_teachers(recipe)
     everything = gather(recipe, corpora, unlabelled=recipe.teacher.unlabelled)
     gathered, notes = leave_out_heard(everything, teachers)
     tell(notes)

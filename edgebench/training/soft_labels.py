@@ -12,9 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edgebench.errors import ConfigError
 from edgebench.training.data import Batch, TrainingData
-from edgebench.training.recipe import TeacherSection
-from edgebench.training.teacher import Teacher
+from edgebench.training.recipe import Recipe, TeacherSection
+from edgebench.training.teacher import Teacher, load_teacher
 
 Array = NDArray[np.float32]
 
@@ -33,6 +34,22 @@ def blend(hard: Array, soft: Array, *, share: float) -> Array:
     mixed = np.float32(1.0 - share) * np.where(unlabelled, 0.0, hard) + np.float32(share) * soft
     blended: Array = np.where(unlabelled, soft, mixed).astype(np.float32)
     return blended
+
+
+def load_teachers(recipe: Recipe) -> list[Teacher]:
+    """The teachers that the recipe names, none where it has no use for any.
+
+    Raises :class:`ConfigError` where it wants unlabelled clips and names nobody to label them, and what
+    :func:`load_teacher` raises.
+    """
+    if recipe.teacher.unlabelled and not recipe.teacher.paths:
+        raise ConfigError(
+            "the recipe learns from unlabelled clips (teacher.unlabelled), and names no teacher to "
+            "label them. Give one or more: --set 'teacher.paths=[\"PATH\"]'."
+        )
+    return [
+        load_teacher(path, threads=recipe.compute.threads, emotions=True) for path in recipe.teacher.paths
+    ]
 
 
 class SoftLabels:

@@ -1,0 +1,123 @@
+"""Soft labels: the teachers hear the very batch, and their answers stand where the recipe puts them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import exp
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from edgebench.errors import ConfigError
+from edgebench.models import load_artifact
+from edgebench.training import train
+from edgebench.training.data import TrainingData
+from edgebench.training.recipe import load_recipe
+from edgebench.training.soft_labels import SoftLabels, blend, load_teachers, softmax
+from edgebench.training.trainer import Trainer
+from tests.training.distil_tiny import tiny_teacher
+from tests.training.tiny_run import TINY, few_clips
+
+pytestmark = pytest.mark.train
+
+
+def soft_recipe(*overrides: str):
+    return load_recipe("wav2small_soft", overrides=[*TINY, *overrides])
+
+
+def teachers_at(tmp_path, count: int = 2) -> str:
+    paths = [tiny_teacher(tmp_path / f"t{i}.onnx", emotions=True, gain=2.0 * (i + 1)) for i in range(count)]
+    return "teacher.paths=[" + ", ".join(f'"{path}"' for path in paths) + "]"
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_softmax_against_the_formula(temperature):
+    logits = np.random.default_rng(1).normal(0, 5, (6, 4)).astype(np.float32)
+    for row, found in zip(logits.tolist(), softmax(logits, temperature=temperature), strict=True):
+        powers = [exp(value / temperature) for value in row]
+        np.testing.assert_allclose(found, [power / sum(powers) for power in powers], rtol=1e-5)
+    assert np.isfinite(softmax(np.array([[1e4, 0.0]], dtype=np.float32), temperature=1.0)).all()
+
+
+def test_blend_worked_out():
+    hard = np.array([[1.0, 0.0], [np.nan, np.nan]], dtype=np.float32)
+    soft = np.array([[0.2, 0.8], [0.3, 0.7]], dtype=np.float32)
+    np.testing.assert_allclose(blend(hard, soft, share=0.25), [[0.8, 0.2], [0.3, 0.7]], rtol=1e-6)
+    np.testing.assert_allclose(blend(hard, soft, share=1.0), soft)
+
+
+def test_labels_are_the_mean_answer_of_the_teachers_to_the_same_waveforms(tmp_path):
+    recipe = soft_recipe(teachers_at(tmp_path), "teacher.emotion_share=0.5", "teacher.adv_share=0.25")
+    data, teachers = TrainingData(few_clips(), recipe), load_teachers(recipe)
+    plain, soft = data.batch(3), SoftLabels(data, teachers, recipe.teacher).batch(3)
+    np.testing.assert_array_equal(soft.waveforms, plain.waveforms)
+    np.testing.assert_array_equal(soft.weights, plain.weights)
+    answers = [teacher(plain.waveforms) for teacher in teachers]
+    assert np.abs(answers[0][1] - answers[1][1]).max() > 0.01  # two teachers, two opinions
+    spread = np.mean([softmax(logits, temperature=1.0) for _, logits in answers], axis=0)
+    np.testing.assert_allclose(soft.emotions, 0.5 * plain.emotions + 0.5 * spread, rtol=1e-5)
+    mean_adv = np.mean([adv for adv, _ in answers], axis=0)
+    np.testing.assert_allclose(soft.adv, 0.75 * plain.adv + 0.25 * mean_adv, rtol=1e-5)
+    np.testing.assert_allclose(soft.emotions.sum(1), 1.0, rtol=1e-5)
+
+
+def test_a_clip_without_a_label_is_learnt_from_the_teacher_alone(tmp_path):
+    recipe = soft_recipe(teachers_at(tmp_path, 1), "teacher.emotion_share=0.3")
+    clips = [replace(clip, emotion=None) for clip in few_clips()]
+    source = SoftLabels(TrainingData(clips, recipe), load_teachers(recipe), recipe.teacher)
+    batch = source.batch(0)
+    _, logits = source.teachers[0](batch.waveforms)
+    np.testing.assert_allclose(batch.emotions, softmax(logits, temperature=1.0), rtol=1e-5)
+
+
+def test_one_batch_of_a_teacher_is_learnt_by_heart(tmp_path):
+    recipe = soft_recipe(
+        teachers_at(tmp_path, 1),
+        "model.dropout=0.0",
+        "optimiser.learning_rate=0.01",
+        "optimiser.steps=100",
+        "augment.mel_masks=0",
+        "augment.time_masks=0",
+        "loss.ccc_weight=0.0",
+        "loss.smoothing=0.0",
+    )
+    source = SoftLabels(TrainingData(few_clips(), recipe), load_teachers(recipe), recipe.teacher)
+    trainer, batch = Trainer(recipe, source, lambda model: {"score": 0.0}, tmp_path / "out"), source.batch(0)
+    entropy = (
+        -(batch.weights * (batch.emotions * np.log(batch.emotions + 1e-30)).sum(1)).sum()
+        / batch.weights.sum()
+    )
+    divergence = [trainer.step(step, batch) - entropy for step in range(100)]
+    assert -1e-4 < divergence[-1] < 0.05 * divergence[0]
+
+
+def test_another_teacher_is_another_run(tmp_path):
+    def trainer(gain: float) -> Trainer:
+        path = tiny_teacher(tmp_path / "t.onnx", emotions=True, gain=gain)
+        recipe = soft_recipe(f'teacher.paths=["{path}"]')
+        source = SoftLabels(TrainingData(few_clips(), recipe), load_teachers(recipe), recipe.teacher)
+        return Trainer(recipe, source, lambda model: {"score": 0.0}, tmp_path / "out")
+
+    trainer(4.0).run(stop_after=1)
+    assert trainer(4.0).resume()
+    with pytest.raises(ConfigError, match="clips"):
+        trainer(5.0).resume()
+
+
+def test_the_whole_command(tmp_path):
+    output = tmp_path / "out"
+    options = [*TINY, "optimiser.steps=2", teachers_at(tmp_path)]
+    train("wav2small_soft", corpora={}, output=output, overrides=options)
+    manifest = load_artifact(output / "wav2small.fp32.onnx").manifest
+    assert manifest.training.label_source.startswith("teacher t0 ")
+    assert " + t1 " in manifest.training.label_source
+    card = (output / "wav2small.md").read_text()
+    assert "teacher.paths=PATH" in card and str(tmp_path) not in card
+
+
+def test_no_teacher(tmp_path):
+    with pytest.raises(ConfigError, match=r"names no teacher to label them.*teacher\.paths"):
+        train("wav2small_soft", corpora={}, output=tmp_path / "out", overrides=list(TINY))
+    assert not (tmp_path / "out").exists()
