@@ -10,7 +10,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -116,11 +116,14 @@ class ValidationSection(_Section):
 
     Validations are judged by the mean of the last ``window``: with two dozen clips of a corpus, one
     clip moves UA by some hundredths, and the best of many single validations would be the luckiest.
+    ``keep = "last"`` takes the weights at the end of the schedule whatever validation says, and stops for
+    nothing: where validation has few speakers, to choose by them is to draw lots.
     """
 
     every_steps: Count
     window: Count
     patience: Count
+    keep: Literal["best", "last"] = "best"
 
 
 class ComputeSection(_Section):
