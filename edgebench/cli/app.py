@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgebench import __version__
-from edgebench.cli import corpora, doctor, evaluate, run, show, train
+from edgebench.cli import corpora, doctor, evaluate, reproduce, run, show, train
 
 app = typer.Typer(
     name="edgebench",
@@ -43,3 +43,4 @@ app.command("doctor")(doctor.doctor)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 app.add_typer(corpora.app, name="corpora")
+app.add_typer(reproduce.app, name="reproduce")

@@ -3,13 +3,14 @@
 from edgebench.results.report.files import write_reports
 from edgebench.results.report.markdown import comparison_markdown, run_markdown
 from edgebench.results.report.page import run_page
-from edgebench.results.report.terminal import print_comparison, print_evaluation, print_run
+from edgebench.results.report.terminal import print_comparison, print_evaluation, print_run, print_sections
 
 __all__ = [
     "comparison_markdown",
     "print_comparison",
     "print_evaluation",
     "print_run",
+    "print_sections",
     "run_markdown",
     "run_page",
     "write_reports",

@@ -59,7 +59,12 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 def print_evaluation(evaluation: Evaluation, console: Console) -> None:
     """Print what models reach on corpora."""
-    for section in evaluation_sections(evaluation):
+    print_sections(evaluation_sections(evaluation), console)
+
+
+def print_sections(found: Iterable[Section], console: Console) -> None:
+    """Print tables one under the other."""
+    for section in found:
         console.print(render_section(section, width=console.width))
 
 
