@@ -119,12 +119,14 @@ def _stored(results: Store, run: str, *, models: list[str] | None) -> CostTable:
 def _show_table(table: CostTable, results: Store, *, json: bool) -> None:
     from rich.console import Console
 
-    from edgebench.results.report import print_sections
-    from edgebench.results.report.wav2small_table import table_sections
+    from edgebench.results.report import print_sections, write_figure
+    from edgebench.results.report.wav2small_table import table_page, table_sections
 
     if json:
         typer.echo(json_.dumps(table.to_json(), allow_nan=False))
     else:
         print_sections(table_sections(table), Console())
     if table.run is not None:
-        typer.echo(f"run: {table.run.run_id} (edgebench report {table.run.run_id})", err=json)
+        name = f"{table.run.run_id}-wav2small-table1"
+        paths = write_figure(table_page(table), table.to_json(), results.reports_path, name)
+        typer.echo(f"report: {paths['html']}", err=json)

@@ -1,11 +1,13 @@
-"""Reports as files: ``<run_id>.html``, ``.md`` and ``.json``, whole or not at all."""
+"""Reports as files: ``<run_id>.html``, ``.md`` and ``.json``, whole or not at all; figures likewise."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from edgebench.errors import StoreError
 from edgebench.results.report.markdown import run_markdown
@@ -30,6 +32,22 @@ def write_reports(summary: RunSummary, folder: Path) -> dict[str, Path]:
         raise StoreError(
             f"the report of run {summary.run_id} cannot be written to {folder}: {error.strerror or error}. "
             "Free space or fix the permissions there, or name another file with --output."
+        ) from error
+
+
+def write_figure(page: str, values: Mapping[str, Any], folder: Path, name: str) -> dict[str, Path]:
+    """Write a figure's page and what it shows as JSON; returns {"html", "json"} -> path.
+
+    Raises StoreError where the folder cannot be written.
+    """
+    texts = {"html": page, "json": json.dumps(values, indent=1, allow_nan=False) + "\n"}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return {kind: _write(folder / f"{name}.{kind}", text) for kind, text in texts.items()}
+    except OSError as error:
+        raise StoreError(
+            f"the figure {name} cannot be written to {folder}: {error.strerror or error}. "
+            "Free space or fix the permissions there, or name another folder with --store."
         ) from error
 
 

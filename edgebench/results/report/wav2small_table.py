@@ -1,9 +1,10 @@
-"""The table of ``edgebench reproduce wav2small-table1`` as sections: size, memory, time."""
+"""The table of ``edgebench reproduce wav2small-table1`` as sections (size, memory, time) and as a page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgebench.results.report.figures import Axis, Key, Plot, Trace, figure_page
 from edgebench.results.report.tables import (
     Cell,
     Column,
@@ -11,10 +12,12 @@ from edgebench.results.report.tables import (
     figure_cell,
     make_section,
 )
-from edgebench.results.report.words import NOTHING, digits
-from edgebench.results.wav2small_table import NOTES, TITLE, CostTable, TableRow
+from edgebench.results.report.words import NOTHING, digits, figure_text
+from edgebench.results.wav2small_table import NOTES, PAPER, PROCESSOR, TITLE, CostTable, TableRow
 
 _NOT_MEASURED = "NOT MEASURED"
+_OURS, _THEIRS = 0, 1  # colours
+_MILLION = 1e6
 _MODEL = Column("Model", right=False)
 _VERDICT = Column("Verdict", right=False)
 
@@ -22,6 +25,77 @@ _VERDICT = Column("Verdict", right=False)
 def table_sections(table: CostTable) -> list[Section]:
     """Three tables of the same rows: a terminal of 80 columns holds each whole."""
     return [_size(table), _memory(table), _time(table)]
+
+
+def table_page(table: CostTable) -> str:
+    """The page of the table: size against time and memory, ours and the paper's, and the tables."""
+    device = table.run.header.device if table.run else None
+    where = f"{device.name} ({device.fingerprint.cpu_model})" if device else "no device"
+    return figure_page(
+        f"{TITLE} on {where}",
+        [f"{PAPER}, measured there on an {PROCESSOR}."],
+        [
+            _plot(table, "latency_p50_ns", "Size against time at 5 s", "Latency p50 (ms)", 1e6),
+            _plot(table, "model_rss_bytes", "Size against memory at 5 s", "RSS of the model (MB)", 1e6),
+        ],
+        [Key("measured here", _OURS), Key("printed in the paper", _THEIRS, hollow=True)],
+        table_sections(table),
+        notes=[
+            "A dotted line joins the two figures of one model. Bars: 95 % intervals over process launches."
+        ],
+    )
+
+
+def _plot(table: CostTable, metric: str, title: str, y_title: str, divisor: float) -> Plot:
+    rows = [row for row in table.rows if row.figures[metric].value is not None]
+    figures = [row.figures[metric] for row in rows]
+    sizes = [_scaled(row.figures["parameters"].value, _MILLION) for row in rows]
+    ours = Trace(
+        sizes,
+        [_scaled(figure.value, divisor) for figure in figures],
+        _OURS,
+        y_lo=[_scaled(figure.lo, divisor) for figure in figures],
+        y_hi=[_scaled(figure.hi, divisor) for figure in figures],
+        hover=[f"{row.model}\n{figure_text(row.figures[metric])}" for row in rows],
+        labels=[row.model for row in rows],
+        label_sides=[_side(row, metric) for row in rows],
+    )
+    theirs = Trace(
+        [row.printed("parameters").value / _MILLION for row in table.rows],
+        [row.printed(metric).value / divisor for row in table.rows],
+        _THEIRS,
+        symbol="circle-open",
+        hover=[f"{row.paper.name} in the paper\n{_paper(row, metric)}" for row in table.rows],
+    )
+    joins = [
+        Trace(
+            [size, row.printed("parameters").value / _MILLION],
+            [_scaled(row.figures[metric].value, divisor), row.printed(metric).value / divisor],
+            None,
+            mode="lines",
+            dash="dot",
+        )
+        for size, row in zip(sizes, rows, strict=True)
+    ]
+    return Plot(title, Axis("Parameters (millions)"), Axis(y_title), [*joins, theirs, ours])
+
+
+def _side(row: TableRow, metric: str) -> str:
+    """Where a label stands: beside the points at either end of the plot, else away from the paper's."""
+    size = row.printed("parameters").value / _MILLION
+    if size > 100 or size < 1:
+        return "middle left" if size > 100 else "middle right"
+    ratio = row.ratio(metric).value
+    return "top center" if ratio is None or ratio >= 1 else "bottom center"
+
+
+def _scaled(value: float | int | None, divisor: float) -> float | None:
+    return None if value is None else value / divisor
+
+
+def _paper(row: TableRow, metric: str) -> str:
+    printed = row.printed(metric)
+    return f"{printed.text} {printed.unit}"
 
 
 def _size(table: CostTable) -> Section:
@@ -76,10 +150,9 @@ def _triple(title: str) -> tuple[Column, Column, Column]:
 
 
 def _figures(row: TableRow, metric: str) -> Sequence[Cell]:
-    printed = row.printed(metric)
     # The reason why a model has no figures is long, and stands once under the last table.
     ours = figure_cell(row.figures, metric) if row.figures[metric].value is not None else Cell(NOTHING)
-    return ours, Cell(f"{printed.text} {printed.unit}"), _ratio(row, metric)
+    return ours, Cell(_paper(row, metric)), _ratio(row, metric)
 
 
 def _ratio(row: TableRow, metric: str) -> Cell:
