@@ -108,7 +108,7 @@ def score(predictions: Predictions, corpus: CorpusFacts, tasks: Tasks, *, seed: 
     else:
         figures.update(_category_figures(categorical, labels, seed=seed))
         if categorical.problem is None:
-            flat = _confusions(categorical, len(labels)).sum(axis=0)
+            flat = speaker_confusions(categorical, len(labels)).sum(axis=0)
             confusion = flat.reshape(len(labels), len(labels)).astype(np.int64)
     for dimension in DIMENSIONS:
         name = f"ccc_{dimension}"
@@ -151,17 +151,17 @@ def losses(
     figures: dict[str, Figure] = {}
 
     def confusions(found: Answers) -> Floats:
-        return _confusions(found, len(labels))
+        return speaker_confusions(found, len(labels))
 
     for name in CATEGORICAL:
         pair = (parent_categories, child_categories) if labels == child_labels else (None, None)
-        value = _category_statistic(name, labels)
+        value = category_statistic(name, labels)
         figures[f"{name}_loss"] = _loss(f"{name}_loss", *pair, confusions, value, seed=seed)
     for dimension in DIMENSIONS:
         name = f"ccc_{dimension}_loss"
         pair = (parent_dimensions.get(dimension), child_dimensions.get(dimension))
         # Both are moved by the mean truth, which they share.
-        figures[name] = _loss(name, *pair, _moments, concordance, seed=seed)
+        figures[name] = _loss(name, *pair, speaker_moments, concordance, seed=seed)
     return figures
 
 
@@ -257,7 +257,7 @@ def _category_figures(found: Answers, labels: tuple[str, ...], *, seed: int) -> 
         "wa": float(audmetric.accuracy(truth, prediction, labels=numbers)),
         "macro_f1": float(np.mean([f1s[k] for k in present])),
     }
-    sums = _confusions(found, len(labels))
+    sums = speaker_confusions(found, len(labels))
     figures = {}
     for name in names:
         if name not in values:
@@ -266,7 +266,7 @@ def _category_figures(found: Answers, labels: tuple[str, ...], *, seed: int) -> 
                 figures[name] = missing(name, "the corpus has no clip of this emotion")
                 continue
             values[name] = float(f1s[number])
-        interval = cluster_interval(sums, _category_statistic(name, labels), seed=seed, cluster="speaker")
+        interval = cluster_interval(sums, category_statistic(name, labels), seed=seed, cluster="speaker")
         figures[name] = figure(name, values[name], interval, n=len(truth))
     return figures
 
@@ -278,7 +278,7 @@ def _ccc_figure(name: str, found: Answers, *, seed: int) -> Figure:
     if problem:
         return missing(name, problem)
     value = float(audmetric.concordance_cc(found.truth, found.prediction))
-    interval = cluster_interval(_moments(found), concordance, seed=seed, cluster="speaker")
+    interval = cluster_interval(speaker_moments(found), concordance, seed=seed, cluster="speaker")
     return figure(name, value, interval, n=len(found.truth))
 
 
@@ -303,7 +303,7 @@ def _loss(
     return figure(name, float(difference(both.sum(axis=0))), interval, n=len(parent.truth))
 
 
-def _category_statistic(name: str, labels: Sequence[str]) -> Statistic:
+def category_statistic(name: str, labels: Sequence[str]) -> Statistic:
     """The statistic ``name`` of flattened confusion matrices ``(..., classes ** 2)``."""
     classes = len(labels)
 
@@ -320,7 +320,7 @@ def _category_statistic(name: str, labels: Sequence[str]) -> Statistic:
     return statistic
 
 
-def _confusions(found: Answers, classes: int) -> Floats:
+def speaker_confusions(found: Answers, classes: int) -> Floats:
     """One flattened confusion matrix a speaker: ``(speakers, classes ** 2)``."""
     numbers = _speaker_numbers(found)
     sums = np.zeros((numbers.max(initial=-1) + 1, classes * classes))
@@ -329,7 +329,7 @@ def _confusions(found: Answers, classes: int) -> Floats:
     return sums
 
 
-def _moments(
+def speaker_moments(
     found: Answers,
 ) -> Floats:
     """n and the sums of t, p, tt, pp, tp of each speaker: ``(speakers, 6)``.

@@ -75,8 +75,8 @@ def test_the_bootstrap_scores_the_clips_of_the_drawn_speakers():
     truth, prediction = classes(rows, found)
     arousal = np.array(found.values[0])[:, 0]
     weights = np.random.default_rng(3).multinomial(5, [0.2] * 5, size=30)
-    confusions = weights @ accuracy._confusions(categorical, 4)
-    moments = weights @ accuracy._moments(dimensional["arousal"])
+    confusions = weights @ accuracy.speaker_confusions(categorical, 4)
+    moments = weights @ accuracy.speaker_moments(dimensional["arousal"])
     for k, draw in enumerate(weights):
         clips = [
             i
@@ -90,11 +90,11 @@ def test_the_bootstrap_scores_the_clips_of_the_drawn_speakers():
         recalls = audmetric.recall_per_class(t, p, labels=labels)
         f1s = audmetric.fscore_per_class(t, p, labels=labels)
         flat = confusions[k]
-        assert accuracy._category_statistic("ua", labels)(flat) == pytest.approx(
+        assert accuracy.category_statistic("ua", labels)(flat) == pytest.approx(
             np.mean([recalls[c] for c in present])
         )
-        assert accuracy._category_statistic("wa", labels)(flat) == pytest.approx(audmetric.accuracy(t, p))
-        assert accuracy._category_statistic("macro_f1", labels)(flat) == pytest.approx(
+        assert accuracy.category_statistic("wa", labels)(flat) == pytest.approx(audmetric.accuracy(t, p))
+        assert accuracy.category_statistic("macro_f1", labels)(flat) == pytest.approx(
             np.mean([f1s[c] for c in present])
         )
         oracle = audmetric.concordance_cc([rows[i]["arousal"] for i in clips], arousal[clips])
