@@ -37,4 +37,7 @@ def train(
             resume=resume,
             notify=notify,
         )
-    typer.echo(f"artifacts: {folder}")
+    from edgebench.training.processes import Processes
+
+    if Processes().is_main:
+        typer.echo(f"artifacts: {folder}")

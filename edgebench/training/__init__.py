@@ -30,9 +30,11 @@ def train(
 ) -> Path:
     """Train a recipe; see :func:`edgebench.training.run.train`.
 
-    Raises :class:`UsageError` where torch or the exporter is not installed.
+    Raises :class:`UsageError` where torch, accelerate or the exporter is not installed.
     """
-    missing = [name for name in ("torch", "onnxscript") if importlib.util.find_spec(name) is None]
+    missing = [
+        name for name in ("torch", "accelerate", "onnxscript") if importlib.util.find_spec(name) is None
+    ]
     if missing:
         raise UsageError(
             f"training needs {' and '.join(missing)}, which this environment does not have. Install "

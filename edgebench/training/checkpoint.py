@@ -67,7 +67,7 @@ def read_checkpoint(folder: Path, *, recipe: str, clips: Sequence[str]) -> State
     if not path.is_file():
         return None
     try:
-        values: dict[str, Any] = torch.load(path, weights_only=True)
+        values: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises several classes of its own, by the kind of damage
         raise StoreError(
             f"checkpoint {path} cannot be read ({type(error).__name__}). Start again in another --output."

@@ -37,6 +37,26 @@ class BatchSource(Protocol[B_co]):
         """The batch of a step (0, 1, ...)."""
 
 
+class Share(Generic[B]):
+    """What one of several processes makes of each batch: the rows that are its own.
+
+    A source with a method ``share(step, rows)`` makes no others; of any other source, whose batches must
+    be named tuples of arrays (None where there is nothing), the whole batch is made and cut.
+    """
+
+    def __init__(self, source: BatchSource[B], rows: range) -> None:
+        self._source, self._rows = source, rows
+
+    def batch(self, step: int) -> B:
+        """The rows of the batch of a step (0, 1, ...)."""
+        if hasattr(self._source, "share"):
+            made: B = self._source.share(step, self._rows)
+            return made
+        whole, rows = self._source.batch(step), slice(self._rows.start, self._rows.stop)
+        parts = (None if part is None else part[rows] for part in whole)  # type: ignore[attr-defined]
+        return type(whole)(*parts)
+
+
 class Batch(NamedTuple):
     """waveforms (batch, samples), emotions (batch, 4) distributions, adv (batch, 3), weights (batch,)."""
 
@@ -138,8 +158,18 @@ class TrainingData:
     def batch(self, step: int) -> Batch:
         """The batch of a step (0, 1, ...), augmented."""
         rng = np.random.default_rng([self.recipe.seed, _DRAW, step])
-        rows = [self._item(index, rng) for index in self.indices(step)]
-        return Batch(*(np.stack(column).astype(np.float32) for column in zip(*rows, strict=True)))
+        return _stack([self._item(index, rng) for index in self.indices(step)])
+
+    def share(self, step: int, rows: range) -> Batch:
+        """Some rows of a batch that several processes make, augmented: the same whoever makes them.
+
+        subtle: these draws are a row's own, so that no process has to make the rows of another; those of
+        :meth:`batch` run on from row to row.
+        """
+        indices, seed = self.indices(step), self.recipe.seed
+        return _stack(
+            [self._item(indices[r], np.random.default_rng([seed, _DRAW, step, r + 1])) for r in rows]
+        )
 
     def _item(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], ...]:
         options = self.recipe.augment
@@ -169,6 +199,10 @@ class TrainingData:
         # The nearest multiple of 400 samples: lengths of small factors transform several times faster.
         longer = augment.excerpt(self.waveforms[index], 400 * max(1, round(samples * speed / 400)), rng)
         return augment.change_speed_and_colour(longer, samples=samples, gains_db=gains_db)
+
+
+def _stack(rows: Sequence[tuple[NDArray[np.float32], ...]]) -> Batch:
+    return Batch(*(np.stack(column).astype(np.float32) for column in zip(*rows, strict=True)))
 
 
 def _draw_response(

@@ -7,7 +7,7 @@ never read. Source: Kounadis-Bastian et al., "Wav2Small", Sec. II-B.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,8 +57,23 @@ class DistilData:
 
     def batch(self, step: int) -> DistilBatch:
         """The batch of a step (0, 1, ...): mixed, distorted, and labelled as it then sounds."""
+        return self._labelled(lambda: self.waveforms(step))
+
+    def share(self, step: int, rows: range) -> DistilBatch:
+        """Some rows of a batch that several processes make and label: the same whoever makes them.
+
+        subtle: these draws are a row's own, all but the length, so that no process has to make the rows
+        of another; those of :meth:`batch` run on from row to row.
+        """
+        seed = [self.recipe.seed, _DRAW, step]
+        samples = sound.draw_length(self.recipe.data.length_s, np.random.default_rng(seed))
+        return self._labelled(
+            lambda: np.stack([self._mix(samples, np.random.default_rng([*seed, row + 1])) for row in rows])
+        )
+
+    def _labelled(self, make: Callable[[], NDArray[np.float32]]) -> DistilBatch:
         began = time.perf_counter()
-        waveforms = self.waveforms(step)
+        waveforms = make()
         made = time.perf_counter()
         adv, logits = self.teacher(waveforms)
         self.augment_s += made - began

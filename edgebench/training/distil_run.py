@@ -9,6 +9,7 @@ from edgebench.training.distil_data import DistilData
 from edgebench.training.distil_recipe import DistilRecipe
 from edgebench.training.distiller import Distiller, TeacherValidator
 from edgebench.training.gather import gather, training_facts
+from edgebench.training.processes import Processes
 from edgebench.training.produce import produce
 from edgebench.training.taught import leave_out_heard, taught_origin, tell
 from edgebench.training.teacher import load_teacher
@@ -36,11 +37,15 @@ def distil(
     gathered, notes = leave_out_heard(gather(recipe, corpora, unlabelled=recipe.data.unlabelled), [teacher])
     data = DistilData(gathered.train, recipe, teacher)
     notes = [*data.notes, *notes]
-    tell(notes)
+    main = Processes().is_main
+    if main:
+        tell(notes)
     validate = TeacherValidator(gathered.validation, teacher, neutral=recipe.loss.neutral)
     distiller = Distiller(recipe, data, validate, output)
     distiller.resume()
     distiller.run(notify=notify)
+    if not main:
+        return output
     facts = training_facts(recipe, gathered)
     origin = taught_origin(facts, [teacher], emotions=emotions, human_labels=False)
     produce(distiller.best_model(), recipe, gathered, output, command=command, origin=origin)

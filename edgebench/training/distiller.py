@@ -46,10 +46,10 @@ class Distiller(Loop[DistilRecipe, DistilBatch]):
     def loss(self, batch: DistilBatch, rng: np.random.Generator) -> Tensor:
         """``100 * (1 - CCC) + 4 * quadrant correction`` by the recipe's weights; nothing is drawn."""
         weights = self.recipe.loss
-        log_mel = self.in_order(self.model.features(torch.from_numpy(batch.waveforms)))  # type: ignore[operator]
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.recipe.compute.bf16):
+        log_mel = self.in_order(self.model.features(self.tensor(batch.waveforms)))  # type: ignore[operator]
+        with self.autocast():
             adv, logits = self.model.classify(log_mel)  # type: ignore[operator]
-        truth, prediction = torch.from_numpy(batch.adv), adv.float()
+        truth, prediction = self.whole(self.tensor(batch.adv)), self.whole(adv.float())
         total = weights.ccc_weight * losses.ccc_loss(truth, prediction)
         total = total + weights.quadrant_weight * quadrant_correction(
             truth, prediction, neutral=weights.neutral
@@ -61,7 +61,9 @@ class Distiller(Loop[DistilRecipe, DistilBatch]):
                     "Load the teacher with its emotions, or set loss.emotion_weight=0."
                 )
             emotion = soft_cross_entropy(
-                torch.from_numpy(batch.logits), logits.float(), temperature=weights.emotion_temperature
+                self.whole(self.tensor(batch.logits)),
+                self.whole(logits.float()),
+                temperature=weights.emotion_temperature,
             )
             total = total + weights.emotion_weight * emotion
         return total

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def training_bar(console: Console | None = None) -> Iterator[Callable[[Progress], None]]:
-    """Give a function to pass as ``notify``; the bar is drawn while the context is open."""
+    """Give a function to pass as ``notify``; the bar is drawn from its first call on.
+
+    So a process that is not the main one, and never calls it, draws none.
+    """
     columns = (
         TextColumn("training"),
         BarColumn(),
@@ -26,16 +29,20 @@ def training_bar(console: Console | None = None) -> Iterator[Callable[[Progress]
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=console or Console(stderr=True)) as bar:
-        task = bar.add_task("training", total=None, figures="")
+    bar = Bar(*columns, console=console or Console(stderr=True))
+    task = bar.add_task("training", total=None, figures="")
 
-        def notify(progress: Progress) -> None:
-            best = "" if progress.best is None else f" · best {progress.score} {progress.best:.3f}"
-            bar.update(
-                task,
-                completed=progress.step,
-                total=progress.steps,
-                figures=f"loss {progress.loss:.3f}{best}",
-            )
+    def notify(progress: Progress) -> None:
+        bar.start()
+        best = "" if progress.best is None else f" · best {progress.score} {progress.best:.3f}"
+        bar.update(
+            task,
+            completed=progress.step,
+            total=progress.steps,
+            figures=f"loss {progress.loss:.3f}{best}",
+        )
 
+    try:
         yield notify
+    finally:
+        bar.stop()

@@ -13,6 +13,7 @@ from edgebench.training.data import TrainingData
 from edgebench.training.distil_recipe import DistilRecipe
 from edgebench.training.evaluate import Validator
 from edgebench.training.gather import gather, training_facts
+from edgebench.training.processes import Processes
 from edgebench.training.produce import produce
 from edgebench.training.recipe import load_recipe
 from edgebench.training.soft_labels import SoftLabels, load_teachers
@@ -51,12 +52,16 @@ def train(
     teachers = load_teachers(recipe)
     everything = gather(recipe, corpora, unlabelled=recipe.teacher.unlabelled)
     gathered, notes = leave_out_heard(everything, teachers)
-    tell(notes)
+    main = Processes().is_main  # of many processes, the one that speaks and writes
+    if main:
+        tell(notes)
     data = TrainingData(gathered.train, recipe)
     source = SoftLabels(data, teachers, recipe.teacher) if teachers else data
     trainer = Trainer(recipe, source, Validator(gathered.validation), output)
     trainer.resume()
     trainer.run(notify=notify)
+    if not main:
+        return output
     origin = None
     if teachers:
         human = min(recipe.teacher.emotion_share, recipe.teacher.adv_share) < 1.0

@@ -64,7 +64,14 @@ class SoftLabels:
 
     def batch(self, step: int) -> Batch:
         """The batch of a step (0, 1, ...); its labels are the teachers' as far as the recipe says."""
-        batch, options = self.data.batch(step), self.options
+        return self._labelled(self.data.batch(step))
+
+    def share(self, step: int, rows: range) -> Batch:
+        """Some rows of a batch that several processes make and label."""
+        return self._labelled(self.data.share(step, rows))
+
+    def _labelled(self, batch: Batch) -> Batch:
+        options = self.options
         distributions, dimensions = [], []
         for teacher in self.teachers:
             adv, logits = teacher(batch.waveforms)

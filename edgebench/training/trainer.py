@@ -10,20 +10,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from edgebench.corpora import SAMPLE_RATE_HZ
-from edgebench.errors import ConfigError
+from edgebench.errors import ConfigError, StoreError
 from edgebench.models.architectures import build_architecture
 from edgebench.training import losses
 from edgebench.training.augment import mask_log_mel
 from edgebench.training.checkpoint import History, State, read_checkpoint, write_checkpoint, write_curves
-from edgebench.training.data import Batch, BatchSource, Prefetcher, TrainingData
+from edgebench.training.data import Batch, BatchSource, Prefetcher, Share, TrainingData
+from edgebench.training.processes import AtHome, Processes
 from edgebench.training.recipe import Recipe
 from edgebench.training.soft_labels import SoftLabels
 
@@ -105,19 +107,22 @@ class Loop(ABC, Generic[R, B]):
     """What every training has in common; ``output`` receives the checkpoint and the curves.
 
     A kind of training says what its optimiser is, what the loss of a batch is, and what binds a
-    checkpoint to its run.
+    checkpoint to its run. The same loop runs in one process or in many, on a CPU or on GPUs; see
+    :mod:`.processes`.
     """
 
     score: ClassVar[str] = "UA"  # what a validation's ``score`` is, in a word
 
     def __init__(self, recipe: R, data: BatchSource[B], validate: Validate, output: Path) -> None:
         self.recipe, self.data, self.validate, self.output = recipe, data, validate, output
+        self.processes = Processes()
+        self._rows = self.processes.rows(recipe.optimiser.batch)
         torch.set_num_threads(recipe.compute.threads)
         torch.manual_seed(recipe.seed)
         start = {} if recipe.model.weights is None else {"weights": recipe.model.weights}
         self.model = build_architecture(recipe.architecture, dropout=recipe.model.dropout, **start)
         self._order = torch.channels_last if recipe.compute.channels_last else torch.contiguous_format
-        self.model = self.model.to(memory_format=self._order)  # type: ignore[call-overload]
+        self.model = self.model.to(self.processes.device, memory_format=self._order)  # type: ignore[call-overload]
         self.average = average_of(self.model, decay=recipe.optimiser.average_decay)
         self.optimiser = self.make_optimiser()
         self.history = History()
@@ -129,7 +134,11 @@ class Loop(ABC, Generic[R, B]):
 
     @abstractmethod
     def loss(self, batch: B, rng: np.random.Generator) -> Tensor:
-        """The recipe's loss of a batch; anything drawn is drawn from ``rng``."""
+        """The recipe's loss of a batch; anything drawn is drawn from ``rng``.
+
+        ``batch`` holds this process' rows (:meth:`tensor` puts them where the model is), and the loss is
+        that of all rows: what it compares goes through :meth:`whole` first, and it has no other term.
+        """
 
     @abstractmethod
     def identity(self) -> tuple[str, list[str]]:
@@ -142,7 +151,8 @@ class Loop(ABC, Generic[R, B]):
         """
         schedule, every = self.recipe.optimiser, self.recipe.validation.every_steps
         last = schedule.steps if stop_after is None else min(schedule.steps, self.history.step + stop_after)
-        prefetcher = Prefetcher(self.data)
+        alone = self.processes.count == 1
+        prefetcher = Prefetcher(self.data if alone else Share(self.data, self._rows))
         if self._gave_up():
             return
         for step, batch in prefetcher.batches(self.history.step, last):
@@ -151,7 +161,7 @@ class Loop(ABC, Generic[R, B]):
             if self.history.step % every == 0 or self.history.step == schedule.steps:
                 self._validate(prefetcher.waited_share())
                 self.save()
-            if notify is not None:
+            if notify is not None and self.processes.is_main:
                 history = self.history
                 notify(Progress(history.step, schedule.steps, history.loss, history.best_score, self.score))
             if self._gave_up():
@@ -159,23 +169,42 @@ class Loop(ABC, Generic[R, B]):
         self.save()
 
     def step(self, step: int, batch: B) -> float:
-        """One update on one batch; returns the loss."""
+        """One update on this process' rows of a batch; returns the loss of the whole batch."""
         schedule = self.recipe.optimiser
         ratio = learning_rate_ratio(
             step, steps=schedule.steps, warmup_steps=schedule.warmup_steps, final_ratio=schedule.final_ratio
         )
         for group in self.optimiser.param_groups:
             group["lr"] = schedule.learning_rate * ratio * group.get("ratio", 1.0)
-        torch.manual_seed(int(np.random.default_rng([self.recipe.seed, _TORCH, step]).integers(2**62)))
+        torch.manual_seed(int(self._draws(_TORCH, step).integers(2**62)))
         self.model.train()
-        loss = self.loss(batch, np.random.default_rng([self.recipe.seed, _MASKS, step]))
+        gathered = self.processes.gathered
+        loss = self.loss(batch, self._draws(_MASKS, step))
+        if self.processes.count > 1 and self.processes.gathered == gathered:
+            raise RuntimeError(f"{type(self).__name__}.loss compares rows that did not go through whole()")
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.processes.add(p.grad for p in self.model.parameters() if p.grad is not None)
+        self.processes.agree_on_statistics(self.model)
         if schedule.clip_norm > 0.0:
             nn.utils.clip_grad_norm_(self.model.parameters(), schedule.clip_norm)
         self.optimiser.step()
         self.average.update_parameters(self.model)
         return float(loss.detach())
+
+    def tensor(self, rows: NDArray[np.float32]) -> Tensor:
+        """The rows of an array on the device of the model."""
+        return torch.from_numpy(rows).to(self.processes.device)
+
+    def whole(self, rows: Tensor) -> Tensor:
+        """The rows (share, ...) of every process, in the order of the batch; with one process ``rows``."""
+        return self.processes.whole(rows)
+
+    def autocast(self) -> torch.autocast:
+        """bfloat16 where it serves, if the recipe asks for it."""
+        return torch.autocast(
+            self.processes.device.type, dtype=torch.bfloat16, enabled=self.recipe.compute.bf16
+        )
 
     def in_order(self, maps: Tensor) -> Tensor:
         """Maps (batch, channels, frames, mels) in the memory order that the recipe computes in."""
@@ -193,7 +222,9 @@ class Loop(ABC, Generic[R, B]):
         return model.eval()
 
     def save(self) -> None:
-        """Write the checkpoint and the curves."""
+        """Write the checkpoint and the curves; only the main process does."""
+        if not self.processes.is_main:
+            return
         recipe, clips = self.identity()
         state = State(
             recipe=recipe,
@@ -209,8 +240,15 @@ class Loop(ABC, Generic[R, B]):
 
     def resume(self) -> bool:
         """Go on from the checkpoint if there is one; refuse one of another recipe or of other clips."""
+        self.processes.wait()  # the main process may still be writing what an earlier run() left
         recipe, clips = self.identity()
         state = read_checkpoint(self.output, recipe=recipe, clips=clips)
+        found = None if state is None else state.history.step
+        if self.processes.told_by_main({"step": found})["step"] != found:
+            raise StoreError(
+                f"process {self.processes.index} does not see the checkpoint in {self.output} that the main "
+                "process sees. Give an --output on a file system that every node shares."
+            )
         if state is None:
             return False
         self.model.load_state_dict(state.model)
@@ -220,18 +258,28 @@ class Loop(ABC, Generic[R, B]):
         return True
 
     def _validate(self, waited_share: float) -> None:
-        found = self.validate(self.average.module.eval())
+        """Judge the averaged model, on the main process alone; the others learn what it found."""
+        model = self.average.module.eval()
+        device = self.processes.device
+        judged = model if device.type == "cpu" else cast(nn.Module, AtHome(model, device))
+        found = self.processes.told_by_main(self.validate(judged) if self.processes.is_main else None)
         history = self.history
         history.rows.append(
             {"step": history.step, "loss": history.loss, "data_wait_share": waited_share, **found}
         )
         recent = [row["score"] for row in history.rows[-self.recipe.validation.window :]]
         score = sum(recent) / len(recent)
-        if history.best_score is None or score > history.best_score:
+        last = self.recipe.validation.keep == "last"
+        if last or history.best_score is None or score > history.best_score:
             history.best_score, history.best_step, history.since_best = score, history.step, 0
-            self.best = {k: v.detach().clone() for k, v in self.average.module.state_dict().items()}
+            self.best = {k: v.detach().cpu().clone() for k, v in self.average.module.state_dict().items()}
         else:
             history.since_best += 1
+
+    def _draws(self, stream: int, step: int) -> np.random.Generator:
+        """Draws of a step; another process draws others, for other rows."""
+        own = [self.processes.index] if self.processes.index else []
+        return np.random.default_rng([self.recipe.seed, stream, step, *own])
 
     def _gave_up(self) -> bool:
         return self.history.since_best >= self.recipe.validation.patience
@@ -259,20 +307,20 @@ class Trainer(Loop[Recipe, Batch]):
         augment, weights = self.recipe.augment, self.recipe.loss
         hop_samples: int = self.model.hop_samples  # type: ignore[assignment]
         log_mel = mask_log_mel(
-            self.model.features(torch.from_numpy(batch.waveforms)),  # type: ignore[operator]
+            self.model.features(self.tensor(batch.waveforms)),  # type: ignore[operator]
             mel_masks=augment.mel_masks,
             mel_mask_bands=augment.mel_mask_bands,
             time_masks=augment.time_masks,
             time_mask_frames=round(augment.time_mask_s * SAMPLE_RATE_HZ / hop_samples),
             rng=rng,
         )
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.recipe.compute.bf16):
+        with self.autocast():
             adv, logits = self.model.classify(self.in_order(log_mel))  # type: ignore[operator]
         emotion = losses.cross_entropy(
-            torch.from_numpy(batch.emotions),
-            logits.float(),
-            weights=torch.from_numpy(batch.weights),
+            self.whole(self.tensor(batch.emotions)),
+            self.whole(logits.float()),
+            weights=self.whole(self.tensor(batch.weights)),
             smoothing=weights.smoothing,
         )
-        dimensional = losses.ccc_loss(torch.from_numpy(batch.adv), adv.float())
+        dimensional = losses.ccc_loss(self.whole(self.tensor(batch.adv)), self.whole(adv.float()))
         return weights.emotion_weight * emotion + weights.ccc_weight * dimensional
