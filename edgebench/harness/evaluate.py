@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from edgebench.errors import ModelError, UsageError
 from edgebench.harness.events import Events
-from edgebench.harness.heldout import prepare_corpus
+from edgebench.harness.heldout import HeldOut, prepare_corpus
 from edgebench.harness.predict import predict_on_host
 from edgebench.harness.suite import Limits, Suite
 from edgebench.models import load_artifact
+from edgebench.models.untrained import WEIGHTS
 from edgebench.results import ArtifactFacts, CorpusFacts, Predictions
 from edgebench.results.evaluation import Evaluation, evaluation
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 # A prediction that takes longer than this many times its audio is taken for hung. The slowest models of
 # the papers need about as long as the audio on one core.
 _SLOWEST_REAL_TIME_FACTOR = 100.0
+_NAME = "evaluate"
 
 
 def evaluate(
@@ -45,7 +47,7 @@ def evaluate(
     ModelError for a file that cannot be scored; CorpusError where no clip, or one speaker's alone, is left.
     """
     _require(models, corpora)
-    artifacts = _scorable([load_artifact(model) for model in models])
+    artifacts = scorable([load_artifact(model) for model in models])
     held_out = []
     for name, folder in corpora.items():
         events.stage(f"packing corpus {name}")
@@ -54,26 +56,36 @@ def evaluate(
                 name, folder, artifacts, include_seen=include_seen, cache=cache / "packs", events=events
             )
         )
+    return evaluation(
+        [_facts(artifact) for artifact in artifacts],
+        [CorpusFacts.model_validate_json(json.dumps(corpus.record)) for corpus in held_out],
+        predict_corpora(artifacts, held_out, cache=cache, events=events),
+        seed=Suite(name=_NAME).seed,
+    )
+
+
+def predict_corpora(
+    artifacts: Sequence[Artifact], held_out: Sequence[HeldOut], *, cache: Path, events: Events
+) -> dict[tuple[str, str], Predictions]:
+    """What each artifact says of each clip, by (hash of the file, name of the corpus).
+
+    Raises as ``predict_on_host`` does.
+    """
     longest_s = max(corpus.packed.audio_s for corpus in held_out)
     suite = Suite(
-        name="evaluate",
+        name=_NAME,
         scenarios=("offline",),
-        corpora=tuple(corpora),
+        corpora=tuple(corpus.packed.name for corpus in held_out),
         limits=Limits(trial_timeout_s=max(900.0, _SLOWEST_REAL_TIME_FACTOR * longest_s)),
     )
     events.stage("predicting on this host")
     lines = predict_on_host(suite, artifacts, held_out, cache=cache, events=events)
-    return evaluation(
-        [_facts(artifact) for artifact in artifacts],
-        [CorpusFacts.model_validate_json(json.dumps(corpus.record)) for corpus in held_out],
-        {
-            (line["artifact_sha256"], line["corpus"]): Predictions.model_validate_json(
-                json.dumps(line["predictions"])
-            )
-            for line in lines
-        },
-        seed=suite.seed,
-    )
+    return {
+        (line["artifact_sha256"], line["corpus"]): Predictions.model_validate_json(
+            json.dumps(line["predictions"])
+        )
+        for line in lines
+    }
 
 
 def _require(models: Sequence[str], corpora: Mapping[str, Path]) -> None:
@@ -87,7 +99,7 @@ def _require(models: Sequence[str], corpora: Mapping[str, Path]) -> None:
         )
 
 
-def _scorable(artifacts: Sequence[Artifact]) -> list[Artifact]:
+def scorable(artifacts: Sequence[Artifact]) -> list[Artifact]:
     """The artifacts, once each has been found fit to be scored and none is there twice."""
     for number, artifact in enumerate(artifacts):
         twin = next((other for other in artifacts[:number] if other.sha256 == artifact.sha256), None)
@@ -95,6 +107,11 @@ def _scorable(artifacts: Sequence[Artifact]) -> list[Artifact]:
             raise UsageError(
                 f"model {artifact.path}: the same file as {twin.path}. Name each model once; what is "
                 "compared with itself differs by nothing."
+            )
+        if artifact.manifest is not None and artifact.manifest.scheme.get("weights") == WEIGHTS:
+            raise ModelError(
+                f"model {artifact.path} is untrained: its weights are random numbers, made to measure what "
+                "the architecture costs. Give a trained model."
             )
         if artifact.manifest is None or not artifact.manifest.tasks:
             raise ModelError(

@@ -63,11 +63,11 @@ def prepare_corpus(
     require_scorable(kept)
     pack = write_pack(
         kept,
-        _pack_path(cache, name, kept),
+        pack_path(cache, name, kept),
         strict=False,
         progress=lambda done, total: events.advance(done, total, "clips"),
     )
-    _warn_of(pack.left_out, name, events)
+    warn_of(pack.left_out, name, events)
     unreadable = {clip.id for clip, _ in pack.left_out}
     kept = [clip for clip in kept if clip.id not in unreadable]
     require_scorable(kept)
@@ -113,7 +113,7 @@ def split_of(artifacts: Iterable[Artifact], name: str) -> str | None:
     return _only(hashes) if hashes else None
 
 
-def _warn_of(left_out: Sequence[tuple[Clip, str]], name: str, events: Events) -> None:
+def warn_of(left_out: Sequence[tuple[Clip, str]], name: str, events: Events) -> None:
     """Name the first clips that cannot be read, and count the rest: the record lists them all."""
     for _, reason in left_out[:_NAMED]:
         events.warn(f"corpus {name}: left out: {reason}")
@@ -121,7 +121,7 @@ def _warn_of(left_out: Sequence[tuple[Clip, str]], name: str, events: Events) ->
         events.warn(f"corpus {name}: {len(left_out) - _NAMED} more clips are left out; the record names them")
 
 
-def _pack_path(cache: Path, name: str, clips: Sequence[Clip]) -> Path:
+def pack_path(cache: Path, name: str, clips: Sequence[Clip]) -> Path:
     """One file a selection of clips, so that two runs at once never pack into the same one."""
     ids = hashlib.sha256("\n".join(clip.id for clip in clips).encode()).hexdigest()
     return cache / f"{name}-{ids[:16]}.pack"

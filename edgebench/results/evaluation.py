@@ -80,7 +80,7 @@ def evaluation(
     A model's losses are against its parent where that was scored too, else against the first model:
     other minus this one, over the same clips, paired over speakers (see ``accuracy.losses``).
     """
-    names = _names(artifacts)
+    names = names_of({artifact.sha256: artifact.key for artifact in artifacts})
     others = {artifact.sha256: _other(artifact, artifacts) for artifact in artifacts}
     rows = []
     for corpus in corpora:
@@ -108,10 +108,15 @@ def evaluation(
     return Evaluation(tuple(rows))
 
 
-def _names(artifacts: Sequence[ArtifactFacts]) -> dict[str, str]:
-    """A name for every file: trainings of one recipe share a key."""
-    keys = [artifact.key for artifact in artifacts]
-    return {a.sha256: a.key if keys.count(a.key) == 1 else f"{a.key} ({a.sha256[:8]})" for a in artifacts}
+def names_of(keys: Mapping[str, str]) -> dict[str, str]:
+    """Hash of a file -> its key, with the beginning of the hash where two files share a key.
+
+    Trainings of one recipe do.
+    """
+    shared = list(keys.values())
+    return {
+        sha256: key if shared.count(key) == 1 else f"{key} ({sha256[:8]})" for sha256, key in keys.items()
+    }
 
 
 def _other(artifact: ArtifactFacts, artifacts: Sequence[ArtifactFacts]) -> ArtifactFacts | None:

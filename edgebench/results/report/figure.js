@@ -18,7 +18,11 @@
       type: "scatter", mode: given.labels.length ? `${given.mode}+text` : given.mode,
       x: given.x, y: given.y, opacity: given.opacity,
       line: { width: given.mode === "lines+markers" ? 1.5 : 2, color: ink, dash: given.dash },
-      marker: { size: given.size, color: ink, symbol: given.symbol, line: { width: given.size > 8 ? 2 : 0, color: ink } },
+      // A large diamond lies on top of many points: a rim sets it off.
+      marker: {
+        size: given.size, color: ink, symbol: given.symbol,
+        line: { width: given.size > 8 ? 2 : 0, color: given.symbol === "diamond" ? style("--back") : ink },
+      },
       text: given.labels, textposition: given.label_sides, textfont: { size: 11, color: style("--ink") }, cliponaxis: false,
     };
     if (given.hover.length) Object.assign(drawn, { hovertext: given.hover, hovertemplate: "%{hovertext}<extra></extra>" });

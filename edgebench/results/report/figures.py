@@ -112,12 +112,11 @@ def figure_page(
         f'<div class="plot{" wide" if plot.wide else ""}" id="plot-{number}"></div>'
         for number, plot in enumerate(plots)
     )
-    holder = "figures" if all(plot.wide for plot in plots) else "plots"
     body = [
         f"<h1>{escape(title)}</h1>",
         *(f"<p>{escape(text)}</p>" for text in lead),
         '<div class="legend artifacts"></div>',
-        f'<div class="{holder}">{places}</div>',
+        f'<div class="figures">{places}</div>',
         *(f'<p class="note">{escape(text)}</p>' for text in notes),
         "<noscript><p>The plots need JavaScript; the tables below say the same.</p></noscript>",
         *map(section_html, sections),

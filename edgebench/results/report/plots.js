@@ -6,9 +6,9 @@ const edgebenchPlots = (function () {
   const byId = (id) => document.getElementById(id);
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  // Okabe and Ito's palette, which colour-blind readers can tell apart.
-  const light = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#a07000", "#666666"];
-  const bright = ["#56b4e9", "#ff8c42", "#2ecc9b", "#e8a1c8", "#9ad0f5", "#f0c040", "#bbbbbb"];
+  // Okabe and Ito's palette, which colour-blind readers can tell apart, and two more for long legends.
+  const light = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#a07000", "#666666", "#882255", "#7e8c00"];
+  const bright = ["#56b4e9", "#ff8c42", "#2ecc9b", "#e8a1c8", "#9ad0f5", "#f0c040", "#bbbbbb", "#f07a9a", "#c8d64b"];
   const colour = (number) => (dark.matches ? bright : light)[number % light.length];
   // No mode bar: dragging zooms, a double click goes back, and nothing offers to send data anywhere.
   const config = { responsive: true, displaylogo: false, displayModeBar: false };
