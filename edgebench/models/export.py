@@ -11,12 +11,14 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgebench.errors import ModelError
 from edgebench.models.artifact import Artifact, load_artifact
 from edgebench.models.manifest import METADATA_KEY, Manifest, manifest_path, sha256_of
+from edgebench.models.shapes import outline
 
 if TYPE_CHECKING:
     import onnx
@@ -29,6 +31,8 @@ _TRACED_OPSET = 18  # the lowest that torch's exporter speaks; one step down is 
 INPUT_NAME = "waveform"
 OUTPUT_NAMES = ("arousal_dominance_valence", "emotion_logits")
 _SCOPES = "pkg.torch.onnx.name_scopes"
+_NO_SCOPE = "_empty_nn_module_stack_from_metadata_hook"  # the tracer's word for the whole net
+_LARGEST_BYTES = 2**31 - 2**23  # of weights: protobuf's two GiB, less eight MiB for the graph
 
 
 def export_onnx(
@@ -42,16 +46,18 @@ def export_onnx(
 
     ``outputs`` names what the module returns, in its order: a part of a net returns something else.
 
-    Batch norm is folded into the convolutions, and no trace, path or docstring stays in the file.
-    Nodes are named by their module (``vgg7.4.0/Conv``), which is what schemes choose by.
+    Batch norm is folded into the convolutions and weight norm into the weights, and no trace, path or
+    docstring stays in the file. Nodes are named by their module (``vgg7.4.0/Conv``), which is what
+    schemes choose by. Raises :class:`ModelError` for a net whose weights do not fit one file.
     """
     import onnx  # noqa: PLC0415
     import torch  # noqa: PLC0415
 
+    _refuse_what_does_not_fit(model)
     # subtle: a batch of two, since an axis of length one is traced as the constant one.
     example = torch.randn(2, round(example_s * sample_rate_hz), generator=torch.Generator().manual_seed(0))
     axes = ({0: torch.export.Dim("batch"), 1: torch.export.Dim("samples")},)
-    with _silence():
+    with _silence(), _weight_norm_folded(model):
         program = torch.onnx.export(
             model.eval(),
             (example,),
@@ -67,7 +73,7 @@ def export_onnx(
     _step_down(exported)
     _strip(exported)
     exported.ir_version = IR_VERSION
-    onnx.checker.check_model(exported, full_check=True)
+    onnx.checker.check_model(outline(exported), full_check=True)
     return exported
 
 
@@ -116,15 +122,60 @@ def save_artifact(graph: onnx.ModelProto, manifest: Manifest, folder: Path) -> A
 @contextlib.contextmanager
 def _silence() -> Any:
     """The exporter prints ticks on stdout, which belongs to ``--json``, and warns of its own internals."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _refuse_what_does_not_fit(model: nn.Module) -> None:
+    size = sum(tensor.numel() * tensor.element_size() for tensor in model.parameters())
+    if size > _LARGEST_BYTES:
+        raise ModelError(
+            f"this net's weights take {size / 1e9:.2f} GB, and an ONNX file holds at most "
+            f"{_LARGEST_BYTES / 1e9:.2f} GB of them (protobuf's limit). Export its parts, or a smaller net."
+        )
+
+
+@contextlib.contextmanager
+def _weight_norm_folded(model: nn.Module) -> Iterator[None]:
+    """Put plain layers in the place of weight-normed ones: the exporter would leave the norm in the graph."""
+    from torch.nn.utils import parametrize  # noqa: PLC0415
+
+    folded = []
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if parametrize.is_parametrized(child, "weight"):
+                setattr(parent, name, _plain_layer(child))
+                folded.append((parent, name, child))
+    try:
+        yield
+    finally:
+        for parent, name, child in folded:
+            setattr(parent, name, child)
+
+
+def _plain_layer(normed: nn.Module) -> nn.Module:
+    """The layer as it would be without its parametrizations: its own class, one weight, all else shared.
+
+    subtle: torch's own removal changes the class, which a copy of the layer would share.
+    """
+    import torch  # noqa: PLC0415
+
+    cls: type[nn.Module] = type(normed).__bases__[0]
+    plain = cls.__new__(cls)
+    plain.__dict__.update(normed.__dict__)
+    plain._modules = {name: part for name, part in normed._modules.items() if name != "parametrizations"}
+    weight = torch.nn.Parameter(normed.weight.detach())  # type: ignore[operator]
+    plain._parameters = {**normed._parameters, "weight": weight}
+    return plain
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:
@@ -132,7 +183,7 @@ def _name_nodes(model: onnx.ModelProto) -> None:
     count: dict[str, int] = {}
     for node in model.graph.node:
         scopes = next((ast.literal_eval(p.value) for p in node.metadata_props if p.key == _SCOPES), [""])
-        module = next((scope for scope in reversed(scopes[:-1]) if scope), "")
+        module = next((scope for scope in reversed(scopes[:-1]) if scope and scope != _NO_SCOPE), "")
         name = f"{module}/{node.op_type}" if module else node.op_type
         count[name] = count.get(name, 0) + 1
         node.name = name if count[name] == 1 else f"{name}_{count[name]}"

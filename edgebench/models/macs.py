@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgebench.errors import ModelError
+from edgebench.models.shapes import shapes_at
 
 if TYPE_CHECKING:
     import onnx
@@ -43,7 +44,7 @@ def count_macs(model: onnx.ModelProto, *, input_s: float, sample_rate_hz: int = 
     operator does work that the rule does not cover (recurrent layers, other domains, subgraphs).
     """
     _refuse_uncounted(model)
-    shapes = _shapes(model, samples=round(input_s * sample_rate_hz))
+    shapes = shapes_at(model, samples=round(input_s * sample_rate_hz))
     total = 0
     for node in model.graph.node:
         total += _node_macs(node, shapes)
@@ -83,39 +84,3 @@ def _node_macs(node: onnx.NodeProto, shapes: Mapping[str, Sequence[int]]) -> int
         left = shape(node.input[0])
         return math.prod(shape(node.output[0])) * left[0 if transposed else 1]
     return 0
-
-
-def _shapes(model: onnx.ModelProto, *, samples: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of every tensor at this input length, as far as inference finds them."""
-    import onnx  # noqa: PLC0415
-
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
-    initializers = {tensor.name for tensor in fixed.graph.initializer}
-    source = next(value for value in fixed.graph.input if value.name not in initializers)
-    dimensions = source.type.tensor_type.shape.dim
-    for place, dimension in enumerate(dimensions):
-        dimension.dim_value = samples if place == len(dimensions) - 1 else 1
-    # Shapes that the exporter wrote down hold names for lengths; they must not outvote the numbers.
-    del fixed.graph.value_info[:]
-    for output in fixed.graph.output:
-        output.type.tensor_type.ClearField("shape")
-    try:
-        inferred = onnx.shape_inference.infer_shapes(fixed, strict_mode=False, data_prop=True)
-    except Exception as error:  # onnx raises several classes of its own here
-        raise ModelError(f"MACs cannot be counted: shape inference failed: {error}.") from None
-    found: dict[str, tuple[int, ...]] = {t.name: tuple(t.dims) for t in fixed.graph.initializer}
-    for value in [*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output]:
-        known = _dimensions(value)
-        if known is not None:
-            found[value.name] = known
-    return found
-
-
-def _dimensions(value: Any) -> tuple[int, ...] | None:
-    tensor = value.type.tensor_type
-    if not tensor.HasField("shape"):
-        return None
-    if not all(dimension.HasField("dim_value") for dimension in tensor.shape.dim):
-        return None
-    return tuple(dimension.dim_value for dimension in tensor.shape.dim)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="architectures need torch: pip install edgebench[train]")
+from speech_nets import TINY_OPTIONS  # noqa: E402
+
 from edgebench.errors import UsageError  # noqa: E402
 from edgebench.models.architectures import ARCHITECTURES, build_architecture  # noqa: E402
 from edgebench.models.architectures.frontend import hz_to_mel, mel_basis, mel_to_hz, normalise_level  # noqa: E402
@@ -50,7 +52,7 @@ def test_front_end_is_never_trained(wav2small):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_maps_a_waveform_to_two_outputs(name):
     torch.manual_seed(0)
-    model = build_architecture(name).eval()
+    model = build_architecture(name, **TINY_OPTIONS.get(name, {})).eval()
     for samples in (1600, 16_000, 23_457):
         with torch.no_grad():
             adv, logits = model(torch.randn(2, samples))

@@ -10,6 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="export needs torch: pip install edgebench[train]")
 pytest.importorskip("onnxscript", reason="export needs onnxscript: pip install edgebench[train]")
+from speech_nets import SPEECH_NETS  # noqa: E402
+
 from edgebench.models.architectures import ARCHITECTURES, build_architecture  # noqa: E402
 from edgebench.models.export import IR_VERSION, OPSET, export_onnx, save_onnx  # noqa: E402
 from edgebench.models.macs import count_macs  # noqa: E402
@@ -22,7 +24,8 @@ pytestmark = pytest.mark.train
 OLDEST_RUNTIME_OPSET, OLDEST_RUNTIME_IR = 21, 10  # onnxruntime 1.19.2
 
 
-@pytest.fixture(scope="module", params=sorted(ARCHITECTURES))
+# Speech transformers trace slowly, and have their own file of tests.
+@pytest.fixture(scope="module", params=sorted(set(ARCHITECTURES) - set(SPEECH_NETS)))
 def exported(request):
     """(module, its ONNX graph), with batch norms that are not the identity."""
     torch.manual_seed(5)

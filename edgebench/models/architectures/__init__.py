@@ -20,8 +20,15 @@ if TYPE_CHECKING:
     from torch import nn
 
 ARCHITECTURES: dict[str, str] = {
+    "dawn": "edgebench.models.architectures.speech_transformer:Dawn",
+    "distilhubert": "edgebench.models.architectures.speech_transformer:DistilHubert",
+    "hubert_base": "edgebench.models.architectures.speech_transformer:HubertBase",
     "mobilenetv3_audioset": "edgebench.models.architectures.mobilenetv3_audioset:MobileNetV3AudioSet",
+    "teacher": "edgebench.models.architectures.teacher:Teacher",
     "wav2small": "edgebench.models.architectures.wav2small:Wav2Small",
+    "wav2vec2_base": "edgebench.models.architectures.speech_transformer:Wav2Vec2Base",
+    "wavlm_base": "edgebench.models.architectures.speech_transformer:WavLMBase",
+    "wavlm_large": "edgebench.models.architectures.speech_transformer:WavLMLarge",
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from edgebench.errors import ModelError
@@ -14,7 +15,7 @@ _NAMED = 4  # of a list of tensors: enough to recognise an architecture by
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by name.
+    """The tensors of a checkpoint by name: ``.safetensors``, or a state dictionary saved by torch.
 
     Raises :class:`ModelError` for a missing file, for one that is not a checkpoint of plain tensors
     (nothing else is unpickled), and for one that holds more than tensors by name.
@@ -23,6 +24,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelError(f"weights {path} do not exist. Give the path of a checkpoint file.")
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         found = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # torch raises several classes of its own, by the kind of damage
         raise ModelError(
