@@ -69,11 +69,45 @@ def _peak(waveform: Waveform, rate_hz: int, *, level: float = 1.0) -> Waveform:
     return waveform * numpy.float32(level / largest) if largest > 0 else waveform
 
 
+# Frames that loudness is judged in: 2048 samples around every 512th, the defaults of librosa.
+_HOP = 512
+_HALF_FRAME = 1024
+
+
+def _trim(waveform: Waveform, rate_hz: int, *, top_db: float) -> Waveform:
+    """Without the quiet ends: from the first to the last frame less than ``top_db`` below the loudest.
+
+    The rule of ``librosa.effects.trim``, which a board need not have. Silence, which has no quiet ends,
+    stays as it is.
+    """
+    import numpy
+
+    frames = 1 + len(waveform) // _HOP
+    power = numpy.zeros(frames)
+    for frame in range(frames):
+        piece = waveform[max(0, frame * _HOP - _HALF_FRAME) : frame * _HOP + _HALF_FRAME]
+        power[frame] = numpy.square(piece, dtype=numpy.float64).sum() / (2 * _HALF_FRAME)
+    level_db = 10.0 * numpy.log10(numpy.maximum(power, 1e-10))
+    loud = numpy.flatnonzero(level_db > level_db.max() - top_db)
+    return waveform[int(loud[0]) * _HOP : (int(loud[-1]) + 1) * _HOP] if len(loud) else waveform[:0]
+
+
+def _pre_emphasis(waveform: Waveform, rate_hz: int, *, coefficient: float) -> Waveform:
+    """The filter 1 - coefficient / z, from rest: each sample less its predecessor's share."""
+    import numpy
+
+    emphasised = waveform.copy()
+    emphasised[1:] -= numpy.float32(coefficient) * waveform[:-1]
+    return emphasised
+
+
 # Step name -> function and the parameters it takes (True: must be given).
 STEPS: dict[str, tuple[Callable[..., Waveform], dict[str, bool]]] = {
     "pad": (_pad, {"min_s": True}),
     "crop": (_crop, {"max_s": True}),
     "peak": (_peak, {"level": False}),
+    "trim": (_trim, {"top_db": True}),
+    "pre_emphasis": (_pre_emphasis, {"coefficient": True}),
 }
 
 

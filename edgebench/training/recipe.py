@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edgebench.errors import ConfigError, explain, nearest
 
 if TYPE_CHECKING:
+    from edgebench.training.categorical_recipe import CategoricalRecipe
     from edgebench.training.distil_recipe import DistilRecipe
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -176,15 +177,15 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def load_recipe(name_or_path: str, *, overrides: Sequence[str] = ()) -> Recipe | DistilRecipe:
+def load_recipe(
+    name_or_path: str, *, overrides: Sequence[str] = ()
+) -> Recipe | DistilRecipe | CategoricalRecipe:
     """Read a packaged recipe or a TOML file and lay ``key=value`` overrides over it.
 
-    A recipe that names a ``method`` is one of distillation. Raises :class:`ConfigError` for an unknown
-    recipe (nearest names), text that is not TOML, an unknown key (allowed keys) and a value of the
-    wrong type or out of range.
+    ``method`` in the file says what kind of recipe it is; without one it is a :class:`Recipe`. Raises
+    :class:`ConfigError` for an unknown recipe or method (nearest names), text that is not TOML, an unknown
+    key (allowed keys) and a value of the wrong type or out of range.
     """
-    from edgebench.training.distil_recipe import DistilRecipe  # noqa: PLC0415  its sections are built of ours
-
     path = Path(name_or_path) if name_or_path.endswith(".toml") else FOLDER / f"{name_or_path}.toml"
     if not path.is_file():
         raise ConfigError(f"recipe {name_or_path!r} does not exist: {nearest(name_or_path, recipe_names())}.")
@@ -193,13 +194,29 @@ def load_recipe(name_or_path: str, *, overrides: Sequence[str] = ()) -> Recipe |
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"recipe {path} is not TOML: {error}. Mend that line.") from None
     values.setdefault("name", path.stem)
-    schema: type[Recipe] | type[DistilRecipe] = DistilRecipe if "method" in values else Recipe
+    schema = _schema(path, values.get("method"))
     for override in overrides:
         _lay_over(values, override)
     try:
         return schema.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"recipe {path}: {explain(error, schema)}.") from None
+
+
+def _schema(path: Path, method: object) -> type[Recipe] | type[DistilRecipe] | type[CategoricalRecipe]:
+    # Imported here, since their sections are built of ours.
+    from edgebench.training.categorical_recipe import CategoricalRecipe  # noqa: PLC0415
+    from edgebench.training.distil_recipe import DistilRecipe  # noqa: PLC0415
+
+    if method is None:
+        return Recipe
+    methods: dict[str, type[DistilRecipe] | type[CategoricalRecipe]] = {
+        "distillation": DistilRecipe,
+        "fine_tuning": CategoricalRecipe,
+    }
+    if method not in methods:
+        raise ConfigError(f"recipe {path}: there is no method {method!r}: {nearest(str(method), methods)}.")
+    return methods[str(method)]
 
 
 def _lay_over(values: dict[str, Any], override: str) -> None:
