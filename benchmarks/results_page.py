@@ -1,0 +1,153 @@
+"""The page of :mod:`benchmarks.students`: every word and figure of docs/results.md comes from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from edgebench.results.record import CorpusFacts
+from edgebench.results.repeats import Repeated, Trained, over_seeds, paired_over_seeds
+from edgebench.training.baseline import KEY
+
+CATEGORIES = ("ua", "wa", "macro_f1", "f1_anger", "f1_happiness", "f1_neutral", "f1_sadness")
+DIMENSIONS = ("ccc_arousal", "ccc_dominance", "ccc_valence")
+HEADINGS = {
+    "ua": "UA", "wa": "WA", "macro_f1": "macro F1", "f1_anger": "F1 anger", "f1_happiness": "F1 happiness",
+    "f1_neutral": "F1 neutral", "f1_sadness": "F1 sadness", "ccc_arousal": "CCC arousal",
+    "ccc_dominance": "CCC dominance", "ccc_valence": "CCC valence",
+}  # fmt: skip
+PRECISION = {"fp32": "fp32", "small": "int8", "": ""}
+SEED = 0  # of the bootstrap
+
+INTRODUCTION = """\
+# Results: what the students reach, and what teaches them
+
+Written by `python -m benchmarks.students`; do not edit it. Speakers are held out: the figures are of speakers
+whom no run here met in training or validation. An arm's value is the mean over its trainings (seeds), in
+brackets the 95 % interval over test speakers (bootstrap; with three speakers it is a floor of the doubt), and
+after ± the deviation over seeds. `logistic regression` is the trivial baseline: mean and deviation of the
+log-mel of each clip, learnt on the training speakers. Chance is a UA of .25.
+
+{machine}
+
+## How the runs were made
+
+{commands}
+
+`PATH` stands for a folder or file of the machine. The soft labels are the mean answer of the teachers of the
+table. What a recipe says (steps, augmentation, what the soft labels replace) was settled by the validation
+speakers; the weights kept are those at the end of the schedule, so that no validation chose them either. The
+card of a finished run shows figures on the test speakers; nothing was changed by them.
+"""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The trainings of one recipe at one precision (``fp32``, ``small``), by seed."""
+
+    name: str
+    precision: str
+    trainings: Sequence[Trained]
+
+    @property
+    def title(self) -> str:
+        """As it stands in a table."""
+        return f"{self.name} {PRECISION[self.precision]}".strip()
+
+
+@dataclass(frozen=True)
+class Block:
+    """All arms on one corpus."""
+
+    corpus: CorpusFacts
+    arms: Sequence[Arm]
+
+    def arm(self, name: str, precision: str) -> Sequence[Trained]:
+        """The trainings of an arm."""
+        return next(a.trainings for a in self.arms if (a.name, a.precision) == (name, precision))
+
+
+def page(
+    within: Sequence[Block],
+    across: Sequence[Block],
+    commands: Mapping[str, Sequence[str]],
+    machine: Sequence[tuple[str, str]],
+) -> str:
+    """The page as Markdown."""
+    told = "\n".join(
+        f"- {arm} ({len(lines)} seeds):\n\n  ```\n  {lines[0]}\n  ```" for arm, lines in commands.items()
+    )
+    rows = "\n".join(
+        ["| machine | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in machine)]
+    )
+    parts = [INTRODUCTION.format(machine=rows, commands=told)]
+    parts.append("## Corpora that the nets learnt from, other speakers\n")
+    parts += [_figures(block) for block in within]
+    if across:
+        parts.append("## Corpora that the nets never met\n")
+        parts += [_figures(block) for block in across]
+    parts.append(PAIRED)
+    parts.append(_differences([*within, *across], ("hard labels", "fp32"), ("soft labels", "fp32")))
+    parts.append(INT8)
+    for name in ("teacher", "hard labels", "soft labels"):
+        parts.append(f"{name}:\n\n" + _differences([*within, *across], (name, "fp32"), (name, "small")))
+    return "\n".join(parts)
+
+
+PAIRED = """\
+## Soft labels minus hard labels
+
+Seed by seed, the same net, seed, steps and augmentation, on the same clips; in brackets the 95 % interval
+over test speakers, then in how many of the seeds the soft labels were ahead.
+"""
+INT8 = """\
+## int8 minus fp32
+
+The int8 file minus the fp32 file of the same training, over the same clips and seeds.
+"""
+
+
+def _figures(block: Block) -> str:
+    corpus = block.corpus
+    speakers = len({clip.speaker for clip in corpus.clips})
+    lines = [
+        f"### {corpus.name}: {len(corpus.clips)} clips of {speakers} speakers "
+        f"(A/D/V labels: {corpus.label_source})\n",
+        _row(["", *(HEADINGS[metric] for metric in (*CATEGORIES[:3], *DIMENSIONS))]),
+        _row(["---"] * 7),
+    ]
+    for arm in block.arms:
+        metrics = CATEGORIES[:3] if arm.name == KEY else (*CATEGORIES[:3], *DIMENSIONS)
+        found = [over_seeds(arm.trainings, corpus, metric, seed=SEED) for metric in metrics]
+        lines.append(_row([arm.title, *map(_value, found), *["-"] * (6 - len(found))]))
+    lines += ["", _row(["F1 by class", *(HEADINGS[metric] for metric in CATEGORIES[3:])]), _row(["---"] * 5)]
+    for arm in block.arms:
+        found = [over_seeds(arm.trainings, corpus, metric, seed=SEED) for metric in CATEGORIES[3:]]
+        lines.append(_row([arm.title, *map(_value, found)]))
+    return "\n".join([*lines, ""])
+
+
+def _differences(blocks: Sequence[Block], before: tuple[str, str], after: tuple[str, str]) -> str:
+    metrics = (*CATEGORIES[:3], *DIMENSIONS)
+    lines = [_row(["corpus", *(HEADINGS[metric] for metric in metrics)]), _row(["---"] * 7)]
+    for block in blocks:
+        pair = block.arm(*before), block.arm(*after)
+        found = [paired_over_seeds(*pair, block.corpus, metric, seed=SEED) for metric in metrics]
+        lines.append(_row([block.corpus.name, *map(_difference, found)]))
+    return "\n".join([*lines, ""])
+
+
+def _value(found: Repeated) -> str:
+    low, high = found.interval.lo, found.interval.hi
+    spread = f" ± {found.deviation:.3f}" if found.deviation is not None else ""
+    return f"{found.mean:.3f} [{low:.3f}, {high:.3f}]{spread}"
+
+
+def _difference(found: Repeated) -> str:
+    ahead = sum(value > 0 for value in found.values)
+    low, high = found.interval.lo, found.interval.hi
+    return f"{found.mean:+.3f} [{low:+.3f}, {high:+.3f}], {ahead} of {len(found.values)}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

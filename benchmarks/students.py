@@ -1,0 +1,144 @@
+"""docs/results.md: teacher, student on hard labels, student on soft labels, over seeds, held-out speakers.
+
+``python -m benchmarks.students --teacher RUN... --hard RUN... --soft RUN... --corpus NAME=PATH...`` scores
+the artifacts that finished runs of ``edgebench train`` left, by the agent on this host, as ``edgebench
+evaluate`` does. RUN is the folder of a run; the second run of --hard and the second of --soft make a pair,
+so give them by seed. ``--without CORPUS TEACHER HARD SOFT`` adds runs that never met a corpus. Nothing is
+trained here, and nothing is chosen: every run that is given is in the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import report
+from benchmarks.results_page import Arm, Block, page
+from edgebench.cli.display import Display
+from edgebench.cli.options import cache_dir, named_paths
+from edgebench.corpora import EMOTIONS, Clip, packaged_split, read_corpus, split_clips
+from edgebench.harness.evaluate import predict_corpora, scorable
+from edgebench.harness.heldout import prepare_corpus
+from edgebench.models import Artifact, load_artifact
+from edgebench.results.record import CorpusFacts
+from edgebench.results.repeats import Trained
+from edgebench.training import baseline
+
+PAGE = Path(__file__).parents[1] / "docs" / "results.md"
+BASELINE = {baseline.OUTPUT: {"kind": "categorical", "labels": list(EMOTIONS)}}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of ``edgebench train`` left: its artifacts, and the command as its card gives it."""
+
+    fp32: Artifact
+    small: Artifact
+    command: str
+
+    @staticmethod
+    def read(folder: Path) -> Run:
+        """Raises SystemExit for a folder that no finished run has left."""
+        files, cards = sorted(folder.glob("*.onnx")), sorted(folder.glob("*.md"))
+        artifacts = [load_artifact(str(path)) for path in files]
+        whole = [a for a in artifacts if a.manifest and a.manifest.scheme["name"] == "fp32"]
+        small = [a for a in artifacts if a.manifest and a.manifest.parent == whole[0].sha256] if whole else []
+        if len(whole) != 1 or len(small) != 1 or len(cards) != 1:
+            raise SystemExit(f"{folder} is not the folder of one finished run of `edgebench train`.")
+        commands = [
+            line for line in cards[0].read_text("utf-8").splitlines() if line.startswith("edgebench train")
+        ]
+        return Run(whole[0], small[0], commands[0])
+
+
+def score(
+    arms: Mapping[str, Sequence[Run]],
+    corpora: Mapping[str, Path],
+    learnt_from: Mapping[str, Path] | None = None,
+) -> list[Block]:
+    """Every run on every corpus, all on the same clips: those of speakers whom no run has met.
+
+    The baseline learns from the training speakers of the corpus itself, or, where ``learnt_from`` is given,
+    from those of all of these corpora together.
+    """
+    artifacts = scorable([a for runs in arms.values() for run in runs for a in (run.fp32, run.small)])
+    with Display() as display:
+        held_out = [
+            prepare_corpus(
+                name, folder, artifacts, include_seen=False, cache=cache_dir() / "packs", events=display
+            )
+            for name, folder in corpora.items()
+        ]
+        predictions = predict_corpora(artifacts, held_out, cache=cache_dir(), events=display)
+    blocks = []
+    for corpus in held_out:
+        facts = CorpusFacts.model_validate_json(json.dumps(corpus.record))
+        scored = [
+            Arm(name, which, [_trained(getattr(run, which), facts, predictions) for run in runs])
+            for name, runs in arms.items()
+            for which in ("fp32", "small")
+        ]
+        ids = {clip.id for clip in facts.clips}
+        test = [clip for clip in read_corpus(facts.name, corpora[facts.name]) if clip.id in ids]
+        sources = learnt_from or {facts.name: corpora[facts.name]}
+        answered = baseline.predict_baseline(_training_clips(sources), test)
+        scored.insert(0, Arm(baseline.KEY, "", [Trained(answered, BASELINE)]))
+        blocks.append(Block(facts, scored))
+    return blocks
+
+
+def _trained(
+    artifact: Artifact, corpus: CorpusFacts, predictions: Mapping[tuple[str, str], object]
+) -> Trained:
+    assert artifact.manifest is not None
+    tasks = {name: task.model_dump() for name, task in artifact.manifest.tasks.items()}
+    return Trained(predictions[artifact.sha256, corpus.name], tasks)  # type: ignore[arg-type]
+
+
+def _training_clips(corpora: Mapping[str, Path]) -> list[Clip]:
+    split = packaged_split("wav2small")
+    clips = [clip for name, folder in corpora.items() for clip in read_corpus(name, folder)]
+    known = [clip for clip in clips if clip.emotion is not None and clip.corpus in split.corpora]
+    return list(split_clips(known, split, "train"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.students", description=__doc__)
+    for arm in ("teacher", "hard", "soft"):
+        parser.add_argument(f"--{arm}", nargs="+", type=Path, required=True, metavar="RUN")
+    parser.add_argument(
+        "--corpus", action="append", required=True, metavar="NAME=PATH", help="met in training"
+    )
+    parser.add_argument("--unmet", action="append", default=[], metavar="NAME=PATH", help="met by no run")
+    parser.add_argument(
+        "--without", action="append", nargs=4, default=[], metavar=("CORPUS", "TEACHER", "HARD", "SOFT")
+    )
+    parser.add_argument("--output", type=Path, default=PAGE)
+    arguments = parser.parse_args()
+    began, load = datetime.datetime.now(datetime.UTC), report.load_average()
+    corpora, unmet = (named_paths(given, "--corpus") for given in (arguments.corpus, arguments.unmet))
+    arms = {
+        "teacher": [Run.read(folder) for folder in arguments.teacher],
+        "hard labels": [Run.read(folder) for folder in arguments.hard],
+        "soft labels": [Run.read(folder) for folder in arguments.soft],
+    }
+    within = score(arms, corpora)
+    across = score(arms, unmet, corpora) if unmet else []
+    for name, *folders in arguments.without:
+        left = {arm: [Run.read(Path(folder))] for arm, folder in zip(arms, folders, strict=True)}
+        others = {other: path for other, path in corpora.items() if other != name}
+        across += score(left, {name: corpora[name]}, others)
+    commands = {arm: [run.command for run in runs] for arm, runs in arms.items()}
+    text = page(within, across, commands, report.machine(began, load))
+    arguments.output.write_text(text, encoding="utf-8")
+    Console().print(f"wrote {arguments.output}", highlight=False)
+
+
+if __name__ == "__main__":
+    main()

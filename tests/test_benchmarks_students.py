@@ -1,0 +1,100 @@
+"""The page of results: each figure of it is the one that the statistics give, in its place."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="training needs torch: pip install edgebench[train]")
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the benchmarks are no part of what is installed
+sys.path.insert(0, str(Path(__file__).parent / "results"))
+
+import results_builder as b
+
+from benchmarks.results_page import Arm, Block, page
+from benchmarks.students import Run, score
+from edgebench.results import accuracy
+from edgebench.results.messages import Predictions
+from edgebench.results.record import CorpusFacts
+from edgebench.results.repeats import Trained
+from edgebench.training import train
+from tests.training.tiny_run import TINY
+
+ROWS = b.clips(speakers=5, per_emotion=4)
+CORPUS = CorpusFacts.model_validate_json(json.dumps(b.corpus(rows=ROWS)))
+
+
+def training(error: float, seed: int) -> Trained:
+    found = b.predictions(ROWS, error=error, seed=seed)
+    return Trained(Predictions.model_validate_json(json.dumps(found)), b.TASKS)
+
+
+def ua(one: Trained) -> float:
+    return accuracy.score(one.predictions, CORPUS, one.tasks, seed=0).figures["ua"].value
+
+
+def cell(text: str, after: str, row: str, column: int = 1) -> str:
+    rows = text[text.index(after) :].splitlines()
+    return next(line for line in rows if line.startswith(f"| {row} |")).split(" | ")[column]
+
+
+def test_every_figure_is_where_its_heading_says():
+    errors = {"teacher": 0.4, "hard labels": 1.2, "soft labels": 0.7}
+    arms = [
+        Arm(name, which, [training(error + extra, seed) for seed in range(3)])
+        for name, error in errors.items()
+        for which, extra in (("fp32", 0.0), ("small", 0.3))
+    ]
+    arms.insert(0, Arm("logistic regression", "", [training(1.5, 0)]))
+    block = Block(CORPUS, arms)
+    commands = {name: ["edgebench train x --output DIR"] * 3 for name in errors}
+    text = page([block], [], commands, [("processor", "p")])
+    for arm in arms:
+        values = [ua(one) for one in arm.trainings]
+        assert cell(text, "### ", arm.title).startswith(f"{sum(values) / len(values):.3f} [")
+    hard, soft = block.arm("hard labels", "fp32"), block.arm("soft labels", "fp32")
+    gains = [ua(after) - ua(before) for before, after in zip(hard, soft, strict=True)]
+    found = cell(text, "## Soft labels minus hard labels", CORPUS.name)
+    assert found.startswith(f"{sum(gains) / 3:+.3f} [") and found.endswith(
+        f"{sum(g > 0 for g in gains)} of 3"
+    )
+    assert "(A/D/V labels: " in text and "3 seeds" in text
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, corpora_root: Path) -> Path:
+    """A run of two steps on real speech."""
+    output = tmp_path_factory.mktemp("run") / "1"
+    overrides = [*TINY, "optimiser.steps=2", "data.synthetic=false"]
+    train("wav2small", corpora={"emodb": corpora_root / "emodb"}, output=output, overrides=overrides)
+    return output
+
+
+@pytest.mark.corpora
+def test_runs_are_scored_on_speakers_whom_none_has_met(finished, corpora_root, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    run = Run.read(finished)
+    assert run.command.startswith("edgebench train wav2small --corpus emodb=PATH")
+    (block,) = score({"hard labels": [run]}, {"emodb": corpora_root / "emodb"})
+    assert {clip.speaker for clip in block.corpus.clips} == {"09", "10", "13"}
+    assert [arm.title for arm in block.arms] == [
+        "logistic regression",
+        "hard labels fp32",
+        "hard labels int8",
+    ]
+    baseline = accuracy.score(*_parts(block, 0), seed=0).figures["ua"].value
+    assert baseline == pytest.approx(0.742, abs=0.01)  # as in the card of the shipped net: same speakers
+    assert len(block.arm("hard labels", "fp32")[0].predictions.clips) == 87
+
+
+def _parts(block: Block, arm: int):
+    one = block.arms[arm].trainings[0]
+    return one.predictions, block.corpus, one.tasks
+
+
+def test_a_folder_without_a_finished_run(tmp_path):
+    with pytest.raises(SystemExit, match="not the folder of one finished run"):
+        Run.read(tmp_path)
