@@ -48,7 +48,9 @@ The convolutions need training with the rounding in it, which is another scheme.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
+import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -119,7 +121,7 @@ def int8_static(parent: Path, waveforms: Sequence[Waveform], settings: Settings)
         )
     types = {"int8": ort_quantization.QuantType.QInt8, "uint8": ort_quantization.QuantType.QUInt8}
     method = ort_quantization.CalibrationMethod[settings["calibrator"]]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _no_advice():
         target = Path(folder) / "quantized.onnx"
         ort_quantization.quantize_static(
             str(parent),
@@ -137,6 +139,18 @@ def int8_static(parent: Path, waveforms: Sequence[Waveform], settings: Settings)
         )
         quantized = onnx.load_model(target)
     return _tidy(quantized, model)
+
+
+@contextlib.contextmanager
+def _no_advice() -> Iterator[None]:
+    """The quantizer advises a preparation of graphs that are prepared, on the root logger and so on stderr."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
 
 
 def _tidy(quantized: onnx.ModelProto, parent: onnx.ModelProto) -> onnx.ModelProto:
