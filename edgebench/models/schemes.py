@@ -143,7 +143,7 @@ def int8_static(parent: Path, waveforms: Sequence[Waveform], settings: Settings)
 
 @contextlib.contextmanager
 def _no_advice() -> Iterator[None]:
-    """The quantizer advises a preparation of graphs that are prepared, on the root logger and so on stderr."""
+    """The quantizer advises a preparation of graphs that are prepared already, on the root logger."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)
