@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as json_
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,11 +23,13 @@ from edgebench.cli.options import (
     named_paths,
 )
 from edgebench.cli.show import open_store
-from edgebench.errors import EdgebenchError, ModelError
+from edgebench.errors import EdgebenchError, ModelError, UsageError
 
 if TYPE_CHECKING:
+    from edgebench.harness.nets import Bench
     from edgebench.results import Store
     from edgebench.results.report.tables import Section
+    from edgebench.results.wav2small_figures import Parts
     from edgebench.results.wav2small_table import CostTable
 
 app = typer.Typer(help="Tables and figures of the papers, from our own runs.", no_args_is_help=True)
@@ -48,6 +52,12 @@ def _group() -> None:
     """Tables and figures of the papers, from our own runs."""
 
 
+RunOption = Annotated[
+    str | None,
+    typer.Option("--run", help="Show a stored run (an id, its beginning, or `last`); measure nothing."),
+]
+
+
 @app.command("wav2small-table1")
 def wav2small_table1(
     device: DeviceOption = "local",
@@ -58,10 +68,7 @@ def wav2small_table1(
     threads: ThreadsOption = None,
     launches: LaunchesOption = None,
     seed: SeedOption = 1,
-    run: Annotated[
-        str | None,
-        typer.Option("--run", help="Make the table of a stored run (an id, or `last`); measure nothing."),
-    ] = None,
+    run: RunOption = None,
     offline: OfflineOption = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
@@ -71,112 +78,119 @@ def wav2small_table1(
     The models are made from their architectures with random weights (needs the extra `train`), measured by
     the agent on the device, and set beside the paper's. The teacher is a file of 1.94 GB.
     """
-    from edgebench.cli.display import Display
-    from edgebench.devices import resolve_device
-    from edgebench.harness.reproduce_table import reproduce_table, table_models, table_suite
+    from edgebench.harness.reproduce_cost import TABLE_SUITE, cost_suite, reproduce_table, table_models
 
     results = open_store(store)
     wanted = table_models(models or [])
+
+    def show(table: CostTable) -> None:
+        _show_table(table, results, json=json)
+
+    def stored(run_id: str) -> None:
+        show(_stored_table(results, run_id, models=models))
+
     if run is not None:
-        _show_table(_stored(results, run, models=models), results, json=json)
+        stored(run)
         return
-    display = Display()
-    try:
-        with display:
-            table = reproduce_table(
-                wanted,
-                resolve_device(device, host=host, inventory=inventory),
-                table_suite(level=level, threads=threads, launches=launches),
-                results,
-                host=host,
-                offline=offline,
-                cache=cache_dir(),
-                command=["edgebench", *sys.argv[1:]],
-                events=display,
-                seed=seed,
-            )
-    except (EdgebenchError, KeyboardInterrupt):
-        # What was measured until then is in the store: show it before the error.
-        if display.run_id is not None:
-            _show_table(_stored(results, display.run_id, models=wanted), results, json=json)
-        raise
-    _show_table(table, results, json=json)
+    suite = cost_suite(TABLE_SUITE, level=level, threads=threads, launches=launches)
+    with _bench(device, host, inventory, results, stored, offline=offline) as bench:
+        table = reproduce_table(wanted, suite, bench, seed=seed)
+    show(table)
     if table.run is None:
         raise ModelError("no model of the table could be measured here; the reasons stand above.")
 
 
-@app.command("distilhubert-table2")
-def distilhubert_table2(
-    corpus: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--corpus",
-            "-c",
-            help="NAME=PATH: iemocap, divided by session; ravdess, met at last (Fig. 1).",
-        ),
-    ] = None,
-    train_only: Annotated[
-        list[str] | None,
-        typer.Option("--train-only", help="NAME=PATH of the second corpus, which only trains: crema_d."),
-    ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for folds, models, table and figures.")
-    ] = Path("edgebench-table2"),
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe distilhubert_loso.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on; what is finished is kept.")] = False,
+@app.command("wav2small-fig5")
+def wav2small_fig5(
+    device: DeviceOption = "local",
+    host: HostOption = None,
+    inventory: InventoryOption = None,
+    level: LevelOption = None,
+    threads: ThreadsOption = None,
+    launches: LaunchesOption = None,
+    seed: SeedOption = 1,
+    run: RunOption = None,
+    offline: OfflineOption = False,
+    store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Table II and Fig. 1 of the DistilHuBERT paper, beside its figures. Needs the extra `train` and a GPU.
+    """Fig. 5 of the Wav2Small paper: time of wav2vec2's feature extractor and of its encoder, 1 to 10 s."""
+    from edgebench.harness.reproduce_cost import PARTS_SUITE, cost_suite, reproduce_parts
 
-    Every IEMOCAP session is left out once, without and with the second corpus; then the production model is
-    trained on all but 5 % of the clips, exported, quantized, and meets RAVDESS.
-    """
-    from rich.console import Console
+    results = open_store(store)
 
-    from edgebench.results.report import print_sections
-    from edgebench.results.report.distilhubert import (
-        figure1_sections,
-        production_section,
-        table2_sections,
-    )
-    from edgebench.training import reproduce_table2
-    from edgebench.training.progress import training_bar
+    def show(parts: Parts) -> None:
+        _show_parts(parts, results, json=json)
 
-    with training_bar() as notify:
-        found = reproduce_table2(
-            corpora=named_paths(corpus or [], "--corpus"),
-            train_only=named_paths(train_only or [], "--train-only"),
-            output=output,
-            overrides=settings or [],
-            resume=resume,
-            notify=notify,
-        )
-    if found is None:
-        return  # another process than the first speaks
-    if json:
-        typer.echo(json_.dumps(found, allow_nan=False))
-    else:
-        sections = [*table2_sections(found), production_section(found["production"])]
-        if "figure1" in found:
-            sections += figure1_sections(found["figure1"])
-        print_sections(sections, Console())
-    typer.echo(f"figures and models: {output}", err=json)
+    def stored(run_id: str) -> None:
+        show(_stored_parts(results, run_id))
+
+    if run is not None:
+        stored(run)
+        return
+    suite = cost_suite(PARTS_SUITE, level=level, threads=threads, launches=launches)
+    with _bench(device, host, inventory, results, stored, offline=offline) as bench:
+        parts = reproduce_parts(suite, bench, seed=seed)
+    show(parts)
 
 
-def _stored(results: Store, run: str, *, models: list[str] | None) -> CostTable:
+@contextlib.contextmanager
+def _bench(
+    device: str,
+    host: str | None,
+    inventory: Path | None,
+    results: Store,
+    stored: Callable[[str], None],
+    *,
+    offline: bool,
+) -> Iterator[Bench]:
+    """Where to measure. A run that breaks is shown by ``stored`` as far as it came, before its error."""
+    from edgebench.cli.display import Display
+    from edgebench.devices import resolve_device
+    from edgebench.harness.nets import Bench
+
+    display = Display()
+    target = resolve_device(device, host=host, inventory=inventory)
+    command = ["edgebench", *sys.argv[1:]]
+    try:
+        with display:
+            yield Bench(target, host, offline, results, cache_dir(), command, display)
+    except (EdgebenchError, KeyboardInterrupt):
+        if display.run_id is not None:
+            stored(display.run_id)
+        raise
+
+
+def _stored_table(results: Store, run: str, *, models: list[str] | None) -> CostTable:
     from edgebench.results import summarise
     from edgebench.results.wav2small_table import cost_table, measured_models
 
     summary = summarise(results.run(run))
     known = measured_models(summary)
     if not known:
-        raise ModelError(
-            f"run {summary.run_id}: it holds no net of the table. Make one with "
-            "`edgebench reproduce wav2small-table1`."
-        )
+        raise _other_run(summary.run_id, "no model of the table", "wav2small-table1")
     return cost_table(summary, models or known)
+
+
+def _stored_parts(results: Store, run: str) -> Parts:
+    from edgebench.results import summarise
+    from edgebench.results.wav2small_figures import parts_of
+
+    parts = parts_of(summarise(results.run(run)))
+    if not parts.points:
+        raise _other_run(parts.run.run_id, "not the two parts of wav2vec2", "wav2small-fig5")
+    return parts
+
+
+def _other_run(run_id: str, held: str, command: str) -> UsageError:
+    return UsageError(f"run {run_id} holds {held}. Make one with `edgebench reproduce {command}`.")
+
+
+def _show_parts(parts: Parts, results: Store, *, json: bool) -> None:
+    from edgebench.results.report.wav2small_figures import parts_page, parts_sections
+
+    name = f"{parts.run.run_id}-wav2small-fig5"
+    _show_figure(parts.to_json(), parts_page(parts), parts_sections(parts), results.path, name, json=json)
 
 
 def _show_table(table: CostTable, results: Store, *, json: bool) -> None:

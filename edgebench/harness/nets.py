@@ -1,6 +1,7 @@
-"""Nets of random weights, made here and brought to a device as far as both have the room.
+"""Nets of random weights, made here, brought to a device as far as both have the room, and measured.
 
-What does not fit is no reason to give up the others: it is left out, with the reason.
+What does not fit is no reason to give up the others: it is left out, with the reason. The measuring is
+a run like any other: same agent, same rules, same store.
 """
 
 from __future__ import annotations
@@ -13,12 +14,17 @@ from typing import TYPE_CHECKING
 from edgebench.errors import BoardUnfit, ModelError
 from edgebench.harness.board import open_board
 from edgebench.harness.events import Events
+from edgebench.harness.runner import Request
+from edgebench.harness.runner import run as run_suite
 from edgebench.models import load_artifact
+from edgebench.results import summarise
 
 if TYPE_CHECKING:
     from edgebench.devices import Target
+    from edgebench.harness.suite import Suite
     from edgebench.models import Artifact
     from edgebench.models.untrained import UntrainedNet
+    from edgebench.results import RunSummary, Store
 
 # Peak resident memory of a trial over the size of its file, at least, and what the interpreter and the
 # runtime take. Measured with onnxruntime 1.31.1 on files of 0.3 to 1.9 GB.
@@ -39,6 +45,44 @@ class Nets:
         return {name: artifact for name, artifact in self.made.items() if name not in self.refused}
 
 
+@dataclass(frozen=True)
+class Bench:
+    """Where nets are measured and kept. ``host`` is what ``--host`` said, ``command`` what was typed."""
+
+    target: Target
+    host: str | None
+    offline: bool
+    store: Store
+    cache: Path
+    command: Sequence[str]
+    events: Events
+
+
+def measure_nets(nets: Sequence[UntrainedNet], suite: Suite, bench: Bench) -> tuple[Nets, RunSummary | None]:
+    """Make, send and measure nets. The summary is None where none of them could be measured.
+
+    Raises UsageError where torch is not installed, DeviceError for a device that cannot be used,
+    MeasurementError for a run that broke (what was measured is in the store).
+    """
+    found = make_nets(nets, cache=bench.cache / "untrained", events=bench.events)
+    if found.fitting:
+        bring_nets(found, bench)
+    if not found.fitting:
+        return found, None
+    request = Request(
+        target=bench.target,
+        host=bench.host,
+        suite=suite,
+        models=[str(artifact.path) for artifact in found.fitting.values()],
+        corpora={},
+        include_seen=False,
+        offline=bench.offline,
+        cache=bench.cache,
+        command=bench.command,
+    )
+    return found, summarise(bench.store.run(run_suite(request, bench.store, bench.events)))
+
+
 def make_nets(nets: Sequence[UntrainedNet], *, cache: Path, events: Events) -> Nets:
     """Make each net's file, or find it in ``cache``.
 
@@ -55,9 +99,10 @@ def make_nets(nets: Sequence[UntrainedNet], *, cache: Path, events: Events) -> N
     return found
 
 
-def bring_nets(nets: Nets, target: Target, *, cache: Path, offline: bool, events: Events) -> None:
+def bring_nets(nets: Nets, bench: Bench) -> None:
     """Send each net's file that fits the device; what does not fit is ``refused``. Raises DeviceError."""
-    with open_board(target, cache=cache, offline=offline, events=events) as board:
+    target, events = bench.target, bench.events
+    with open_board(target, cache=bench.cache, offline=bench.offline, events=events) as board:
         memory_bytes = board.fingerprint()["memory_bytes"]
         for name, artifact in nets.fitting.items():
             events.stage(f"sending {name} to {target.name}")

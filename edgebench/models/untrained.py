@@ -29,6 +29,12 @@ from edgebench.errors import ModelError, UsageError, nearest
 TAG = "untrained"
 WEIGHTS = "untrained"  # the manifest's word, under scheme.weights
 
+# Parts of architectures, which are no models: they map a waveform to something in between.
+PARTS = {
+    "wav2vec2_vgg7": "edgebench.models.wav2vec2_parts:FeatureExtractor",
+    "wav2vec2_encoder": "edgebench.models.wav2vec2_parts:Encoder",
+}
+
 # Resident memory of the exporting process: torch and its exporter, and then the weights several times
 # over (module, traced program, graph, checked copy, bytes to write). Measured on torch 2.13.
 _EXPORT_BASE_BYTES = 900_000_000
@@ -38,7 +44,7 @@ _SPARE_DISK_BYTES = 16 << 20
 _LIBRARIES = ("onnx", "onnxscript", "timm", "torch", "transformers")
 _STDERR_SHOWN = 600
 _HERE = Path(__file__).parent
-_IMPORT = re.compile(r"edgebench\.models\.architectures\.(\w+)")
+_IMPORT = re.compile(r"edgebench\.models\.(?:architectures\.)?(\w+)")
 
 
 @dataclass(frozen=True)
@@ -158,27 +164,28 @@ def _version(name: str) -> str:
 
 
 def _sources(name: str) -> list[Path]:
-    """The module that builds a net, the architectures that it reads, and the export."""
-    known = {path.stem: path for path in (_HERE / "architectures").glob("*.py")}
-    found = {_HERE / "export.py", _HERE / "untrained_export.py"}
-    waiting = [module_path(name)]
+    """Our own modules that decide a net's file: its builder's and the export's, and all that they import."""
+    known = {path.stem: path for folder in (_HERE, _HERE / "architectures") for path in folder.glob("*.py")}
+    found: set[Path] = set()
+    waiting = [known["untrained_export"], known[builder(name).partition(":")[0].rpartition(".")[2]]]
     while waiting:
         source = waiting.pop()
         if source not in found:
             found.add(source)
             named = _IMPORT.findall(source.read_text(encoding="utf-8"))
-            waiting += [known[stem] for stem in named if stem in known]
+            # This module only says where files lie.
+            waiting += [known[stem] for stem in named if stem in known and stem != Path(__file__).stem]
     return sorted(found)
 
 
-def module_path(name: str) -> Path:
-    """The file that builds a net. Raises UsageError for a name that nothing builds, with the nearest."""
+def builder(name: str) -> str:
+    """``module:class`` that builds a net. Raises UsageError for a name of nothing, with the nearest."""
     # By name: the table costs no torch, but its types name it, and the harness imports this module.
-    known: dict[str, str] = importlib.import_module("edgebench.models.architectures").ARCHITECTURES
+    table: dict[str, str] = importlib.import_module("edgebench.models.architectures").ARCHITECTURES
+    known = {**table, **PARTS}
     if name not in known:
         raise UsageError(f"net {name!r} is not known: {nearest(name, known)}.")
-    module = known[name].partition(":")[0]
-    return _HERE / "architectures" / f"{module.rpartition('.')[2]}.py"
+    return known[name]
 
 
 def _gb(count: float) -> str:

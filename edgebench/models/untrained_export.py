@@ -5,6 +5,7 @@ A process of its own (see ``untrained``, which starts it). Needs torch.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from edgebench.models.export import (
 )
 from edgebench.models.macs import count_macs
 from edgebench.models.manifest import Macs, Manifest
-from edgebench.models.untrained import TAG, WEIGHTS
+from edgebench.models.untrained import PARTS, TAG, WEIGHTS
 
 if TYPE_CHECKING:
     import onnx
@@ -33,18 +34,23 @@ _EMOTION_HEAD = "emotion"  # the submodule of every architecture that names emot
 
 
 def export_untrained(name: str, *, seed: int, folder: Path) -> Artifact:
-    """Build ``name`` with weights from ``seed``, and write it into ``folder`` with its manifest.
+    """Build ``name``, an architecture or a part of one, and write it into ``folder`` with its manifest.
 
     The head that names emotions is left out: the papers' nets have arousal, dominance and valence alone.
     """
     import torch  # noqa: PLC0415
 
     torch.manual_seed(seed)
-    module = build_architecture(name)
-    parameters = adv_parameters(module)
-    graph = export_onnx(module)
-    del module  # the graph holds the weights now
-    drop_output(graph, OUTPUT_NAMES[1])
+    if name in PARTS:
+        module_name, _, class_name = PARTS[name].partition(":")
+        part = getattr(importlib.import_module(module_name), class_name)()
+        parameters, graph = adv_parameters(part), export_onnx(part, outputs=part.outputs)
+        del part
+    else:
+        module = build_architecture(name)
+        parameters, graph = adv_parameters(module), export_onnx(module)
+        del module  # the graph holds the weights now
+        drop_output(graph, OUTPUT_NAMES[1])
     return save_artifact(graph, _manifest(name, seed, graph, parameters=parameters), folder)
 
 

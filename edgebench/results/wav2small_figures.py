@@ -18,6 +18,7 @@ from edgebench.results.messages import Predictions
 from edgebench.results.metrics import DIMENSIONS, EMOTIONS, METRICS, Figure, missing
 from edgebench.results.record import SCHEMA_VERSION
 from edgebench.results.summary import Row, RunSummary, latency_ratio
+from edgebench.results.wav2small_table import SUFFIX
 
 Values = tuple[float | None, ...]
 
@@ -267,15 +268,15 @@ class Parts:
         }
 
 
-def parts_of(summary: RunSummary, *, suffix: str) -> Parts:
-    """The rows of a run of the two parts, by input length."""
+def parts_of(summary: RunSummary) -> Parts:
+    """The rows of a run of the two parts, by input length; none where the run holds other models."""
     rows = {
         (row.condition.artifact, row.condition.input_s): row
         for row in summary.rows
         if row.condition.scenario == "single_stream"
     }
     lengths = sorted({length for _, length in rows if length is not None})
-    keys = (f"{VGG7}{suffix}", f"{ENCODER}{suffix}")
+    keys = (f"{VGG7}{SUFFIX}", f"{ENCODER}{SUFFIX}")
     return Parts(
         summary,
         tuple(
