@@ -39,13 +39,13 @@ def blend(hard: Array, soft: Array, *, share: float) -> Array:
 def load_teachers(recipe: Recipe) -> list[Teacher]:
     """The teachers that the recipe names, none where it has no use for any.
 
-    Raises :class:`ConfigError` where it wants unlabelled clips and names nobody to label them, and what
+    Raises :class:`ConfigError` where it says what part teachers have and names none, and what
     :func:`load_teacher` raises.
     """
-    if recipe.teacher.unlabelled and not recipe.teacher.paths:
+    if recipe.teacher != TeacherSection() and not recipe.teacher.paths:
         raise ConfigError(
-            "the recipe learns from unlabelled clips (teacher.unlabelled), and names no teacher to "
-            "label them. Give one or more: --set 'teacher.paths=[\"PATH\"]'."
+            f"recipe {recipe.name!r} learns from teachers, and names none. Give one or more: "
+            "--set 'teacher.paths=[\"PATH\"]'."
         )
     return [
         load_teacher(path, threads=recipe.compute.threads, emotions=True) for path in recipe.teacher.paths

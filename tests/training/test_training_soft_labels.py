@@ -111,13 +111,13 @@ def test_the_whole_command(tmp_path):
     options = [*TINY, "optimiser.steps=2", teachers_at(tmp_path)]
     train("wav2small_soft", corpora={}, output=output, overrides=options)
     manifest = load_artifact(output / "wav2small.fp32.onnx").manifest
-    assert manifest.training.label_source.startswith("teacher t0 ")
+    assert manifest.training.label_source.startswith("synthetic + teacher t0 ")
     assert " + t1 " in manifest.training.label_source
     card = (output / "wav2small.md").read_text()
     assert "teacher.paths=PATH" in card and str(tmp_path) not in card
 
 
 def test_no_teacher(tmp_path):
-    with pytest.raises(ConfigError, match=r"names no teacher to label them.*teacher\.paths"):
+    with pytest.raises(ConfigError, match=r"learns from teachers, and names none.*teacher\.paths"):
         train("wav2small_soft", corpora={}, output=tmp_path / "out", overrides=list(TINY))
     assert not (tmp_path / "out").exists()
