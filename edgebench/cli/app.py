@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgebench import __version__
-from edgebench.cli import corpora, doctor, evaluate, reproduce, run, show, train
+from edgebench.cli import corpora, doctor, evaluate, reproduce, reproduce_distilhubert, run, show, train
 
 app = typer.Typer(
     name="edgebench",
@@ -43,4 +43,5 @@ app.command("doctor")(doctor.doctor)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 app.add_typer(corpora.app, name="corpora")
+reproduce.app.command("distilhubert-table2")(reproduce_distilhubert.distilhubert_table2)
 app.add_typer(reproduce.app, name="reproduce")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgebench.errors import UsageError
 from edgebench.training.recipe import Recipe, load_recipe, recipe_names
@@ -16,7 +16,7 @@ from edgebench.training.recipe import Recipe, load_recipe, recipe_names
 if TYPE_CHECKING:
     from edgebench.training.trainer import Progress
 
-__all__ = ["Recipe", "load_recipe", "recipe_names", "train"]
+__all__ = ["Recipe", "load_recipe", "recipe_names", "reproduce_table2", "train"]
 
 
 def train(
@@ -27,11 +27,53 @@ def train(
     overrides: Sequence[str] = (),
     resume: bool = False,
     notify: Callable[[Progress], None] | None = None,
+    train_only: Mapping[str, Path] | None = None,
 ) -> Path:
     """Train a recipe; see :func:`edgebench.training.run.train`.
 
     Raises :class:`UsageError` where torch, accelerate or the exporter is not installed.
     """
+    _require_extra()
+    from edgebench.training import run  # noqa: PLC0415
+
+    return run.train(
+        recipe_name,
+        corpora=corpora,
+        output=output,
+        overrides=overrides,
+        resume=resume,
+        notify=notify,
+        train_only=train_only,
+    )
+
+
+def reproduce_table2(
+    *,
+    corpora: Mapping[str, Path],
+    train_only: Mapping[str, Path],
+    output: Path,
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    notify: Callable[[Progress], None] | None = None,
+) -> dict[str, Any] | None:
+    """Reproduce the DistilHuBERT paper; see :mod:`edgebench.training.distilhubert_table2`.
+
+    None in every process but the first. Raises :class:`UsageError` where the extra is not installed.
+    """
+    _require_extra()
+    from edgebench.training import distilhubert_table2  # noqa: PLC0415
+
+    return distilhubert_table2.reproduce_table2(
+        corpora=corpora,
+        train_only=train_only,
+        output=output,
+        overrides=overrides,
+        resume=resume,
+        notify=notify,
+    )
+
+
+def _require_extra() -> None:
     missing = [
         name for name in ("torch", "accelerate", "onnxscript") if importlib.util.find_spec(name) is None
     ]
@@ -40,8 +82,3 @@ def train(
             f"training needs {' and '.join(missing)}, which this environment does not have. Install "
             "the extra: pip install 'edgebench[train]'."
         )
-    from edgebench.training import run  # noqa: PLC0415
-
-    return run.train(
-        recipe_name, corpora=corpora, output=output, overrides=overrides, resume=resume, notify=notify
-    )

@@ -18,6 +18,7 @@ from edgebench.training.recipe import (
     Positive,
     QuantizationSection,
     Share,
+    ValidationSection,
     _Section,
 )
 
@@ -155,10 +156,9 @@ class StepOptimiserSection(EpochOptimiserSection):
     warmup_steps: Annotated[int, Field(ge=0)]
 
 
-class StepValidationSection(EpochValidationSection):
-    """The same in steps. ``window`` is 1: each validation stands for itself."""
+class StepValidationSection(EpochValidationSection, ValidationSection):
+    """The same in steps, as the loop reads it; each validation stands for itself."""
 
-    every_steps: Count
     window: Count = 1
 
 

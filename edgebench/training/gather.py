@@ -26,6 +26,7 @@ from edgebench.models.manifest import CorpusSpeakers, Training
 from edgebench.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from edgebench.training.categorical_recipe import CategoricalRecipe
     from edgebench.training.distil_recipe import DistilRecipe
 
 SYNTHETIC = "synthetic"
@@ -97,14 +98,18 @@ def gather(
     return Gathered(split, **parts)
 
 
-def training_facts(recipe: Recipe | DistilRecipe, gathered: Gathered) -> Training:
-    """What the manifest says about where the weights come from: speakers that occurred, by part."""
+def training_facts(recipe: Recipe | DistilRecipe | CategoricalRecipe, gathered: Gathered) -> Training:
+    """What the manifest says about where the weights come from: speakers that occurred, by part.
+
+    A speaker is named once: where a split leaks speakers, as learnt.
+    """
     corpora = {}
     for name in gathered.corpora:
-        speakers = {
-            part: sorted({clip.speaker for clip in gathered.part(part) if clip.corpus == name})
-            for part in PARTS
-        }
+        speakers: dict[str, list[str]] = {}
+        for part in PARTS:
+            earlier = {speaker for listed in speakers.values() for speaker in listed}
+            found = {clip.speaker for clip in gathered.part(part) if clip.corpus == name}
+            speakers[part] = sorted(found - earlier)
         licences = {clip.licence for part in PARTS for clip in gathered.part(part) if clip.corpus == name}
         corpora[name] = CorpusSpeakers(**speakers, licence=" + ".join(sorted(licences)))
     return Training(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgebench.agent.waveform import prepare
 from edgebench.corpora import ADV, EMOTIONS, SAMPLE_RATE_HZ, Clip, load_waveform
 from edgebench.models.artifact import Artifact
 from edgebench.models.card import CardFacts, CorpusCounts, Row, render_card
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from edgebench.models.manifest import Training
+    from edgebench.training.categorical_recipe import CategoricalRecipe
     from edgebench.training.distil_recipe import DistilRecipe
 
 MACS_INPUT_S = 5.0
@@ -55,18 +57,21 @@ NOISE_LENGTHS_S = (1.0, 2.0, 5.0, 10.0)  # the suite's generated inputs are nois
 class Origin:
     """Where weights come from when not from labels alone.
 
-    ``licences`` bind them beside those of the clips. Without ``emotions`` that head was never trained,
-    and its output is left out of the artifacts.
+    ``licences`` bind them beside those of the clips. Without ``emotions``, or without ``dimensions``, that
+    head was never trained, and its output is left out of the artifacts. ``preparation`` is what was done
+    to every clip before the net met it.
     """
 
     training: Training
     licences: tuple[str, ...] = ()
     emotions: bool = True
+    dimensions: bool = True
+    preparation: Sequence[dict[str, Any]] = tuple(PREPARATION)
 
 
 def produce(
     model: nn.Module,
-    recipe: Recipe | DistilRecipe,
+    recipe: Recipe | DistilRecipe | CategoricalRecipe,
     gathered: Gathered,
     output: Path,
     *,
@@ -77,12 +82,12 @@ def produce(
     output.mkdir(parents=True, exist_ok=True)
     known = _Common(model, recipe, gathered, origin)
     exported = export_onnx(model)
-    if not known.emotions:
-        drop_output(exported, OUTPUT_NAMES[1])
+    for name in set(OUTPUT_NAMES) - known.tasks.keys():
+        drop_output(exported, name)
     fp32 = known.save(exported, output, key=f"{recipe.architecture}.fp32", scheme={"name": "fp32"})
     clips = calibration_clips(gathered.train, per_class=recipe.quantization.clips_per_class, seed=recipe.seed)
     scheme = scheme_named(recipe.quantization.scheme)
-    graph = quantize(fp32.path, scheme=scheme.name, waveforms=[load_waveform(clip) for clip in clips])
+    graph = quantize(fp32.path, scheme=scheme.name, waveforms=known.waveforms(clips))
     small = known.save(
         graph,
         output,
@@ -90,7 +95,10 @@ def produce(
         scheme=scheme.described(),
         calibration=Calibration(sha256=ids_sha256(clips), clips=len(clips)),
         parent=fp32.sha256,
-        parity=Parity(reference=fp32.sha256, max_abs=_tolerance(fp32.path, graph, gathered.validation)),
+        parity=Parity(
+            reference=fp32.sha256,
+            max_abs=_tolerance(fp32.path, graph, known.waveforms(gathered.validation)),
+        ),
     )
     text = render_card(_card(fp32, small, recipe, gathered, command=command))
     (output / known.card).write_text(text, encoding="utf-8")
@@ -101,24 +109,37 @@ class _Common:
     """What the artifacts of one run have in common."""
 
     def __init__(
-        self, model: nn.Module, recipe: Recipe | DistilRecipe, gathered: Gathered, origin: Origin | None
+        self,
+        model: nn.Module,
+        recipe: Recipe | DistilRecipe | CategoricalRecipe,
+        gathered: Gathered,
+        origin: Origin | None,
     ) -> None:
         self.card = f"{recipe.architecture}.md"
-        self.training = origin.training if origin else training_facts(recipe, gathered)
-        self.emotions = origin.emotions if origin else True
+        origin = origin or Origin(training_facts(recipe, gathered))
+        self.training, self.preparation = origin.training, list(origin.preparation)
         licences = [clip.licence for clip in [*gathered.train, *gathered.validation]]
-        self.licence = weights_licence([*licences, *(origin.licences if origin else ())])
-        left_out = () if self.emotions else ("emotion.",)  # the head of a net that learnt no emotions
+        self.licence = weights_licence([*licences, *origin.licences])
+        self.tasks = {}
+        left_out = set()  # the head of what was not learnt, by the name that every architecture gives it
+        if origin.dimensions:
+            self.tasks[OUTPUT_NAMES[0]] = Task(kind="dimensional", labels=list(ADV))
+        else:
+            left_out.add("adv")
+        if origin.emotions:
+            self.tasks[OUTPUT_NAMES[1]] = Task(kind="categorical", labels=list(EMOTIONS))
+        else:
+            left_out.add("emotion")
         self.parameters = sum(
-            p.numel() for name, p in model.named_parameters() if not name.startswith(left_out)
+            p.numel() for name, p in model.named_parameters() if left_out.isdisjoint(name.split("."))
         )
+
+    def waveforms(self, clips: Sequence[Clip]) -> list[NDArray[np.float32]]:
+        """The clips as the net meets them."""
+        return [prepare(load_waveform(clip), self.preparation, SAMPLE_RATE_HZ) for clip in clips]
 
     def save(self, graph: onnx.ModelProto, folder: Path, **particular: Any) -> Artifact:
         count = count_macs(graph, input_s=MACS_INPUT_S)
-        dimensional, categorical = OUTPUT_NAMES
-        tasks = {dimensional: Task(kind="dimensional", labels=list(ADV))}
-        if self.emotions:
-            tasks[categorical] = Task(kind="categorical", labels=list(EMOTIONS))
         manifest = Manifest(
             sha256=None,
             size_bytes=None,
@@ -126,8 +147,8 @@ class _Common:
             opset=OPSET,
             ir_version=IR_VERSION,
             sample_rate_hz=SAMPLE_RATE_HZ,
-            tasks=tasks,
-            preparation=PREPARATION,
+            tasks=self.tasks,
+            preparation=self.preparation,
             parameters=self.parameters,
             macs=Macs(value=count.value, input_s=count.input_s, rule=count.rule),
             training=self.training,
@@ -138,20 +159,24 @@ class _Common:
         return save_artifact(graph, manifest, folder)
 
 
-def _tolerance(fp32: Path, graph: onnx.ModelProto, clips: Sequence[Clip]) -> float:
-    """Largest difference to fp32 on validation clips and on noise, times the margin, to two digits."""
+def _tolerance(fp32: Path, graph: onnx.ModelProto, clips: Sequence[NDArray[np.float32]]) -> float:
+    """Largest difference to fp32 on clips (samples,) and on noise, times the margin, to two digits."""
     rng = np.random.default_rng(0)
     noise: list[NDArray[np.float32]] = [
         rng.uniform(-1.0, 1.0, round(length_s * SAMPLE_RATE_HZ)).astype(np.float32)
         for length_s in NOISE_LENGTHS_S
     ]
-    waveforms = [*(load_waveform(clip) for clip in clips), *noise]
-    largest = largest_difference(fp32.read_bytes(), graph.SerializeToString(), waveforms)
+    largest = largest_difference(fp32.read_bytes(), graph.SerializeToString(), [*clips, *noise])
     return float(f"{PARITY_MARGIN * largest:.1e}")
 
 
 def _card(
-    fp32: Artifact, small: Artifact, recipe: Recipe | DistilRecipe, gathered: Gathered, *, command: str
+    fp32: Artifact,
+    small: Artifact,
+    recipe: Recipe | DistilRecipe | CategoricalRecipe,
+    gathered: Gathered,
+    *,
+    command: str,
 ) -> CardFacts:
     """Score both artifacts on the test speakers and gather what the card says."""
     assert fp32.manifest is not None and small.manifest is not None
@@ -176,6 +201,7 @@ def _card(
         artifacts=[(a.manifest, a.size_bytes) for a in pair if a.manifest is not None],
         training=fp32.manifest.training,
         split=gathered.split.name,
+        leaks_speakers=gathered.split.leaks_speakers,
         counts=counts,
         metrics=FIGURES,
         rows=rows,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgebench.errors import UsageError
 from edgebench.models import packaged_artifacts
+from edgebench.training.categorical_recipe import CategoricalRecipe
 from edgebench.training.checkpoint import CHECKPOINT
 from edgebench.training.data import TrainingData
 from edgebench.training.distil_recipe import DistilRecipe
@@ -34,20 +35,39 @@ def train(
     overrides: Sequence[str] = (),
     resume: bool = False,
     notify: Notify | None = None,
+    train_only: Mapping[str, Path] | None = None,
 ) -> Path:
     """Train a recipe and leave artifacts, manifests, card and curves in ``output``; returns that folder.
 
     ``corpora`` maps reader names to folders; their order is part of the run, as it orders the clips.
+    ``train_only`` corpora join the train part of every fold of a recipe that leaves a folder a fold.
     With ``resume`` an interrupted run in ``output`` goes on where its last checkpoint stands, as if it
     had never stopped. ``notify`` is called after every step. Errors are those of
     :mod:`edgebench.errors`: a bad recipe, corpora that cannot be read, a folder that holds another run.
     """
     recipe = load_recipe(recipe_name, overrides=overrides)
     refuse_another_run(output, resume=resume)
+    command = command_line(recipe_name, corpora, overrides, train_only=train_only or {})
+    if isinstance(recipe, CategoricalRecipe):
+        from edgebench.training.categorical_run import fine_tune  # noqa: PLC0415
+
+        return fine_tune(
+            recipe,
+            corpora=corpora,
+            train_only=train_only or {},
+            output=output,
+            command=command,
+            resume=resume,
+            notify=notify,
+        )
+    if train_only:
+        raise UsageError(
+            f"recipe {recipe_name!r} divides its corpora by one split file, which says who trains. Give "
+            "--train-only to a recipe of folds, such as distilhubert_loso, or the corpus with --corpus."
+        )
     if isinstance(recipe, DistilRecipe):
         from edgebench.training.distil_run import distil  # noqa: PLC0415
 
-        command = command_line(recipe_name, corpora, overrides)
         return distil(recipe, corpora=corpora, output=output, command=command, notify=notify)
     teachers = load_teachers(recipe)
     everything = gather(recipe, corpora, unlabelled=recipe.teacher.unlabelled)
@@ -67,7 +87,6 @@ def train(
         human = min(recipe.teacher.emotion_share, recipe.teacher.adv_share) < 1.0
         facts = training_facts(recipe, gathered)
         origin = taught_origin(facts, teachers, emotions=True, human_labels=human)
-    command = command_line(recipe_name, corpora, overrides)
     produce(trainer.best_model(), recipe, gathered, output, command=command, origin=origin)
     return output
 
@@ -81,11 +100,19 @@ def refuse_another_run(output: Path, *, resume: bool) -> None:
         )
 
 
-def command_line(recipe_name: str, corpora: Mapping[str, Path], overrides: Sequence[str]) -> str:
+def command_line(
+    recipe_name: str,
+    corpora: Mapping[str, Path],
+    overrides: Sequence[str],
+    *,
+    train_only: Mapping[str, Path] | None = None,
+) -> str:
     """The command that makes this run again; folders differ by machine and are left as PATH."""
     words = ["edgebench", "train", recipe_name]
     for name in corpora:
         words += ["--corpus", f"{name}=PATH"]
+    for name in train_only or {}:
+        words += ["--train-only", f"{name}=PATH"]
     for override in overrides:
         key, _, value = override.partition("=")
         here = key.strip() in PATHS and value.strip() not in packaged_artifacts()

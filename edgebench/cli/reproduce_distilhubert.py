@@ -1,0 +1,65 @@
+"""``edgebench reproduce distilhubert-table2``: the DistilHuBERT paper's Table II and Fig. 1."""
+
+from __future__ import annotations
+
+import json as json_
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgebench.cli.options import JsonOption, named_paths
+
+
+def distilhubert_table2(
+    corpus: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--corpus", "-c", help="NAME=PATH: iemocap, divided by session; ravdess, met at last (Fig. 1)."
+        ),
+    ] = None,
+    train_only: Annotated[
+        list[str] | None,
+        typer.Option("--train-only", help="NAME=PATH of the second corpus, which only trains: crema_d."),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for folds, models, table and figures.")
+    ] = Path("edgebench-table2"),
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe distilhubert_loso.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on; what is finished is kept.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Table II and Fig. 1 of the DistilHuBERT paper, beside its figures.
+
+    Every IEMOCAP session is left out once, without and with the second corpus; then the production model is
+    trained on all but 5 % of the clips, exported, quantized, and meets RAVDESS. Needs the extra `train`, and
+    a GPU to be done in a day.
+    """
+    from rich.console import Console
+
+    from edgebench.results.report import print_sections
+    from edgebench.results.report.distilhubert import figure1_sections, production_section, table2_sections
+    from edgebench.training import reproduce_table2
+    from edgebench.training.progress import training_bar
+
+    with training_bar() as notify:
+        found = reproduce_table2(
+            corpora=named_paths(corpus or [], "--corpus"),
+            train_only=named_paths(train_only or [], "--train-only"),
+            output=output,
+            overrides=settings or [],
+            resume=resume,
+            notify=notify,
+        )
+    if found is None:
+        return  # one process of many speaks, and it is another
+    if json:
+        typer.echo(json_.dumps(found, allow_nan=False))
+    else:
+        sections = [*table2_sections(found), production_section(found["production"])]
+        if "figure1" in found:
+            sections += figure1_sections(found["figure1"])
+        print_sections(sections, Console())
+    typer.echo(f"figures and models: {output}", err=json)

@@ -1,0 +1,224 @@
+"""``edgebench train`` on a recipe of categorical fine-tuning: every fold of its protocol, one folder each.
+
+::
+
+    DIR/run.json                      recipe, command, folds with their splits' hashes, figures
+    DIR/<split>/split.json            who trains, who validates, who is tested
+    DIR/<split>/checkpoint.pt, curves.jsonl
+    DIR/<split>/predictions.json      the best epoch's logits of the test clips
+    DIR/<split>/fold.json             written last: the fold is finished, and is not run again
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgebench.corpora import PARTS, write_split
+from edgebench.errors import ConfigError, UsageError
+from edgebench.training.categorical_data import CategoricalData
+from edgebench.training.categorical_recipe import CategoricalRecipe, FoldRecipe
+from edgebench.training.data import Waveforms
+from edgebench.training.fine_tuner import CategoricalValidator, FineTuner, logits_of
+from edgebench.training.fold_files import (
+    METRICS,
+    RUN,
+    SPLIT,
+    VERSION,
+    Answer,
+    FoldResult,
+    answers_of,
+    read_fold,
+    score_answers,
+    write_fold,
+    write_json,
+)
+from edgebench.training.folds import folds_of, read_parts
+from edgebench.training.gather import Gathered, ids_sha256
+from edgebench.training.processes import Processes
+from edgebench.training.taught import tell
+from edgebench.training.trainer import Progress
+
+Notify = Callable[[Progress], None]
+
+
+def fine_tune(
+    recipe: CategoricalRecipe,
+    *,
+    corpora: Mapping[str, Path],
+    train_only: Mapping[str, Path],
+    output: Path,
+    command: str,
+    resume: bool = False,
+    notify: Notify | None = None,
+) -> Path:
+    """Train and test every fold of the recipe's protocol; finished folds in ``output`` are kept.
+
+    ``corpora`` are divided, ``train_only`` joins the train part of every fold. Raises the errors of
+    :mod:`edgebench.errors`.
+    """
+    refuse_another(output, resume=resume)
+    clips, extra, notes = read_parts(corpora, train_only)
+    if Processes().is_main:
+        tell(notes)
+    run_folds(recipe, folds_of(recipe, clips, extra), output, command=command, notes=notes, notify=notify)
+    return output
+
+
+def refuse_another(output: Path, *, resume: bool) -> None:
+    """Raise :class:`UsageError` where ``output`` holds folds that were not asked to go on."""
+    if not resume and output.is_dir() and (any(output.glob(f"*/{SPLIT}")) or (output / RUN).exists()):
+        raise UsageError(
+            f"{output} already holds folds of a run. Add --resume to continue it, or give another --output."
+        )
+
+
+def run_folds(
+    recipe: CategoricalRecipe,
+    folds: Sequence[Gathered],
+    output: Path,
+    *,
+    command: str,
+    notes: Sequence[str] = (),
+    notify: Notify | None = None,
+) -> list[FoldResult]:
+    """Every fold in order, each finished or taken up where it stands; ``run.json`` after each.
+
+    Of many processes the first returns the results, the others none.
+    """
+    results: list[FoldResult] = []
+    main = Processes().is_main
+    for number, fold in enumerate(folds, start=1):
+        if main:
+            sys.stderr.write(f"fold {number} of {len(folds)}: {fold.split.name}\n")
+        result = run_fold(recipe, fold, output / fold.split.name, notify=notify)
+        if not main or result is None:
+            continue
+        results.append(result)
+        sys.stderr.write(f"  tested: {_told(results[-1])}\n")
+        write_json(output / RUN, _run_record(recipe, results, len(folds), command=command, notes=notes))
+    return results
+
+
+def run_fold(
+    recipe: CategoricalRecipe, fold: Gathered, folder: Path, *, notify: Notify | None = None
+) -> FoldResult | None:
+    """One fold: train, choose the epoch on its validation part, answer for its test part.
+
+    None where another process answers. Raises :class:`ConfigError` where ``folder`` holds the finished fold
+    of another recipe or other clips.
+    """
+    counted = recipe.for_clips(len(fold.train))
+    bound = _bound(counted, fold)
+    finished = read_fold(folder)
+    if finished is not None:
+        _refuse_changed(folder, finished.record["bound"], bound)
+        return finished
+    tuner = train_fold(counted, fold, folder, notify=notify)
+    if not tuner.processes.is_main:
+        return None
+    model = tuner.best_model()
+    waveforms = Waveforms(fold.test, recipe.data.cache_mb * 1_000_000)
+    answers = answers_of(fold.test, logits_of(model, waveforms, recipe.prepare.steps()))
+    record = {
+        "fold_version": VERSION,
+        "split": fold.split.name,
+        "split_sha256": fold.split.sha256,
+        "leaks_speakers": fold.split.leaks_speakers,
+        "clips": {part: len(fold.part(part)) for part in PARTS},
+        "best": {"step": tuner.history.best_step, "validation_ua": tuner.history.best_score},
+        "steps": tuner.history.step,
+        "figures": scored_json(answers, seed=recipe.seed),
+        "bound": bound,
+    }
+    result = FoldResult(record, answers)
+    write_fold(folder, result)
+    return result
+
+
+def train_fold(
+    recipe: FoldRecipe, fold: Gathered, folder: Path, *, notify: Notify | None = None
+) -> FineTuner:
+    """Train to the end, from the checkpoint in ``folder`` if there is one; leaves ``split.json`` there."""
+    data = CategoricalData(fold.train, recipe)
+    tuner = FineTuner(recipe, data, CategoricalValidator(fold.validation, recipe), folder)
+    if tuner.processes.is_main:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_split(fold.split, folder / SPLIT)
+    tuner.resume()
+    tuner.run(notify=notify)
+    return tuner
+
+
+def scored_json(answers: Iterable[Answer], *, seed: int) -> dict[str, Any]:
+    """The categorical figures and the confusion matrix of answers by corpus, as JSON."""
+    return {
+        corpus: {
+            **{name: scoring.figures[name].to_json() for name in METRICS},
+            "labels": list(scoring.labels),
+            "confusion": [list(row) for row in scoring.confusion],
+        }
+        for corpus, scoring in score_answers(answers, seed=seed).items()
+    }
+
+
+def _told(result: FoldResult) -> str:
+    rows = []
+    for corpus, figures in result.record["figures"].items():
+        values = [(name.upper(), figures[name]["value"]) for name in ("ua", "wa")]
+        told = (f"{name} {'none' if value is None else format(value, '.3f')}" for name, value in values)
+        rows.append(f"{corpus} {', '.join(told)}")
+    return "; ".join(rows)
+
+
+def _bound(recipe: FoldRecipe, fold: Gathered) -> dict[str, Any]:
+    """What a finished fold was made of: as long as this is the same, it need not be made again."""
+    return {
+        "recipe": json.loads(recipe.training_json()),
+        "split_sha256": fold.split.sha256,
+        **{f"{part}_clips_sha256": ids_sha256(fold.part(part)) for part in PARTS},
+    }
+
+
+def _refuse_changed(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    old, new = _flat(before), _flat(now)
+    changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+    if changed:
+        told = ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in changed[:5])
+        raise ConfigError(
+            f"the finished fold in {folder} is of another run: {told}. Give the same recipe, overrides and "
+            "corpora, or another --output."
+        )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _run_record(
+    recipe: CategoricalRecipe,
+    results: Sequence[FoldResult],
+    folds: int,
+    *,
+    command: str,
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    answers = [answer for result in results for answer in result.answers]
+    return {
+        "run_version": VERSION,
+        "recipe": recipe.model_dump(mode="json"),
+        "protocol": recipe.protocol,
+        "command": command,
+        "notes": list(notes),
+        "folds_planned": folds,
+        "folds": [
+            {key: value for key, value in result.record.items() if key != "bound"} for result in results
+        ],
+        "pooled": scored_json(answers, seed=recipe.seed),
+    }
