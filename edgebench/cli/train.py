@@ -16,6 +16,13 @@ def train(
         list[str] | None,
         typer.Option("--corpus", "-c", help="NAME=PATH of a speech corpus; repeat for several."),
     ] = None,
+    train_only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--train-only",
+            help="NAME=PATH of a corpus that joins the training part of every fold; repeat for several.",
+        ),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for checkpoints, artifacts, card and curves.")
     ] = Path("edgebench-training"),
@@ -32,6 +39,7 @@ def train(
         folder = train_recipe(
             recipe,
             corpora=named_paths(corpus or [], "--corpus"),
+            train_only=named_paths(train_only or [], "--train-only"),
             output=output,
             overrides=settings or [],
             resume=resume,
