@@ -57,10 +57,11 @@ class Arm:
 
 @dataclass(frozen=True)
 class Block:
-    """All arms on one corpus."""
+    """All arms on one corpus; ``met`` says whether the nets learnt from other speakers of it."""
 
     corpus: CorpusFacts
     arms: Sequence[Arm]
+    met: bool = True
 
     def arm(self, name: str, precision: str) -> Sequence[Trained]:
         """The trainings of an arm."""
@@ -81,6 +82,7 @@ def page(
         ["| machine | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in machine)]
     )
     parts = [INTRODUCTION.format(machine=rows, commands=told)]
+    parts.append("![UA of every training on every corpus](results.svg)\n")
     parts.append("## Corpora that the nets learnt from, other speakers\n")
     parts += [_figures(block) for block in within]
     if across:

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from benchmarks import report
 from benchmarks.results_page import Arm, Block, page
+from benchmarks.results_plot import plot
 from edgebench.cli.display import Display
 from edgebench.cli.options import cache_dir, named_paths
 from edgebench.corpora import EMOTIONS, Clip, packaged_split, read_corpus, split_clips
@@ -89,7 +90,7 @@ def score(
         sources = learnt_from or {facts.name: corpora[facts.name]}
         answered = baseline.predict_baseline(_training_clips(sources), test)
         scored.insert(0, Arm(baseline.KEY, "", [Trained(answered, BASELINE)]))
-        blocks.append(Block(facts, scored))
+        blocks.append(Block(facts, scored, met=learnt_from is None))
     return blocks
 
 
@@ -136,8 +137,10 @@ def main() -> None:
         across += score(left, {name: corpora[name]}, others)
     commands = {arm: [run.command for run in runs] for arm, runs in arms.items()}
     text = page(within, across, commands, report.machine(began, load))
+    picture = arguments.output.with_suffix(".svg")
     arguments.output.write_text(text, encoding="utf-8")
-    Console().print(f"wrote {arguments.output}", highlight=False)
+    picture.write_text(plot([*within, *across]), encoding="utf-8")
+    Console().print(f"wrote {arguments.output} and {picture}", highlight=False)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent / "results"))
 import results_builder as b
 
 from benchmarks.results_page import Arm, Block, page
+from benchmarks.results_plot import HIGH, LEFT, LOW, WIDTH, plot
 from benchmarks.students import Run, score
 from edgebench.results import accuracy
 from edgebench.results.messages import Predictions
@@ -62,6 +64,13 @@ def test_every_figure_is_where_its_heading_says():
         f"{sum(g > 0 for g in gains)} of 3"
     )
     assert "(A/D/V labels: " in text and "3 seeds" in text
+    drawn = ElementTree.fromstring(plot([block]))
+    dots = drawn.findall("{http://www.w3.org/2000/svg}circle")
+    assert len(dots) == 1 + 3 * 3  # a dot a training at fp32, and the baseline
+    by_place = sorted(float(dot.get("cx")) for dot in dots[4:7])
+    assert by_place == pytest.approx(
+        sorted(LEFT + WIDTH * (ua(one) - LOW) / (HIGH - LOW) for one in hard), abs=0.1
+    )
 
 
 @pytest.fixture(scope="module")
