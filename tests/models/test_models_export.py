@@ -10,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="export needs torch: pip install edgebench[train]")
 pytest.importorskip("onnxscript", reason="export needs onnxscript: pip install edgebench[train]")
+from image_nets import IMAGE_NETS  # noqa: E402
 from speech_nets import SPEECH_NETS  # noqa: E402
 
 from edgebench.models.architectures import ARCHITECTURES, build_architecture  # noqa: E402
@@ -24,8 +25,8 @@ pytestmark = pytest.mark.train
 OLDEST_RUNTIME_OPSET, OLDEST_RUNTIME_IR = 21, 10  # onnxruntime 1.19.2
 
 
-# Speech transformers trace slowly, and have their own file of tests.
-@pytest.fixture(scope="module", params=sorted(set(ARCHITECTURES) - set(SPEECH_NETS)))
+# Speech transformers and MobileNets trace slowly, and have their own files of tests.
+@pytest.fixture(scope="module", params=sorted(set(ARCHITECTURES) - {*SPEECH_NETS, *IMAGE_NETS}))
 def exported(request):
     """(module, its ONNX graph), with batch norms that are not the identity."""
     torch.manual_seed(5)
