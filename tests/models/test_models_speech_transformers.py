@@ -68,6 +68,19 @@ def test_parameters_are_the_published(name):
     assert millions == pytest.approx(PUBLISHED_PARAMETERS[name], rel=0.001)
 
 
+@pytest.mark.parametrize(
+    ("name", "paper", "ours"), [("dawn", 55, 53.62), ("wavlm_large", 95, 93.05), ("teacher", 149, 146.67)]
+)
+def test_multiplications_at_5_s_are_the_papers(name, paper, ours):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        build_architecture(name).eval()(torch.zeros(1, 80_000))
+    billions = counter.get_total_flops() / 2e9
+    assert billions == pytest.approx(ours, abs=0.01)  # as the decision's table says
+    assert billions == pytest.approx(paper, rel=0.05)
+
+
 @pytest.mark.parametrize("name", SPEECH_NETS)
 def test_seed_decides_and_nothing_else(name):
     torch.manual_seed(4)
