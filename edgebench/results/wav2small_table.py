@@ -82,18 +82,32 @@ def printed(metric: str, text: str) -> Printed:
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One row of the paper's table: the name it prints, and its four figures."""
+    """One row of the paper's table: the name it prints, four figures, and what of the net is unknown."""
 
     model: str
     name: str
     figures: Mapping[str, Printed]
+    note: str = ""
 
 
 def _row(model: str, name: str, *texts: str) -> PaperRow:
-    return PaperRow(
-        model, name, {metric: printed(metric, text) for metric, text in zip(UNITS, texts, strict=True)}
-    )
+    figures = {metric: printed(metric, text) for metric, text in zip(UNITS, texts, strict=True)}
+    return PaperRow(model, name, figures, _UNKNOWN.get(model, ""))
 
+
+# What the paper leaves unsaid of a net, or says twice and differently.
+_UNKNOWN = {
+    "wavlm_large": "the paper's text says twelve layers; its 318.6 M parameters are those of 24.",
+    "mobilenetv4_l": (
+        "the paper does not say how many mel bands it has; 58 keep the ratio of bands to bins of the others "
+        "(decision 0013)."
+    ),
+    "mobilenetv3_s": (
+        "the paper's net cannot be known, for its reference publishes no small geometry. The trunk is that "
+        "of width 1, as tokens of 960 say; the head was chosen for its size (decision 0013)."
+    ),
+    "mobilenetv4_s": "what makes the last 0.2 % of the paper's parameters is not known (decision 0013).",
+}
 
 # Ours, the paper's, then parameters (M), MAC (G), peak RSS (MB), time (ms): the order of UNITS.
 TABLE_I: Mapping[str, PaperRow] = {
@@ -152,6 +166,7 @@ class TableRow:
             **{metric: self.figures[metric].to_json() for metric in FIGURES},
             "verdict": self.run.verdict.to_json() if self.run else None,
             "reason": self.reason,
+            "note": self.paper.note or None,
             "paper": {
                 "model": self.paper.name,
                 **{metric: figure.value for metric, figure in self.paper.figures.items()},

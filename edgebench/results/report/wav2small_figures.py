@@ -9,7 +9,7 @@ from edgebench.results.report.figures import Axis, Key, Plot, Trace, figure_page
 from edgebench.results.report.tables import Cell, Column, Section, figure_cell, make_section, verdict_cell
 from edgebench.results.report.words import NOTHING, figure_text, share
 from edgebench.results.summary import Row
-from edgebench.results.wav2small_figures import Follow, Parts, Plane, PlaneModel, categories
+from edgebench.results.wav2small_figures import Follow, Parts, PartsPoint, Plane, PlaneModel, categories
 from edgebench.results.wav2small_table import PAPER
 
 _SOURCE = PAPER.removesuffix(", Table I")
@@ -207,19 +207,17 @@ def parts_sections(parts: Parts) -> list[Section]:
     columns = (
         Column("Input"),
         Column("VGG7"),
-        Column("Verdict", 1, right=False),
         Column("Encoder"),
-        Column("Verdict", 1, right=False),
         Column("VGG7 / encoder"),
+        Column("Verdict", right=False),
     )
     rows = [
         (
             Cell(f"{point.input_s:g} s"),
             figure_cell(point.vgg7.figures, "latency_p50_ns"),
-            verdict_cell(point.vgg7),
             figure_cell(point.encoder.figures, "latency_p50_ns"),
-            verdict_cell(point.encoder),
             figure_cell({"r": point.ratio(seed=parts.run.header.seed)}, "r"),
+            _verdict_of_both(point),
         )
         for point in parts.points
     ]
@@ -230,12 +228,23 @@ def parts_sections(parts: Parts) -> list[Section]:
             columns,
             rows,
             crossing_sentence(parts),
-            f"{', '.join(map(str, sorted(threads)))} thread(s), batch 1. The paper: the feature extractor is "
+            f"Threads: {', '.join(map(str, sorted(threads)))}; batch 1. The paper: the feature extractor is "
             "the slower from 2 s on. In brackets: 95 % bootstrap interval over process launches.",
             "Random weights. The encoder's file holds projection, positional convolution and six layers, and "
             "is fed frames cut from the waveform in place of the extractor's.",
         )
     ]
+
+
+def _verdict_of_both(point: PartsPoint) -> Cell:
+    """VALID where both are; else the verdict of each part that is not."""
+    rows = {"VGG7": point.vgg7, "encoder": point.encoder}
+    broken = {name: row.verdict for name, row in rows.items() if not row.verdict.valid}
+    if not broken:
+        return verdict_cell(point.vgg7)
+    codes = "; ".join(f"{name} {', '.join(verdict.codes)}" for name, verdict in broken.items())
+    status = next(iter(broken.values())).status
+    return Cell(f"{status}: {codes}", status=status)
 
 
 def crossing_sentence(parts: Parts) -> str:

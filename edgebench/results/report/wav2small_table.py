@@ -108,6 +108,7 @@ def _size(table: CostTable) -> Section:
         rows,
         "Ratio: ours over the paper's; in brackets, what the digits that the paper rounded away allow."
         + rule,
+        *(f"{row.model}: {row.paper.note}" for row in table.rows if row.paper.note),
     )
 
 
