@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from math import log
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,10 +14,12 @@ pytest.importorskip("torch", reason="training needs torch: pip install edgebench
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the benchmarks are no part of what is installed
 sys.path.insert(0, str(Path(__file__).parent / "results"))
 
+import numpy as np
 import results_builder as b
 
 from benchmarks.results_page import Arm, Block, page
 from benchmarks.results_plot import HIGH, LEFT, LOW, WIDTH, plot
+from benchmarks.soft_labels import Answers
 from benchmarks.students import Run, score
 from edgebench.results import accuracy
 from edgebench.results.messages import Predictions
@@ -102,6 +105,16 @@ def test_runs_are_scored_on_speakers_whom_none_has_met(finished, corpora_root, t
 def _parts(block: Block, arm: int):
     one = block.arms[arm].trainings[0]
     return one.predictions, block.corpus, one.tasks
+
+
+def test_answers_of_a_teacher_by_hand():
+    human = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], dtype=np.float32)
+    teacher = np.array([[0.75, 0.25], [0.5, 0.5], [1.0, 0.0], [0.0, 1.0]], dtype=np.float32)
+    found = Answers.of(human, teacher)
+    assert (found.excerpts, found.agreement) == (4, 0.75)  # a tie goes to the first class
+    assert found.probability == pytest.approx((0.75 + 0.5 + 0.0 + 1.0) / 4)
+    entropy = -(0.75 * log(0.75) + 0.25 * log(0.25)) - log(0.5)
+    assert found.entropy_nats == pytest.approx(entropy / 4)
 
 
 def test_a_folder_without_a_finished_run(tmp_path):
