@@ -112,10 +112,10 @@ def run_fold(
     of another recipe or other clips.
     """
     counted = recipe.for_clips(len(fold.train))
-    bound = _bound(counted, fold)
+    bound = bound_to(counted, fold)
     finished = read_fold(folder)
     if finished is not None:
-        _refuse_changed(folder, finished.record["bound"], bound)
+        refuse_changed(folder, finished.record["bound"], bound)
         return finished
     tuner = train_fold(counted, fold, folder, notify=notify)
     if not tuner.processes.is_main:
@@ -174,7 +174,7 @@ def _told(result: FoldResult) -> str:
     return "; ".join(rows)
 
 
-def _bound(recipe: FoldRecipe, fold: Gathered) -> dict[str, Any]:
+def bound_to(recipe: FoldRecipe, fold: Gathered) -> dict[str, Any]:
     """What a finished fold was made of: as long as this is the same, it need not be made again."""
     return {
         "recipe": json.loads(recipe.training_json()),
@@ -183,13 +183,14 @@ def _bound(recipe: FoldRecipe, fold: Gathered) -> dict[str, Any]:
     }
 
 
-def _refuse_changed(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def refuse_changed(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise :class:`ConfigError` where what is finished in ``folder`` was made of other things."""
     old, new = _flat(before), _flat(now)
     changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
     if changed:
         told = ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in changed[:5])
         raise ConfigError(
-            f"the finished fold in {folder} is of another run: {told}. Give the same recipe, overrides and "
+            f"what is finished in {folder} is of another run: {told}. Give the same recipe, overrides and "
             "corpora, or another --output."
         )
 

@@ -6,16 +6,19 @@ figures are of learnt voices; Fig. 1 is its confusion matrix on another corpus.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebench.corpora import Clip
 from edgebench.errors import CorpusError
+from edgebench.models import load_artifact
 from edgebench.results.accuracy import Scoring, score
 from edgebench.training.categorical_recipe import CategoricalRecipe
-from edgebench.training.categorical_run import train_fold
+from edgebench.training.categorical_run import bound_to, refuse_changed, train_fold
 from edgebench.training.evaluate import facts, predict
+from edgebench.training.fold_files import write_json
 from edgebench.training.folds import without_sounds
 from edgebench.training.gather import Gathered, training_facts
 from edgebench.training.produce import Origin, produce
@@ -23,6 +26,8 @@ from edgebench.training.trainer import Progress
 
 if TYPE_CHECKING:
     from edgebench.models import Artifact
+
+DONE = "production.json"
 
 
 def train_production(
@@ -35,9 +40,18 @@ def train_production(
 ) -> tuple[Artifact, Artifact] | None:
     """Train on ``fold`` (from its checkpoint, if there is one), export and quantize; the two artifacts.
 
-    Of many processes the first makes them, the others return None.
+    ``production.json`` is written last, and where it stands the artifacts are read and not made again. Of
+    many processes the first returns them, the others None. Raises :class:`ConfigError` where ``output``
+    holds the model of another recipe or of other clips.
     """
-    tuner = train_fold(recipe.for_clips(len(fold.train)), fold, output, notify=notify)
+    counted = recipe.for_clips(len(fold.train))
+    bound = bound_to(counted, fold) | {"quantization": recipe.quantization.model_dump()}
+    if (output / DONE).is_file():
+        record = json.loads((output / DONE).read_text(encoding="utf-8"))
+        refuse_changed(output, record["bound"], bound)
+        fp32, small = (load_artifact(output / f"{key}.onnx") for key in record["artifacts"])
+        return fp32, small
+    tuner = train_fold(counted, fold, output, notify=notify)
     if not tuner.processes.is_main:
         return None
     origin = Origin(
@@ -45,7 +59,9 @@ def train_production(
         dimensions=False,
         preparation=tuple(recipe.prepare.steps()),
     )
-    return produce(tuner.best_model(), recipe, fold, output, command=command, origin=origin)
+    pair = produce(tuner.best_model(), recipe, fold, output, command=command, origin=origin)
+    write_json(output / DONE, {"bound": bound, "artifacts": {made.key: made.sha256 for made in pair}})
+    return pair
 
 
 def cross_corpus(

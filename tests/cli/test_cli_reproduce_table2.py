@@ -10,9 +10,11 @@ from support.cli import Edgebench
 from support.fold_corpora import write_crema_d, write_iemocap, write_ravdess
 from typer.testing import CliRunner
 
+from edgebench.errors import ConfigError, CorpusError, UsageError
+
 pytestmark = pytest.mark.train
 
-CONFIG, CORPUS = 2, 4
+CORPUS = 4
 
 TINY = (
     "model.weights=''",
@@ -150,30 +152,30 @@ def test_resumed_it_prints_the_same_table(finished):
     assert "DistilHuBERT, Fig. 1" in words
 
 
-def test_what_it_says_to_mistakes(edgebench: Edgebench, corpora) -> None:
-    command = ("reproduce", "distilhubert-table2")
-    iemocap, ravdess = f"iemocap={corpora['iemocap']}", f"ravdess={corpora['ravdess']}"
-    edgebench.refuses(*command, status=CONFIG, says=["none is given", "--corpus iemocap=PATH"])
-    edgebench.refuses(
-        *command,
-        "--corpus",
-        iemocap,
-        "--train-only",
-        ravdess,
-        status=CONFIG,
-        says=["'ravdess'", "Leave it out"],
-    )
-    edgebench.refuses(
-        *command, "--corpus", iemocap, "--set", "loss.gama=1", status=CONFIG, says=["loss.gama", "gamma"]
-    )
-    edgebench.refuses(
-        *command,
-        "--corpus",
-        "iemocap=nowhere",
-        status=CORPUS,
-        says=["Session1 to Session5", "no such folder"],
-    )
-    edgebench.refuses(
-        "train", "distilhubert_loso", "--corpus", iemocap, "--train-only", iemocap,
-        status=CONFIG, says=["--corpus and with --train-only", "Give it once"],
-    )  # fmt: skip
+def test_what_it_says_to_mistakes(corpora, tmp_path):
+    from edgebench.training import reproduce_table2
+
+    def refused(kind, *, tested=(), learnt=(), overrides=()) -> str:
+        with pytest.raises(kind) as told:
+            reproduce_table2(
+                corpora={name: corpora.get(name, tmp_path / name) for name in tested},
+                train_only={name: corpora[name] for name in learnt},
+                output=tmp_path / "out",
+                overrides=overrides,
+            )
+        return str(told.value)
+
+    assert "--corpus iemocap=PATH" in refused(UsageError)
+    assert "'ravdess'" in refused(UsageError, tested=["iemocap"], learnt=["ravdess"])
+    assert "Give it once" in refused(UsageError, tested=["iemocap"], learnt=["iemocap"])
+    assert "'gamma'" in refused(ConfigError, tested=["iemocap"], overrides=["loss.gama=1"])
+    (tmp_path / "k_folds").mkdir()
+    corpora = {**corpora, "iemocap": tmp_path / "k_folds"}
+    assert "Session1 to Session5" in refused(CorpusError, tested=["iemocap"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_iemocap_is_one_paragraph_and_a_status(edgebench: Edgebench) -> None:
+    says = ["Session1 to Session5", "no such folder"]
+    command = ("reproduce", "distilhubert-table2", "--corpus", "iemocap=nowhere")
+    edgebench.refuses(*command, status=CORPUS, says=says)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import statistics
 
@@ -164,20 +165,30 @@ def cells(section) -> list[list[str]]:
 
 def test_sections_say_what_the_json_says():
     found = table()
-    figures, gains = table2_sections(found)
+    alone, joined, gains = table2_sections(found)
     row = found["corpora"]["iemocap"]["rows"][0]
-    assert cells(figures)[0] == [
-        "WA",
-        f"{row[ALONE]['mean']:.3f} ± {row[ALONE]['deviation']:.3f}",
-        "0.595 ± 0.031",
-        f"{row[ALONE]['difference']:+.3f}",
-        f"{row[JOINED]['mean']:.3f} ± {row[JOINED]['deviation']:.3f}",
-        "0.607 ± 0.021",
-        f"{row[JOINED]['difference']:+.3f}",
-    ]
+    for section, arm, printed in ((alone, ALONE, "0.595 ± 0.031"), (joined, JOINED, "0.607 ± 0.021")):
+        assert cells(section)[0] == [
+            "WA",
+            f"{row[arm]['mean']:.3f} ± {row[arm]['deviation']:.3f}",
+            printed,
+            f"{row[arm]['difference']:+.3f}",
+        ]
+    assert joined.title.endswith("iemocap + crema_d")
     assert cells(gains)[0][:3] == ["WA", f"{row['gain']['value']:+.3f}", "+0.012"]
     assert cells(gains)[0][-1] == "-32%"
     assert cells(gains)[3][4] == "–"  # no paired interval for the F1 of a class
+
+
+def test_the_terminal_of_80_columns_holds_every_table():
+    from rich.console import Console
+
+    from edgebench.results.report import print_sections
+
+    console = Console(width=80, record=True, file=io.StringIO())
+    print_sections(table2_sections(table()), console)
+    text = console.export_text()
+    assert "F1 happiness" in text and "Difference" in text and "0.563 ± 0.073" in text
 
 
 def test_leaking_folds_are_called_so():
@@ -232,5 +243,8 @@ def test_production_section():
         "difference": {"ua": -0.064, "wa": -0.2548},
     }
     section = production_section({"models": {"m": model}, "clips": {"train": 90, "validation": 5, "test": 5}})
-    assert cells(section) == [["m", "0.700 [0.600, 0.800]", "0.764", "-0.064", "0.500", "0.755", "-0.255"]]
+    assert cells(section) == [
+        ["UA of m", "0.700 [0.600, 0.800]", "0.764", "-0.064"],
+        ["WA of m", "0.500", "0.755", "-0.255"],
+    ]
     assert any("SEEN SPEAKERS" in note for note in section.notes)

@@ -27,9 +27,11 @@ def table2_sections(table: Values) -> list[Section]:
     """For each divided corpus the figures beside the paper's, then the gain of the second corpus."""
     found = []
     for corpus, values in table["corpora"].items():
-        found.append(_figures(table, corpus, values["rows"]))
-        if any(row["joined"]["n"] for row in values["rows"]):
-            found.append(_gains(table, corpus, values["rows"]))
+        rows = values["rows"]
+        arms = [arm for arm in _ARMS if any(row[arm]["n"] for row in rows)]
+        found += [_figures(table, corpus, arm, rows) for arm in arms]
+        if len(arms) == len(_ARMS):
+            found.append(_gains(table, corpus, rows))
     return found
 
 
@@ -68,11 +70,18 @@ def figure1_sections(figure: Values) -> list[Section]:
 def table2_page(table: Values, production: Values | None) -> str:
     """The page of Table II: a plot of every figure with its deviation, and the tables."""
     plots = [_plot(table, corpus, values["rows"]) for corpus, values in table["corpora"].items()]
-    names = ["ours, the corpus alone", "ours, with the second corpus"]
-    legend = [{"name": name, "number": number, "hollow": False} for number, name in enumerate(names)]
-    if any(series["hollow"] for plot in plots for series in plot["series"]):
-        names = ["paper, IEMOCAP alone", "paper, with CREMA-D"]
-        legend += [{"name": name, "number": number, "hollow": True} for number, name in enumerate(names)]
+    drawn = {(series["colour"], series["hollow"]) for plot in plots for series in plot["series"]}
+    names = {
+        (0, False): "ours, the corpus alone",
+        (1, False): "ours, with the second corpus",
+        (0, True): "paper, IEMOCAP alone",
+        (1, True): "paper, with CREMA-D",
+    }
+    legend = [
+        {"name": name, "number": number, "hollow": hollow}
+        for (number, hollow), name in names.items()
+        if (number, hollow) in drawn
+    ]
     sections = table2_sections(table)
     if production is not None:
         sections.append(production_section(production))
@@ -89,24 +98,16 @@ def figure1_page(figure: Values) -> str:
 
 def production_section(production: Values) -> Section:
     """What the production model reaches on the clips held out of its own corpora."""
-    columns = (
-        Column("Model", right=False),
-        *(Column(title) for title in ("UA", "Paper", "Difference", "WA", "Paper", "Difference")),
-    )
+    columns = (Column("Figure", right=False), Column("Ours"), Column("Paper"), Column("Difference"))
     rows = [
         (
-            Cell(key),
-            *(
-                Cell(text)
-                for name in ("ua", "wa")
-                for text in (
-                    _interval(model[name]),
-                    _three((model["paper"] or {}).get(name)),
-                    _signed((model["difference"] or {}).get(name)),
-                )
-            ),
+            Cell(f"{name.upper()} of {key}"),
+            Cell(_interval(model[name]), short=_three(model[name]["value"])),
+            Cell(_three((model["paper"] or {}).get(name))),
+            Cell(_signed((model["difference"] or {}).get(name))),
         )
         for key, model in production["models"].items()
+        for name in ("ua", "wa")
     ]
     return make_section(
         "Production model",
@@ -117,38 +118,33 @@ def production_section(production: Values) -> Section:
     )
 
 
-def _figures(table: Values, corpus: str, rows: Sequence[Values]) -> Section:
-    second = "+ " + ", ".join(table["train_only"]) if table["train_only"] else "with a second corpus"
-    columns = (
-        Column("Figure", right=False),
-        *(Column(title) for title in (f"{corpus} alone", "Paper", "Difference")),
-        *(Column(title) for title in (second, "Paper", "Difference")),
-    )
+def _figures(table: Values, corpus: str, arm: str, rows: Sequence[Values]) -> Section:
+    columns = (Column("Figure", right=False), Column("Ours"), Column("Paper"), Column("Difference"))
     cells = [
         (
             Cell(row["title"]),
-            *(
-                cell
-                for arm in _ARMS
-                for cell in (
-                    _spread_cell(row[arm]),
-                    Cell(_plus_minus(row[arm]["paper"])),
-                    Cell(_signed(row[arm]["difference"])),
-                )
-            ),
+            Cell(_plus_minus(row[arm]), reason=row[arm].get("reason")),
+            Cell(_plus_minus(row[arm]["paper"])),
+            Cell(_signed(row[arm]["difference"])),
         )
         for row in rows
     ]
-    folds = max(row["alone"]["n"] for row in rows)
-    notes = [f"Mean ± deviation {table['deviation']}; {folds} folds by {table['protocol']}."]
-    return make_section(
-        f"{TITLE}: {corpus}", columns, cells, *notes, *([_LEAKS] if table["leaks_speakers"] else [])
-    )
+    second = " alone" if arm == "alone" else f" + {', '.join(table['train_only'])}"
+    folds = max(row[arm]["n"] for row in rows)
+    protocol = table["protocol"].replace("_", " ")
+    notes = [f"Mean ± deviation {table['deviation']}; {folds} folds ({protocol})."]
+    if table["leaks_speakers"]:
+        notes.append(_LEAKS)
+    return make_section(f"{TITLE}: {corpus}{second}", columns, cells, *notes)
 
 
 def _gains(table: Values, corpus: str, rows: Sequence[Values]) -> Section:
-    titles = ("Gain", "Paper", "Difference", "All folds pooled", "Deviation", "Paper")
-    columns = (Column("Figure", right=False), *map(Column, titles))
+    columns = (
+        Column("Figure", right=False),
+        *map(Column, ("Gain", "Paper", "Difference")),
+        Column("All folds pooled", 1),
+        *map(Column, ("Deviation", "Paper")),
+    )
     cells = []
     for row in rows:
         gain, spread = row["gain"], row["spread"]
@@ -255,10 +251,6 @@ def _page(
         *map(section_html, sections),
     ]
     return document(title, "\n".join(body), {"plots": list(plots), "legend": list(legend)}, "distilhubert.js")
-
-
-def _spread_cell(value: Values) -> Cell:
-    return Cell(_plus_minus(value), reason=value.get("reason"))
 
 
 def _plus_minus(value: Values | None) -> str:
