@@ -137,6 +137,16 @@ def test_stops_when_validation_does_not_improve(tmp_path):
     assert again.history.step == 4
 
 
+def test_the_last_weights_are_kept_whatever_validation_says(tmp_path):
+    falling = iter([0.9, 0.5, 0.1])
+    options = ("validation.patience=1", 'validation.keep="last"')
+    trainer = tiny_trainer(tmp_path, *options, validate=lambda model: {"score": next(falling)})
+    trainer.run()
+    assert trainer.history.step == 6 == trainer.history.best_step
+    assert trainer.history.best_score == 0.1  # what the weights that are kept scored
+    assert same(trainer.best_model().state_dict(), trainer.average.module.state_dict())
+
+
 def test_curves_are_one_validation_a_line(tmp_path):
     import json
 

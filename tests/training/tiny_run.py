@@ -16,6 +16,7 @@ TINY = (
     "optimiser.warmup_steps=2",
     "validation.every_steps=2",
     "validation.window=1",
+    'validation.keep="best"',
     "compute.threads=1",
     "quantization.clips_per_class=1",
 )
