@@ -64,9 +64,11 @@ def measure_nets(nets: Sequence[UntrainedNet], suite: Suite, bench: Bench) -> tu
     Raises UsageError where torch is not installed, DeviceError for a device that cannot be used,
     MeasurementError for a run that broke (what was measured is in the store).
     """
+    # Before minutes of exporting: whether the device answers at all.
+    memory_bytes = _memory_of(bench)
     found = make_nets(nets, cache=bench.cache / "untrained", events=bench.events)
     if found.fitting:
-        bring_nets(found, bench)
+        bring_nets(found, bench, memory_bytes=memory_bytes)
     if not found.fitting:
         return found, None
     request = Request(
@@ -99,11 +101,19 @@ def make_nets(nets: Sequence[UntrainedNet], *, cache: Path, events: Events) -> N
     return found
 
 
-def bring_nets(nets: Nets, bench: Bench) -> None:
-    """Send each net's file that fits the device; what does not fit is ``refused``. Raises DeviceError."""
+def _memory_of(bench: Bench) -> int | None:
+    with open_board(bench.target, cache=bench.cache, offline=bench.offline, events=bench.events) as board:
+        found: int | None = board.fingerprint()["memory_bytes"]
+    return found
+
+
+def bring_nets(nets: Nets, bench: Bench, *, memory_bytes: int | None) -> None:
+    """Send each net's file that fits the device; what does not fit is ``refused``. Raises DeviceError.
+
+    ``memory_bytes``: the device's, None where it does not say.
+    """
     target, events = bench.target, bench.events
     with open_board(target, cache=bench.cache, offline=bench.offline, events=events) as board:
-        memory_bytes = board.fingerprint()["memory_bytes"]
         for name, artifact in nets.fitting.items():
             events.stage(f"sending {name} to {target.name}")
             try:

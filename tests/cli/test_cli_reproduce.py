@@ -14,6 +14,7 @@ import onnxruntime
 import pytest
 import soundfile
 from support.cli import Edgebench
+from support.sshd import SshServer
 from support.untrained import exported, pretend
 
 from edgebench.corpora import load_waveform, read_corpus
@@ -22,7 +23,7 @@ from edgebench.models import load_artifact
 FP32, INT8 = "wav2small.fp32", "wav2small.int8_static"
 UNSEEN, SEEN = ("09", "10"), ("03",)  # EmoDB's speakers, by the packaged models
 CODES = {"anger": "W", "happiness": "F", "disgust": "E"}
-USAGE, MODEL, CORPUS = 2, 3, 4
+USAGE, MODEL, CORPUS, DEVICE = 2, 3, 4, 5
 
 has_torch = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("torch", "onnxscript")),
@@ -146,6 +147,40 @@ def test_without_torch_the_extra_is_named(edgebench: Edgebench) -> None:
         status=USAGE,
         says=["needs torch", "pip install 'edgebench[train]'"],
     )
+
+
+@pytest.mark.ssh
+def test_a_board_over_ssh_measures_the_table(edgebench: Edgebench, ssh_server: SshServer) -> None:
+    pretend("wav2small", cache(edgebench))
+    edgebench.environment = {"EDGEBENCH_SSH_CONFIG": str(ssh_server.config_path)}
+    found = reproduced(
+        edgebench,
+        *("wav2small-table1", "--device", "rpi4", "--offline"),
+        *("--models", "wav2small", "--launches", "1"),
+    )
+    (row,) = found["rows"]
+    assert found["device"] == "rpi4"
+    assert row["parameters"]["value"] == 3232
+    assert row["latency_p50_ns"]["value"] > 0
+    assert row["ratio"]["latency_p50_ns"] == pytest.approx(row["latency_p50_ns"]["value"] / 9e6)
+
+
+def test_a_board_that_does_not_answer_is_known_before_anything_is_exported(edgebench: Edgebench) -> None:
+    edgebench.refuses(
+        *(
+            "reproduce",
+            "wav2small-table1",
+            "--device",
+            "rpi4",
+            "--host",
+            "127.0.0.1:1",
+            "--models",
+            "teacher",
+        ),
+        status=DEVICE,
+        says=["127.0.0.1"],
+    )
+    assert not cache(edgebench).exists()
 
 
 def test_a_run_of_other_models_is_no_table(edgebench: Edgebench) -> None:
