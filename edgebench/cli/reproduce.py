@@ -75,8 +75,7 @@ def wav2small_table1(
 ) -> None:
     """Table I of the Wav2Small paper: what eight models cost at 5 s, beside the paper's figures.
 
-    The models are made from their architectures with random weights (needs the extra `train`), measured by
-    the agent on the device, and set beside the paper's. The teacher is a file of 1.94 GB.
+    The nets have random weights and are made here (extra `train`); the teacher is a file of 1.94 GB.
     """
     from edgebench.harness.reproduce_cost import TABLE_SUITE, cost_suite, reproduce_table, table_models
 
