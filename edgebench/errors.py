@@ -14,7 +14,8 @@ The tree, by what the reader has to do about it::
     │   ├── BoardUnfit       5   no Python, too old a Python, no space, no wheel for it
     │   └── DeviceBusy       5   somebody else is measuring on it
     ├── MeasurementError     6   the run started and could not be completed
-    └── StoreError           7   the results on disk cannot be read or written
+    ├── StoreError           7   the results on disk cannot be read or written
+    └── Interrupted        130   somebody stopped a training; its checkpoint is written
 
 A message is one paragraph: what was asked, what was found, what to do. Anything else that
 escapes is a bug and keeps its traceback (exit code 1).
@@ -96,6 +97,12 @@ class StoreError(EdgebenchError):
     """The results on disk cannot be read or written."""
 
     exit_code = 7
+
+
+class Interrupted(EdgebenchError):
+    """Somebody stopped a training, whose checkpoint is where the message says."""
+
+    exit_code = 130
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgebench.cli.options import named_paths
+from edgebench.errors import Interrupted
 
 
 def train(
@@ -35,16 +38,20 @@ def train(
     from edgebench.training import train as train_recipe
     from edgebench.training.progress import training_bar
 
-    with training_bar() as notify:
-        folder = train_recipe(
-            recipe,
-            corpora=named_paths(corpus or [], "--corpus"),
-            train_only=named_paths(train_only or [], "--train-only"),
-            output=output,
-            overrides=settings or [],
-            resume=resume,
-            notify=notify,
-        )
+    try:
+        with training_bar() as notify:
+            folder = train_recipe(
+                recipe,
+                corpora=named_paths(corpus or [], "--corpus"),
+                train_only=named_paths(train_only or [], "--train-only"),
+                output=output,
+                overrides=settings or [],
+                resume=resume,
+                notify=notify,
+            )
+    except Interrupted as stopped:
+        again = shlex.join(["edgebench", *sys.argv[1:], *([] if resume else ["--resume"])])
+        raise Interrupted(f"{stopped} Go on with: {again}") from None
     from edgebench.training.processes import Processes
 
     if Processes().is_main:

@@ -31,7 +31,7 @@ def train(
 ) -> Path:
     """Train a recipe; see :func:`edgebench.training.run.train`.
 
-    Raises :class:`UsageError` where torch, accelerate or the exporter is not installed.
+    Raises :class:`UsageError` where torch, accelerate, the exporter or TensorBoard is not installed.
     """
     _require_extra()
     from edgebench.training import run  # noqa: PLC0415
@@ -74,9 +74,8 @@ def reproduce_table2(
 
 
 def _require_extra() -> None:
-    missing = [
-        name for name in ("torch", "accelerate", "onnxscript") if importlib.util.find_spec(name) is None
-    ]
+    needed = ("torch", "accelerate", "onnxscript", "tensorboard")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
             f"training needs {' and '.join(missing)}, which this environment does not have. Install "

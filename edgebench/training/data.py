@@ -219,21 +219,23 @@ class Prefetcher(Generic[B]):
 
     def __init__(self, data: BatchSource[B]) -> None:
         self._data = data
-        self._waited_s = 0.0
+        self.waited_s = 0.0  # that the loop stood still for data
         self._began = time.perf_counter()
 
     def waited_share(self) -> float:
         """Share of the time since the start that the trainer stood still for data, 0..1."""
-        return self._waited_s / max(1e-9, time.perf_counter() - self._began)
+        return self.waited_s / max(1e-9, time.perf_counter() - self._began)
 
     def batches(self, first_step: int, last_step: int) -> Iterator[tuple[int, B]]:
         """Yield (step, batch) for ``first_step <= step < last_step``."""
+        if first_step >= last_step:
+            return
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as pool:
             pending = pool.submit(self._data.batch, first_step)
             for step in range(first_step, last_step):
                 began = time.perf_counter()
                 batch = pending.result()
-                self._waited_s += time.perf_counter() - began
+                self.waited_s += time.perf_counter() - began
                 if step + 1 < last_step:
                     pending = pool.submit(self._data.batch, step + 1)
                 yield step, batch

@@ -98,6 +98,12 @@ class Processes:
         for statistic in found:
             statistic.div_(self.count)
 
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is up on one process at least; all of them must ask."""
+        if self.count == 1:
+            return flag
+        return bool(reduce(torch.tensor(float(flag), device=self.device), reduction="sum") > 0)
+
     def wait(self) -> None:
         """Go on when every process has come here."""
         PartialState().wait_for_everyone()

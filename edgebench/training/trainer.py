@@ -6,9 +6,10 @@ One update is :meth:`Trainer.step`; everything around it is bookkeeping. All ran
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
 
@@ -19,15 +20,18 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from edgebench.corpora import SAMPLE_RATE_HZ
-from edgebench.errors import ConfigError, StoreError
+from edgebench.errors import ConfigError, Interrupted, StoreError
 from edgebench.models.architectures import build_architecture
 from edgebench.training import losses
 from edgebench.training.augment import mask_log_mel
+from edgebench.training.board_files import BoardFile
 from edgebench.training.checkpoint import History, State, read_checkpoint, write_checkpoint, write_curves
 from edgebench.training.data import Batch, BatchSource, Prefetcher, Share, TrainingData
+from edgebench.training.pace import Pace
 from edgebench.training.processes import AtHome, Processes
 from edgebench.training.recipe import Recipe
 from edgebench.training.soft_labels import SoftLabels
+from edgebench.training.stopping import stop_on_signals
 
 if TYPE_CHECKING:
     from edgebench.training.distil_recipe import DistilRecipe
@@ -43,13 +47,17 @@ B = TypeVar("B")  # what one update is made on
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands; ``loss`` is a running mean, ``best`` the best validation so far by ``score``."""
+    """Where a run stands; ``loss`` is a running mean, ``best`` the best validation so far by ``score``.
+
+    ``pace`` counts the steps since the run began or was taken up again.
+    """
 
     step: int
     steps: int
     loss: float
     best: float | None
     score: str = "UA"
+    pace: Pace = field(default_factory=Pace)
 
 
 def learning_rate_ratio(step: int, *, steps: int, warmup_steps: int, final_ratio: float) -> float:
@@ -127,6 +135,8 @@ class Loop(ABC, Generic[R, B]):
         self.optimiser = self.make_optimiser()
         self.history = History()
         self.best: dict[str, Tensor] | None = None
+        self.pace, self._seen_pace = Pace(), Pace()
+        self._board = BoardFile(output)
 
     @abstractmethod
     def make_optimiser(self) -> torch.optim.Optimizer:
@@ -147,35 +157,39 @@ class Loop(ABC, Generic[R, B]):
     def run(self, *, notify: Callable[[Progress], None] | None = None, stop_after: int | None = None) -> None:
         """Train to the end of the schedule, or until validation stopped improving.
 
-        ``stop_after`` ends the loop after that many steps of this call, with a checkpoint.
+        ``stop_after`` ends the loop after that many steps of this call, with a checkpoint. SIGINT and
+        SIGTERM end it after the step that is being made, with a checkpoint and :class:`Interrupted`.
         """
         schedule, every = self.recipe.optimiser, self.recipe.validation.every_steps
         last = schedule.steps if stop_after is None else min(schedule.steps, self.history.step + stop_after)
         alone = self.processes.count == 1
         prefetcher = Prefetcher(self.data if alone else Share(self.data, self._rows))
         if self._gave_up():
-            return
-        for step, batch in prefetcher.batches(self.history.step, last):
-            loss = self.step(step, batch)
-            self.history.note(loss)
-            if self.history.step % every == 0 or self.history.step == schedule.steps:
-                self._validate(prefetcher.waited_share())
-                self.save()
-            if notify is not None and self.processes.is_main:
-                history = self.history
-                notify(Progress(history.step, schedule.steps, history.loss, history.best_score, self.score))
-            if self._gave_up():
-                break
+            last = self.history.step
+        history, self.pace, self._seen_pace = self.history, Pace(), Pace()
+        with stop_on_signals() as stop:
+            for step, batch in prefetcher.batches(history.step, last):
+                began, waited_s = time.perf_counter(), prefetcher.waited_s - self.pace.waited_s
+                history.note(self.step(step, batch))
+                self.pace.note(began=began, waited_s=waited_s)
+                if history.step % every == 0 or history.step == schedule.steps:
+                    self._validate()
+                    self.save()
+                if notify is not None and self.processes.is_main:
+                    best = history.best_score
+                    notify(Progress(history.step, schedule.steps, history.loss, best, self.score, self.pace))
+                if self._gave_up():
+                    break
+                if self.processes.any(stop.asked):
+                    self.save()
+                    raise Interrupted(f"stopped at step {history.step}, with a checkpoint in {self.output}.")
         self.save()
 
     def step(self, step: int, batch: B) -> float:
         """One update on this process' rows of a batch; returns the loss of the whole batch."""
-        schedule = self.recipe.optimiser
-        ratio = learning_rate_ratio(
-            step, steps=schedule.steps, warmup_steps=schedule.warmup_steps, final_ratio=schedule.final_ratio
-        )
+        clip_norm = self.recipe.optimiser.clip_norm
         for group in self.optimiser.param_groups:
-            group["lr"] = schedule.learning_rate * ratio * group.get("ratio", 1.0)
+            group["lr"] = self.learning_rate(step) * group.get("ratio", 1.0)
         torch.manual_seed(int(self._draws(_TORCH, step).integers(2**62)))
         self.model.train()
         gathered = self.processes.gathered
@@ -186,11 +200,18 @@ class Loop(ABC, Generic[R, B]):
         loss.backward()  # type: ignore[no-untyped-call]
         self.processes.add(p.grad for p in self.model.parameters() if p.grad is not None)
         self.processes.agree_on_statistics(self.model)
-        if schedule.clip_norm > 0.0:
-            nn.utils.clip_grad_norm_(self.model.parameters(), schedule.clip_norm)
+        if clip_norm > 0.0:
+            nn.utils.clip_grad_norm_(self.model.parameters(), clip_norm)
         self.optimiser.step()
         self.average.update_parameters(self.model)
         return float(loss.detach())
+
+    def learning_rate(self, step: int) -> float:
+        """The schedule's rate of a step (0, 1, ...)."""
+        schedule = self.recipe.optimiser
+        return schedule.learning_rate * learning_rate_ratio(
+            step, steps=schedule.steps, warmup_steps=schedule.warmup_steps, final_ratio=schedule.final_ratio
+        )
 
     def tensor(self, rows: NDArray[np.float32]) -> Tensor:
         """The rows of an array on the device of the model."""
@@ -222,7 +243,7 @@ class Loop(ABC, Generic[R, B]):
         return model.eval()
 
     def save(self) -> None:
-        """Write the checkpoint and the curves; only the main process does."""
+        """Write the checkpoint, the curves and TensorBoard's file; only the main process does."""
         if not self.processes.is_main:
             return
         recipe, clips = self.identity()
@@ -237,6 +258,7 @@ class Loop(ABC, Generic[R, B]):
         )
         write_checkpoint(self.output, state)
         write_curves(self.output, self.history.rows)
+        self._board.write(self.history.rows)
 
     def resume(self) -> bool:
         """Go on from the checkpoint if there is one; refuse one of another recipe or of other clips."""
@@ -257,16 +279,18 @@ class Loop(ABC, Generic[R, B]):
         self.history, self.best = state.history, state.best
         return True
 
-    def _validate(self, waited_share: float) -> None:
+    def _validate(self) -> None:
         """Judge the averaged model, on the main process alone; the others learn what it found."""
         model = self.average.module.eval()
         device = self.processes.device
         judged = model if device.type == "cpu" else cast(nn.Module, AtHome(model, device))
         found = self.processes.told_by_main(self.validate(judged) if self.processes.is_main else None)
-        history = self.history
-        history.rows.append(
-            {"step": history.step, "loss": history.loss, "data_wait_share": waited_share, **found}
-        )
+        history, pace = self.history, self.pace.since(self._seen_pace)
+        self._seen_pace = replace(self.pace)
+        row: dict[str, float] = {"step": history.step, "loss": history.loss}
+        row |= {"learning_rate": self.learning_rate(history.step - 1)}
+        row |= {"data_wait_share": pace.waited_share, "steps_per_s": pace.steps_per_s}
+        history.rows.append({**row, **found})
         recent = [row["score"] for row in history.rows[-self.recipe.validation.window :]]
         score = sum(recent) / len(recent)
         last = self.recipe.validation.keep == "last"

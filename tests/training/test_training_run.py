@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import shlex
+import signal
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +16,7 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install e
 pytest.importorskip("onnxscript", reason="export needs onnxscript: pip install edgebench[train]")
 from tiny_run import TINY, few_clips  # noqa: E402
 
+from edgebench.cli import main  # noqa: E402
 from edgebench.corpora import Split, synthetic_corpus, write_split  # noqa: E402
 from edgebench.errors import CorpusError, UsageError  # noqa: E402
 from edgebench.models import load_artifact  # noqa: E402
@@ -20,6 +26,7 @@ from edgebench.training.evaluate import evaluate, evaluate_loss, predict_corpora
 from edgebench.training.gather import calibration_clips, gather, weights_licence  # noqa: E402
 from edgebench.training.recipe import load_recipe  # noqa: E402
 from edgebench.training.run import command_line  # noqa: E402
+from edgebench.training.trainer import Trainer  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -50,6 +57,7 @@ def test_a_run_leaves_artifacts_manifests_card_and_curves(finished):
     assert {path.name for path in output.iterdir()} == {
         "checkpoint.pt",
         "curves.jsonl",
+        "tensorboard",
         "wav2small.fp32.onnx",
         "wav2small.fp32.json",
         "wav2small.int8_static.onnx",
@@ -85,6 +93,48 @@ def test_resuming_a_finished_run_makes_the_same_files(finished, overrides):
     before = (output / "wav2small.int8_static.onnx").read_bytes()
     train("wav2small", corpora={}, output=output, overrides=overrides, resume=True)
     assert (output / "wav2small.int8_static.onnx").read_bytes() == before
+
+
+def test_the_same_seed_gives_the_same_files_twice(finished, overrides, tmp_path):
+    output, _ = finished
+    train("wav2small", corpora={}, output=tmp_path / "again", overrides=overrides)
+    for name in ("wav2small.fp32.onnx", "wav2small.int8_static.onnx", "wav2small.md"):
+        again, first = (tmp_path / "again" / name).read_bytes(), (output / name).read_bytes()
+        assert hashlib.sha256(again).hexdigest() == hashlib.sha256(first).hexdigest(), name
+
+
+def test_a_stopped_command_says_how_to_go_on_and_does(finished, overrides, tmp_path, monkeypatch, capsys):
+    settings = [word for override in overrides for word in ("--set", override)]
+    command = ["edgebench", "train", "wav2small", *settings, "--output", str(tmp_path / "out")]
+    steps = []
+
+    def step(self, number, batch, plain=Trainer.step):
+        steps.append(number)
+        if number == 2 and len(steps) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return plain(self, number, batch)
+
+    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr()
+    assert ended.value.code == 130 and "artifacts" not in told.out
+    said = told.err.splitlines()[-1]
+    assert said.startswith(
+        f"edgebench: stopped at step 3, with a checkpoint in {tmp_path / 'out'}. Go on with: "
+    )
+    again = shlex.split(said.partition("Go on with: ")[2])
+    assert again == [*command, "--resume"]
+    monkeypatch.setattr(sys, "argv", again)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0 and steps == [0, 1, 2, 3]
+    told = capsys.readouterr()
+    assert told.out == f"artifacts: {tmp_path / 'out'}\n"
+    assert "step 4/4" in told.err and "of the time waiting for data" in told.err
+    name = "wav2small.int8_static.onnx"
+    assert (tmp_path / "out" / name).read_bytes() == (finished[0] / name).read_bytes()
 
 
 def test_corpus_that_the_split_does_not_divide(tmp_path, overrides):
