@@ -21,8 +21,7 @@ from edgebench.corpora import PARTS, write_split
 from edgebench.errors import ConfigError, UsageError
 from edgebench.training.categorical_data import CategoricalData
 from edgebench.training.categorical_recipe import CategoricalRecipe, FoldRecipe
-from edgebench.training.data import Waveforms
-from edgebench.training.fine_tuner import CategoricalValidator, FineTuner, logits_of
+from edgebench.training.fine_tuner import CategoricalValidator, FineTuner
 from edgebench.training.fold_files import (
     METRICS,
     RUN,
@@ -120,9 +119,7 @@ def run_fold(
     tuner = train_fold(counted, fold, folder, notify=notify)
     if not tuner.processes.is_main:
         return None
-    model = tuner.best_model()
-    waveforms = Waveforms(fold.test, recipe.data.cache_mb * 1_000_000)
-    answers = answers_of(fold.test, logits_of(model, waveforms, recipe.prepare.steps()))
+    answers = answers_of(fold.test, tuner.best_logits(fold.test))
     record = {
         "fold_version": VERSION,
         "split": fold.split.name,

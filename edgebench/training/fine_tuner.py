@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from edgebench.training.categorical_data import CategoricalBatch, CategoricalDat
 from edgebench.training.categorical_recipe import FoldRecipe
 from edgebench.training.data import Waveforms
 from edgebench.training.focal import emotion_numbers, focal_loss
+from edgebench.training.processes import AtHome
 from edgebench.training.trainer import Loop, optimiser_of
 
 
@@ -58,6 +59,14 @@ class FineTuner(Loop[FoldRecipe, CategoricalBatch]):  # type: ignore[type-var]
 
     def identity(self) -> tuple[str, list[str]]:
         return self.recipe.training_json(), self.data.names
+
+    def best_logits(self, clips: Sequence[Clip]) -> NDArray[np.float32]:
+        """What the best epoch says of whole clips, (clips, 4), computed where the training was."""
+        device = self.processes.device
+        model = self.best_model().to(device)
+        judged = model if device.type == "cpu" else cast(nn.Module, AtHome(model, device))
+        waveforms = Waveforms(clips, self.recipe.data.cache_mb * 1_000_000)
+        return logits_of(judged, waveforms, self.recipe.prepare.steps())
 
 
 class CategoricalValidator:
