@@ -115,6 +115,6 @@ def command_line(
         words += ["--train-only", f"{name}=PATH"]
     for override in overrides:
         key, _, value = override.partition("=")
-        here = key.strip() in PATHS and value.strip() not in packaged_artifacts()
+        here = key.strip() in PATHS and value.strip() not in ("", "''", '""', *packaged_artifacts())
         words += ["--set", f"{key.strip()}=PATH" if here else override]
     return shlex.join([*words, "--output", "DIR"])

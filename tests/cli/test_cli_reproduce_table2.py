@@ -109,7 +109,7 @@ def test_the_production_model_is_two_files_that_say_how_they_hear(finished):
 
     output, found, _ = finished
     keys = {path.stem for path in (output / "production").glob("*.onnx")}
-    assert keys == {"tiny_hubert.fp32", "tiny_hubert.int8_static_dense"}
+    assert keys == {"tiny_hubert.fp32", "tiny_hubert.int8_static_conv"}
     fp32 = load_artifact(output / "production" / "tiny_hubert.fp32.onnx")
     manifest = fp32.manifest
     assert [step["step"] for step in manifest.preparation] == ["trim", "pre_emphasis", "peak", "crop", "pad"]

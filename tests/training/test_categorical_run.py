@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -153,6 +154,7 @@ def test_the_command_can_be_typed_again(finished):
     assert command.startswith(
         "edgebench train distilhubert_loso --corpus iemocap=PATH --train-only crema_d=PATH --set "
     )
+    assert "model.weights=''" in shlex.split(command)  # none at all is no path of this machine
 
 
 def test_a_second_run_needs_resume_which_then_does_nothing_again(finished, corpora):
