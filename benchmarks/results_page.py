@@ -19,9 +19,9 @@ HEADINGS = {
 PRECISION = {"fp32": "fp32", "small": "int8", "": ""}
 SEED = 0  # of the bootstrap
 
-INTRODUCTION = """\
-# Results: what the students reach, and what teaches them
+BEGIN, END = "<!-- begin python -m benchmarks.students -->\n", "<!-- end -->\n"
 
+INTRODUCTION = """\
 Written by `python -m benchmarks.students`; do not edit it. Speakers are held out: the figures are of speakers
 whom no run here met in training or validation. An arm's value is the mean over its trainings (seeds), in
 brackets the 95 % interval over test speakers (bootstrap; with three speakers it is a floor of the doubt), and
@@ -30,7 +30,7 @@ log-mel of each clip, learnt on the training speakers. Chance is a UA of .25.
 
 {machine}
 
-## How the runs were made
+### How the runs were made
 
 {commands}
 
@@ -68,13 +68,22 @@ class Block:
         return next(a.trainings for a in self.arms if (a.name, a.precision) == (name, precision))
 
 
+def renewed(whole: str, section: str) -> str:
+    """``whole`` with what stands between the marks replaced. Raises ValueError where they are missing."""
+    before, begin, rest = whole.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page lacks the lines {BEGIN.strip()} and {END.strip()}")
+    return before + begin + "\n" + section + end + after
+
+
 def page(
     within: Sequence[Block],
     across: Sequence[Block],
     commands: Mapping[str, Sequence[str]],
     machine: Sequence[tuple[str, str]],
 ) -> str:
-    """The page as Markdown."""
+    """The section as Markdown."""
     told = "\n".join(
         f"- {arm} ({len(lines)} seeds):\n\n  ```\n  {lines[0]}\n  ```" for arm, lines in commands.items()
     )
@@ -83,10 +92,10 @@ def page(
     )
     parts = [INTRODUCTION.format(machine=rows, commands=told)]
     parts.append("![UA of every training on every corpus](results.svg)\n")
-    parts.append("## Corpora that the nets learnt from, other speakers\n")
+    parts.append("### Corpora that the nets learnt from, other speakers\n")
     parts += [_figures(block) for block in within]
     if across:
-        parts.append("## Corpora that the nets never met\n")
+        parts.append("### Corpora that the nets never met\n")
         parts += [_figures(block) for block in across]
     parts.append(PAIRED)
     parts.append(_differences([*within, *across], ("hard labels", "fp32"), ("soft labels", "fp32")))
@@ -97,13 +106,13 @@ def page(
 
 
 PAIRED = """\
-## Soft labels minus hard labels
+### Soft labels minus hard labels
 
 Seed by seed, the same net, seed, steps and augmentation, on the same clips; in brackets the 95 % interval
 over test speakers, then in how many of the seeds the soft labels were ahead.
 """
 INT8 = """\
-## int8 minus fp32
+### int8 minus fp32
 
 The int8 file minus the fp32 file of the same training, over the same clips and seeds.
 """
@@ -113,7 +122,7 @@ def _figures(block: Block) -> str:
     corpus = block.corpus
     speakers = len({clip.speaker for clip in corpus.clips})
     lines = [
-        f"### {corpus.name}: {len(corpus.clips)} clips of {speakers} speakers "
+        f"#### {corpus.name}: {len(corpus.clips)} clips of {speakers} speakers "
         f"(A/D/V labels: {corpus.label_source})\n",
         _row(["", *(HEADINGS[metric] for metric in (*CATEGORIES[:3], *DIMENSIONS))]),
         _row(["---"] * 7),

@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import report
-from benchmarks.results_page import Arm, Block, page
+from benchmarks.results_page import Arm, Block, page, renewed
 from benchmarks.results_plot import plot
 from edgebench.cli.display import Display
 from edgebench.cli.options import cache_dir, named_paths
@@ -138,7 +138,8 @@ def main() -> None:
     commands = {arm: [run.command for run in runs] for arm, runs in arms.items()}
     text = page(within, across, commands, report.machine(began, load))
     picture = arguments.output.with_suffix(".svg")
-    arguments.output.write_text(text, encoding="utf-8")
+    whole = arguments.output.read_text(encoding="utf-8")
+    arguments.output.write_text(renewed(whole, text), encoding="utf-8")
     picture.write_text(plot([*within, *across]), encoding="utf-8")
     Console().print(f"wrote {arguments.output} and {picture}", highlight=False)
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent / "results"))
 import numpy as np
 import results_builder as b
 
-from benchmarks.results_page import Arm, Block, page
+from benchmarks.results_page import BEGIN, END, Arm, Block, page, renewed
 from benchmarks.results_plot import HIGH, LEFT, LOW, WIDTH, plot
 from benchmarks.soft_labels import Answers
 from benchmarks.students import Run, score
@@ -59,10 +59,10 @@ def test_every_figure_is_where_its_heading_says():
     text = page([block], [], commands, [("processor", "p")])
     for arm in arms:
         values = [ua(one) for one in arm.trainings]
-        assert cell(text, "### ", arm.title).startswith(f"{sum(values) / len(values):.3f} [")
+        assert cell(text, "#### ", arm.title).startswith(f"{sum(values) / len(values):.3f} [")
     hard, soft = block.arm("hard labels", "fp32"), block.arm("soft labels", "fp32")
     gains = [ua(after) - ua(before) for before, after in zip(hard, soft, strict=True)]
-    found = cell(text, "## Soft labels minus hard labels", CORPUS.name)
+    found = cell(text, "### Soft labels minus hard labels", CORPUS.name)
     assert found.startswith(f"{sum(gains) / 3:+.3f} [") and found.endswith(
         f"{sum(g > 0 for g in gains)} of 3"
     )
@@ -105,6 +105,12 @@ def test_runs_are_scored_on_speakers_whom_none_has_met(finished, corpora_root, t
 def _parts(block: Block, arm: int):
     one = block.arms[arm].trainings[0]
     return one.predictions, block.corpus, one.tasks
+
+
+def test_a_section_is_renewed_and_the_rest_stays():
+    assert renewed(f"a\n{BEGIN}old\n{END}z\n", "new\n") == f"a\n{BEGIN}\nnew\n{END}z\n"
+    with pytest.raises(ValueError, match="lacks the lines"):
+        renewed("a page without marks\n", "new\n")
 
 
 def test_answers_of_a_teacher_by_hand():
