@@ -82,3 +82,19 @@ def test_preparation_in_order() -> None:
 def test_steps_it_cannot_do_are_refused(step: dict[str, Any]) -> None:
     with pytest.raises(waveform.PreparationError, match="preparation step"):
         waveform.check([{"step": "pad", "min_s": 1.0}, step])
+
+
+def test_pre_emphasis_takes_a_share_of_the_sample_before() -> None:
+    assert prepare(ramp(4), {"step": "pre_emphasis", "coefficient": 0.5}) == [0, 0.001, 0.0015, 0.002]
+    assert prepare(ramp(1), {"step": "pre_emphasis", "coefficient": 0.97}) == [0]
+
+
+def test_trim_keeps_what_is_near_the_loudest_frame() -> None:
+    """Frames of 2048 around every 512th sample: a burst is heard up to 1024 samples beside it."""
+    clip = np.zeros(16_384, np.float32)
+    clip[8192:8704] = 0.5
+    # Frames 15 to 18 hold it: from sample 15 * 512 to where frame 19 has its middle.
+    assert len(prepare(clip, {"step": "trim", "top_db": 20.0})) == 4 * 512
+    assert prepare(clip[:100], {"step": "trim", "top_db": 20.0}) == [0] * 100  # silence stays
+    quiet = clip + np.float32(0.2)
+    assert len(prepare(quiet, {"step": "trim", "top_db": 20.0})) == 16_384
