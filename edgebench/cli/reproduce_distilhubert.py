@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from edgebench.cli.options import JsonOption, named_paths
+from edgebench.cli.train import says_how_to_go_on
 
 
 def distilhubert_table2(
@@ -44,7 +45,7 @@ def distilhubert_table2(
     from edgebench.training import reproduce_table2
     from edgebench.training.progress import training_bar
 
-    with training_bar() as notify:
+    with says_how_to_go_on(resume=resume), training_bar() as notify:
         found = reproduce_table2(
             corpora=named_paths(corpus or [], "--corpus"),
             train_only=named_paths(train_only or [], "--train-only"),

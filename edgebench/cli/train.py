@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -38,21 +40,27 @@ def train(
     from edgebench.training import train as train_recipe
     from edgebench.training.progress import training_bar
 
-    try:
-        with training_bar() as notify:
-            folder = train_recipe(
-                recipe,
-                corpora=named_paths(corpus or [], "--corpus"),
-                train_only=named_paths(train_only or [], "--train-only"),
-                output=output,
-                overrides=settings or [],
-                resume=resume,
-                notify=notify,
-            )
-    except Interrupted as stopped:
-        again = shlex.join(["edgebench", *sys.argv[1:], *([] if resume else ["--resume"])])
-        raise Interrupted(f"{stopped} Go on with: {again}") from None
+    with says_how_to_go_on(resume=resume), training_bar() as notify:
+        folder = train_recipe(
+            recipe,
+            corpora=named_paths(corpus or [], "--corpus"),
+            train_only=named_paths(train_only or [], "--train-only"),
+            output=output,
+            overrides=settings or [],
+            resume=resume,
+            notify=notify,
+        )
     from edgebench.training.processes import Processes
 
     if Processes().is_main:
         typer.echo(f"artifacts: {folder}")
+
+
+@contextlib.contextmanager
+def says_how_to_go_on(*, resume: bool) -> Iterator[None]:
+    """Add to what an interrupted training says the command that takes it up."""
+    try:
+        yield
+    except Interrupted as stopped:
+        again = shlex.join(["edgebench", *sys.argv[1:], *([] if resume else ["--resume"])])
+        raise Interrupted(f"{stopped} Go on with: {again}") from None
