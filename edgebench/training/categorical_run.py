@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebench.corpora import PARTS, write_split
-from edgebench.errors import ConfigError, UsageError
+from edgebench.errors import ConfigError, StoreError, UsageError
 from edgebench.training.categorical_data import CategoricalData
 from edgebench.training.categorical_recipe import CategoricalRecipe, FoldRecipe
 from edgebench.training.fine_tuner import CategoricalValidator, FineTuner
@@ -143,8 +143,14 @@ def train_fold(
     data = CategoricalData(fold.train, recipe)
     tuner = FineTuner(recipe, data, CategoricalValidator(fold.validation, recipe), folder)
     if tuner.processes.is_main:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_split(fold.split, folder / SPLIT)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_split(fold.split, folder / SPLIT)
+        except OSError as error:
+            raise StoreError(
+                f"the fold's folder {folder} cannot be written ({error.strerror or error}). Make room there, "
+                "then use --resume, or give another --output."
+            ) from None
     tuner.resume()
     tuner.run(notify=notify)
     return tuner

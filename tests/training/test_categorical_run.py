@@ -142,6 +142,9 @@ def test_predictions_are_those_of_the_best_epoch(finished, corpora):
     rows = [json.loads(line) for line in (folder / "curves.jsonl").read_text().splitlines()]
     assert best["validation_ua"] == max(row["score"] for row in rows)
     assert best["step"] == next(row["step"] for row in rows if row["score"] == best["validation_ua"])
+    stored = [row["logits"] for row in read(folder / "predictions.json")["clips"]]
+    assert np.array_equal(np.array(stored, dtype=np.float32), tuner.best_logits(fold.test))
+    assert len({tuple(row) for row in stored}) == 8
     found = CategoricalValidator(fold.test, counted)(tuner.best_model())
     figures = read(folder / "fold.json")["figures"]["iemocap"]
     assert found["wa"] == pytest.approx(figures["wa"]["value"])
@@ -205,6 +208,14 @@ def test_a_damaged_record_says_what_to_do(corpora, tmp_path):
     (folder / "fold.json").write_text("{")
     with pytest.raises(StoreError, match=r"cannot be read .* Delete fold.json there to train it again"):
         run(corpora, tmp_path / "out", resume=True)
+
+
+def test_a_fold_that_cannot_be_written_is_a_paragraph(corpora, tmp_path):
+    (tmp_path / "iemocap.Session1").write_text("a file where the folder should be")
+    with pytest.raises(
+        StoreError, match=r"the fold's folder .*Session1 cannot be written .* --output"
+    ):
+        run(corpora, tmp_path)
 
 
 def test_another_recipe_takes_no_train_only(corpora, tmp_path):
