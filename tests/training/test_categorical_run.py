@@ -212,9 +212,7 @@ def test_a_damaged_record_says_what_to_do(corpora, tmp_path):
 
 def test_a_fold_that_cannot_be_written_is_a_paragraph(corpora, tmp_path):
     (tmp_path / "iemocap.Session1").write_text("a file where the folder should be")
-    with pytest.raises(
-        StoreError, match=r"the fold's folder .*Session1 cannot be written .* --output"
-    ):
+    with pytest.raises(StoreError, match=r"the fold's folder .*Session1 cannot be written .* --output"):
         run(corpora, tmp_path)
 
 
