@@ -52,13 +52,11 @@ def fingerprint(runtime: str = "onnxruntime", *, stop_fd: int | None = None) -> 
 def hardware(root: str = "/") -> dict[str, Any]:
     """The part of the fingerprint that is read from /proc, /sys and /etc below ``root``."""
     tree = "/proc/device-tree/"
-    vendor_and_name = [
-        sensors.read("/sys/class/dmi/id/" + key, root) for key in ("sys_vendor", "product_name")
-    ]
+    maker = [sensors.read("/sys/class/dmi/id/" + key, root) for key in ("sys_vendor", "product_name")]
     compatible = [part for part in (sensors.read(tree + "compatible", root) or "").split("\0") if part]
     cpu_model, features = _processor(root)
     return {
-        "model": sensors.read(tree + "model", root) or " ".join(filter(None, vendor_and_name)) or None,
+        "model": sensors.read(tree + "model", root) or " ".join(filter(None, maker)) or None,
         "compatible": compatible,
         "cpu_model": cpu_model,
         "cpu_features": features,

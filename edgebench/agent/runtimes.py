@@ -78,9 +78,7 @@ class OnnxModel:
         shape = (1,) * (len(self._shape) - 1) + (len(waveform),)
         for axis, length in zip(self._shape, shape):
             if axis not in (None, length):
-                raise UnfitError(
-                    "the model's input is fixed to %s, the waveform is %s" % (self._shape, list(shape))
-                )
+                raise UnfitError(f"the model's input is fixed to {self._shape}, the waveform is {shape}")
         # A partial is called in C: the loop pays for session.run and nothing else.
         return functools.partial(self._session.run, None, {self._input: waveform.reshape(shape)})
 

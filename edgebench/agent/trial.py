@@ -219,9 +219,7 @@ class Inputs:
 def _import_runtime(name: str) -> Any:
     if name not in RUNTIMES:
         known = ", ".join(sorted(RUNTIMES))
-        raise TrialError(
-            protocol.RUNTIME_IMPORT, "runtime %r is unknown to this agent; known: %s" % (name, known)
-        )
+        raise TrialError(protocol.RUNTIME_IMPORT, f"this agent knows no runtime {name!r}; known: {known}")
     return _guard(protocol.RUNTIME_IMPORT, name, RUNTIMES[name])
 
 

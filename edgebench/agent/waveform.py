@@ -30,8 +30,7 @@ def generate(samples: int, *, seed: int) -> Waveform:
     waveform = numpy.empty(samples, numpy.float32)
     block = 4096  # small on purpose: the temporaries must not show in the peak of the process
     for start in range(0, samples, block):
-        stop = min(start + block, samples)
-        word = numpy.arange(start + 1, stop + 1, dtype=numpy.uint64)
+        word = numpy.arange(start + 1, min(start + block, samples) + 1, dtype=numpy.uint64)
         word *= numpy.uint64(0x9E3779B97F4A7C15)
         word += numpy.uint64(seed % 2**64)
         word ^= word >> numpy.uint64(30)
@@ -40,7 +39,7 @@ def generate(samples: int, *, seed: int) -> Waveform:
         word *= numpy.uint64(0x94D049BB133111EB)
         word ^= word >> numpy.uint64(31)
         word >>= numpy.uint64(40)
-        waveform[start:stop] = word
+        waveform[start : start + block] = word
     waveform *= numpy.float32(2.0**-23)
     waveform -= numpy.float32(1.0)
     return waveform
@@ -50,9 +49,7 @@ def _pad(waveform: Waveform, rate_hz: int, *, min_s: float) -> Waveform:
     """Zeros at the end, up to ``min_s``."""
     import numpy
 
-    missing = round(min_s * rate_hz) - len(waveform)
-    if missing <= 0:
-        return waveform
+    missing = max(0, round(min_s * rate_hz) - len(waveform))
     return numpy.concatenate([waveform, numpy.zeros(missing, numpy.float32)])
 
 
@@ -69,36 +66,22 @@ def _peak(waveform: Waveform, rate_hz: int, *, level: float = 1.0) -> Waveform:
     return waveform * numpy.float32(level / largest) if largest > 0 else waveform
 
 
-# Frames that loudness is judged in: 2048 samples around every 512th, the defaults of librosa.
-_HOP = 512
-_HALF_FRAME = 1024
-
-
 def _trim(waveform: Waveform, rate_hz: int, *, top_db: float) -> Waveform:
-    """Without the quiet ends: from the first to the last frame less than ``top_db`` below the loudest.
-
-    The rule of ``librosa.effects.trim``, which a board need not have. Silence, which has no quiet ends,
-    stays as it is.
-    """
+    """From the first to the last frame within ``top_db`` of the loudest, as ``librosa.effects.trim`` does."""
     import numpy
 
-    frames = 1 + len(waveform) // _HOP
-    power = numpy.zeros(frames)
-    for frame in range(frames):
-        piece = waveform[max(0, frame * _HOP - _HALF_FRAME) : frame * _HOP + _HALF_FRAME]
-        power[frame] = numpy.square(piece, dtype=numpy.float64).sum() / (2 * _HALF_FRAME)
-    level_db = 10.0 * numpy.log10(numpy.maximum(power, 1e-10))
-    loud = numpy.flatnonzero(level_db > level_db.max() - top_db)
-    return waveform[int(loud[0]) * _HOP : (int(loud[-1]) + 1) * _HOP] if len(loud) else waveform[:0]
+    squares = numpy.square(waveform, dtype=numpy.float64)
+    middles = range(0, len(waveform) + 1, 512)  # of librosa's frames, each 2048 samples long
+    power = numpy.array([squares[max(0, at - 1024) : at + 1024].sum() / 2048 for at in middles]).clip(1e-10)
+    loud = numpy.flatnonzero(power > power.max() * 10 ** (-top_db / 10))
+    return waveform[loud[0] * 512 : loud[-1] * 512 + 512]
 
 
 def _pre_emphasis(waveform: Waveform, rate_hz: int, *, coefficient: float) -> Waveform:
     """The filter 1 - coefficient / z, from rest: each sample less its predecessor's share."""
     import numpy
 
-    emphasised = waveform.copy()
-    emphasised[1:] -= numpy.float32(coefficient) * waveform[:-1]
-    return emphasised
+    return waveform - numpy.float32(coefficient) * numpy.append(0 * waveform[:1], waveform[:-1])
 
 
 # Step name -> function and the parameters it takes (True: must be given).
@@ -116,16 +99,11 @@ def check(steps: list[dict[str, Any]]) -> None:
     for step in steps:
         name = step.get("step")
         if name not in STEPS:
-            raise PreparationError(
-                "unknown preparation step %r; known: %s" % (name, ", ".join(sorted(STEPS)))
-            )
+            raise PreparationError(f"unknown preparation step {name!r}; known: {', '.join(sorted(STEPS))}")
         known = STEPS[name][1]
         given = {key for key in step if key != "step"}
-        needed = {key for key, required in known.items() if required}
-        if not needed <= given <= set(known):
-            raise PreparationError(
-                "preparation step %r takes %s and was given %s" % (name, sorted(known), sorted(given))
-            )
+        if not {key for key, required in known.items() if required} <= given <= set(known):
+            raise PreparationError(f"preparation step {name!r} takes {sorted(known)}, not {sorted(given)}")
 
 
 def prepare(waveform: Waveform, steps: list[dict[str, Any]], sample_rate_hz: int) -> Waveform:
