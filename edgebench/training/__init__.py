@@ -31,7 +31,7 @@ def train(
 ) -> Path:
     """Train a recipe; see :func:`edgebench.training.run.train`.
 
-    Raises :class:`UsageError` where torch, accelerate, the exporter or TensorBoard is not installed.
+    Raises :class:`UsageError` where something of the extra is not installed.
     """
     _require_extra()
     from edgebench.training import run  # noqa: PLC0415
@@ -74,7 +74,7 @@ def reproduce_table2(
 
 
 def _require_extra() -> None:
-    needed = ("torch", "accelerate", "onnxscript", "tensorboard")
+    needed = ("torch", "accelerate", "onnxscript", "tensorboard", "transformers", "audiomentations")
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(

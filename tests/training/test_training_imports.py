@@ -19,7 +19,9 @@ def test_the_package_imports_without_torch():
     assert run(code).split()[:1] == ["False"]
 
 
-@pytest.mark.parametrize("name", ["torch", "accelerate", "onnxscript", "tensorboard"])
+@pytest.mark.parametrize(
+    "name", ["torch", "accelerate", "onnxscript", "tensorboard", "transformers", "audiomentations"]
+)
 def test_without_torch_the_extra_is_named(name):
     code = f"""
 import importlib.util
