@@ -18,6 +18,13 @@ from edgebench.results.wav2small_table import NOTES, PAPER, PROCESSOR, TITLE, Co
 _NOT_MEASURED = "NOT MEASURED"
 _OURS, _THEIRS = 0, 1  # colours
 _MILLION = 1e6
+# Where a label stands beside its point: two models have the same size, and the largest end the plot.
+_SIDES = {
+    "wav2small": "middle right",
+    "mobilenetv4_s": "middle right",
+    "mobilenetv4_m": "top center",
+    "mobilenetv4_l": "top center",
+}
 _MODEL = Column("Model", right=False)
 _VERDICT = Column("Verdict", right=False)
 
@@ -58,7 +65,7 @@ def _plot(table: CostTable, metric: str, title: str, y_title: str, divisor: floa
         y_hi=[_scaled(figure.hi, divisor) for figure in figures],
         hover=[f"{row.model}\n{figure_text(row.figures[metric])}" for row in rows],
         labels=[row.model for row in rows],
-        label_sides=[_side(row, metric) for row in rows],
+        label_sides=[_SIDES.get(row.model, "middle left") for row in rows],
     )
     theirs = Trace(
         [row.printed("parameters").value / _MILLION for row in table.rows],
@@ -78,15 +85,6 @@ def _plot(table: CostTable, metric: str, title: str, y_title: str, divisor: floa
         for size, row in zip(sizes, rows, strict=True)
     ]
     return Plot(title, Axis("Parameters (millions)"), Axis(y_title), [*joins, theirs, ours])
-
-
-def _side(row: TableRow, metric: str) -> str:
-    """Where a label stands: beside the points at either end of the plot, else away from the paper's."""
-    size = row.printed("parameters").value / _MILLION
-    if size > 100 or size < 1:
-        return "middle left" if size > 100 else "middle right"
-    ratio = row.ratio(metric).value
-    return "top center" if ratio is None or ratio >= 1 else "bottom center"
 
 
 def _scaled(value: float | int | None, divisor: float) -> float | None:
