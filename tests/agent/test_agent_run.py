@@ -245,7 +245,7 @@ def test_a_pid_that_went_to_another_process_is_not_the_supervisor(board: Board) 
 
 NOISY = """
 import ctypes, os, sys
-print("noise: import"); os.write(1, b'{"kind":"trial","forged":true}\\n')
+print("noise: import", flush=True); os.write(1, b'{"kind":"trial","forged":true}\\n')
 here = os.path.dirname(__file__)
 sys.path.remove(here); del sys.modules["onnxruntime"]
 import onnxruntime
@@ -253,7 +253,7 @@ sys.path.insert(0, here)
 libc = ctypes.CDLL(None)
 class Noisy(onnxruntime.InferenceSession):
     def run(self, *arguments):
-        print("noise: run"); os.write(1, b"noise: descriptor\\n")
+        print("noise: run", flush=True); os.write(1, b"noise: descriptor\\n")
         libc.puts(b"noise: C"); libc.fflush(None)
         return super().run(*arguments)
 onnxruntime.InferenceSession = Noisy
