@@ -22,7 +22,7 @@ from edgebench.training.processes import AtHome
 from edgebench.training.trainer import Loop, optimiser_of
 
 
-class FineTuner(Loop[FoldRecipe, CategoricalBatch]):  # type: ignore[type-var]
+class FineTuner(Loop[FoldRecipe, CategoricalBatch]):
     """Trains the recipe's architecture on the emotions of one fold's train part."""
 
     data: CategoricalData

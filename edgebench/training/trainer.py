@@ -34,6 +34,7 @@ from edgebench.training.soft_labels import SoftLabels
 from edgebench.training.stopping import stop_on_signals
 
 if TYPE_CHECKING:
+    from edgebench.training.categorical_recipe import FoldRecipe
     from edgebench.training.distil_recipe import DistilRecipe
 
 _MASKS, _TORCH = 3, 4  # streams of the seed; 1 and 2 are the data's
@@ -41,7 +42,7 @@ _MASKS, _TORCH = 3, 4  # streams of the seed; 1 and 2 are the data's
 # validate(model) -> {"score": mean UA, ...}: any numbers worth a column in the curves
 Validate = Callable[[nn.Module], dict[str, float]]
 
-R = TypeVar("R", bound="Recipe | DistilRecipe")
+R = TypeVar("R", bound="Recipe | DistilRecipe | FoldRecipe")
 B = TypeVar("B")  # what one update is made on
 
 
