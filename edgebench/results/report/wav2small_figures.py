@@ -228,12 +228,18 @@ def parts_sections(parts: Parts) -> list[Section]:
             columns,
             rows,
             crossing_sentence(parts),
+            *(_work(point) for point in parts.points[-1:]),
             f"Threads: {', '.join(map(str, sorted(threads)))}; batch 1. The paper: the feature extractor is "
             "the slower from 2 s on. In brackets: 95 % bootstrap interval over process launches.",
             "Random weights. The encoder's file holds projection, positional convolution and six layers, and "
             "is fed frames cut from the waveform in place of the extractor's.",
         )
     ]
+
+
+def _work(point: PartsPoint) -> str:
+    vgg7, encoder = (figure_text(row.figures["macs"]) for row in (point.vgg7, point.encoder))
+    return f"MACs at {point.input_s:g} s: {vgg7} of the feature extractor, {encoder} of the encoder."
 
 
 def _verdict_of_both(point: PartsPoint) -> Cell:
