@@ -5,8 +5,8 @@ values near 8e-4, which a scale of 8 bits rounds to zero; the mel product of a p
 more than 8 bits hold; and the first convolution, from one channel to thirteen, is slower in int8 than
 in float. So a scheme names what stays float, and an artifact says which scheme with which settings.
 
-What ``int8_static`` quantizes was chosen on the 186 real validation clips of the shipped Wav2Small;
-time is that of 5 s on one thread of an x86-64 with VNNI, as a ratio to fp32
+What ``int8_static`` quantizes was chosen on 186 real validation clips with the Wav2Small that was
+packaged first (hard labels); time is that of 5 s on one thread of an x86-64 with VNNI, as a ratio to fp32
 (``python -m benchmarks.int8_choices`` makes the table anew):
 
 ===============================================  ================  =============  ====  =======
