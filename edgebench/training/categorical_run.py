@@ -25,7 +25,6 @@ from edgebench.training.fine_tuner import CategoricalValidator, FineTuner
 from edgebench.training.fold_files import (
     METRICS,
     RUN,
-    SPLIT,
     VERSION,
     Answer,
     FoldResult,
@@ -36,7 +35,7 @@ from edgebench.training.fold_files import (
     write_json,
 )
 from edgebench.training.folds import folds_of, read_parts
-from edgebench.training.gather import Gathered, ids_sha256
+from edgebench.training.gather import SPLIT, Gathered, ids_sha256
 from edgebench.training.processes import Processes
 from edgebench.training.taught import tell
 from edgebench.training.trainer import Progress

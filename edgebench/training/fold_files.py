@@ -27,7 +27,7 @@ from edgebench.results.metrics import Figure
 from edgebench.results.record import ClipTruth, CorpusFacts
 from edgebench.training.checkpoint import _replace
 
-RUN, SPLIT, PREDICTIONS, FOLD = "run.json", "split.json", "predictions.json", "fold.json"
+RUN, PREDICTIONS, FOLD = "run.json", "predictions.json", "fold.json"
 VERSION = 1
 METRICS = ("wa", "ua", "macro_f1", *(f"f1_{emotion}" for emotion in EMOTIONS))
 

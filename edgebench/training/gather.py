@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from edgebench.training.distil_recipe import DistilRecipe
 
 SYNTHETIC = "synthetic"
+SPLIT = "split.json"  # in the folder of a run: who trained, who validated, who was tested
 
 # From free to bound: weights follow the most bound corpus that they were learnt from.
 LICENCES = ("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "CC-BY-NC-SA-4.0", "research use only")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebench.agent.waveform import prepare
-from edgebench.corpora import ADV, EMOTIONS, SAMPLE_RATE_HZ, Clip, load_waveform
+from edgebench.corpora import ADV, EMOTIONS, SAMPLE_RATE_HZ, Clip, load_waveform, write_split
 from edgebench.models.artifact import Artifact
 from edgebench.models.card import CardFacts, CorpusCounts, Row, render_card
 from edgebench.models.export import (
@@ -33,7 +33,14 @@ from edgebench.models.schemes import quantize, scheme_named
 from edgebench.training import baseline
 from edgebench.training.baseline import predict_baseline
 from edgebench.training.evaluate import FIGURES, by_corpus, evaluate, evaluate_loss, predict_corpora
-from edgebench.training.gather import Gathered, calibration_clips, ids_sha256, training_facts, weights_licence
+from edgebench.training.gather import (
+    SPLIT,
+    Gathered,
+    calibration_clips,
+    ids_sha256,
+    training_facts,
+    weights_licence,
+)
 from edgebench.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -78,8 +85,12 @@ def produce(
     command: str,
     origin: Origin | None = None,
 ) -> tuple[Artifact, Artifact]:
-    """Export, quantize, check, score and describe ``model``; returns the fp32 and the quantized artifact."""
+    """Export, quantize, check, score and describe ``model``; returns the fp32 and the quantized artifact.
+
+    ``split.json`` holds the split whose hash the manifests name.
+    """
     output.mkdir(parents=True, exist_ok=True)
+    write_split(gathered.split, output / SPLIT)
     known = _Common(model, recipe, gathered, origin)
     exported = export_onnx(model)
     for name in set(OUTPUT_NAMES) - known.tasks.keys():

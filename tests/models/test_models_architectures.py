@@ -10,9 +10,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="architectures need torch: pip install edgebench[train]")
 from speech_nets import TINY_OPTIONS  # noqa: E402
 
-from edgebench.errors import UsageError  # noqa: E402
+from edgebench.errors import ModelError, UsageError  # noqa: E402
 from edgebench.models.architectures import ARCHITECTURES, build_architecture  # noqa: E402
 from edgebench.models.architectures.frontend import hz_to_mel, mel_basis, mel_to_hz, normalise_level  # noqa: E402
+from edgebench.models.architectures.hugging_face import save_folder  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -158,3 +159,15 @@ def test_seven_convolutions_of_thirteen_channels(wav2small):
         *[(13, 13, 3, 3)] * 6,
         (13, 13, 1, 1),
     ]
+
+
+def test_a_checkpoint_of_wav2small_is_loaded_whole_or_not_at_all(tmp_path):
+    torch.manual_seed(1)
+    first = build_architecture("wav2small")
+    save_folder(first, tmp_path / "net", {"architecture": "wav2small"})
+    again = build_architecture("wav2small", weights=tmp_path / "net").state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in first.state_dict().items())
+    assert list(build_architecture("wav2small").new_parameters()) == []
+    save_folder(build_architecture("light_sernet"), tmp_path / "other", {"architecture": "light_sernet"})
+    with pytest.raises(ModelError, match=r"of another architecture.*missing.*unexpected.*Nothing was loaded"):
+        build_architecture("wav2small", weights=tmp_path / "other")

@@ -60,6 +60,7 @@ def test_a_run_leaves_artifacts_manifests_card_curves_and_notes(finished):
         "checkpoint.pt",
         "curves.jsonl",
         "notes.txt",
+        "split.json",
         "tensorboard",
         "wav2small.fp32.onnx",
         "wav2small.fp32.json",

@@ -17,7 +17,7 @@ pytest.importorskip("onnxscript", reason="export needs onnxscript: pip install e
 from tiny_run import TINY, few_clips  # noqa: E402
 
 from edgebench.cli import main  # noqa: E402
-from edgebench.corpora import Split, synthetic_corpus, write_split  # noqa: E402
+from edgebench.corpora import Split, read_split, synthetic_corpus, write_split  # noqa: E402
 from edgebench.errors import CorpusError, UsageError  # noqa: E402
 from edgebench.models import load_artifact  # noqa: E402
 from edgebench.models.artifact import PACKAGED  # noqa: E402
@@ -57,6 +57,7 @@ def test_a_run_leaves_artifacts_manifests_card_and_curves(finished):
     assert {path.name for path in output.iterdir()} == {
         "checkpoint.pt",
         "curves.jsonl",
+        "split.json",
         "tensorboard",
         "wav2small.fp32.onnx",
         "wav2small.fp32.json",
@@ -65,6 +66,8 @@ def test_a_run_leaves_artifacts_manifests_card_and_curves(finished):
         "wav2small.md",
     }
     assert len((output / "curves.jsonl").read_text().splitlines()) == 2
+    written = read_split(output / "split.json")
+    assert written.sha256 == load_artifact(output / "wav2small.fp32.onnx").manifest.training.split_sha256
 
 
 def test_its_manifests_tell_where_the_weights_come_from(finished):

@@ -7,9 +7,14 @@ The second head, ``emotion_logits``, is ours and reads the same pooled vector (6
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from torch import Tensor, nn
 
 from edgebench.models.architectures.frontend import LogMel, normalise_level
+from edgebench.models.architectures.hugging_face import read_checkpoint
+from edgebench.models.architectures.weights import load_exactly
 
 CHANNELS = 13
 HOP = 32  # samples a frame of the front end
@@ -29,12 +34,13 @@ class Wav2Small(nn.Module):
     """Waveform (batch, samples) at 16 kHz to arousal, dominance, valence and four emotion logits.
 
     ``dropout`` acts on the pooled vector while training; the paper has none, and nothing of it
-    reaches an artifact.
+    reaches an artifact. ``weights`` is a checkpoint of this very net (a folder in the Hugging Face
+    layout, a file, or a name on the hub); anything else raises :class:`ModelError`, and nothing is loaded.
     """
 
     hop_samples = HOP
 
-    def __init__(self, *, emotions: int = 4, dropout: float = 0.0) -> None:
+    def __init__(self, *, emotions: int = 4, dropout: float = 0.0, weights: str | Path | None = None) -> None:
         super().__init__()
         self.log_mel = LogMel(hop=HOP)
         self.vgg7 = nn.Sequential(
@@ -53,6 +59,12 @@ class Wav2Small(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.adv = nn.Linear(WIDTH, 3)
         self.emotion = nn.Linear(WIDTH, emotions)
+        if weights is not None:
+            load_exactly(self, read_checkpoint(weights).tensors, source=weights)
+
+    def new_parameters(self) -> Iterator[nn.Parameter]:
+        """None: a checkpoint of this net fills all of it."""
+        yield from ()
 
     def features(self, waveform: Tensor) -> Tensor:
         """Log-mel (batch, 1, frames, 26) by the fast route, without gradient: what training augments."""
