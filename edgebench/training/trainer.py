@@ -95,12 +95,12 @@ def optimiser_of(
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     parts = [(1.0, trained)]
     if pretrained_ratio != 1.0:
-        if not hasattr(model, "new_parameters"):
+        new = {id(parameter) for parameter in getattr(model, "new_parameters", lambda: ())()}
+        if not new:
             raise ConfigError(
-                f"optimiser.pretrained_ratio is {pretrained_ratio:g}, and {type(model).__name__} has no "
-                "layers that a checkpoint fills. Leave it at 1."
+                f"optimiser.pretrained_ratio is {pretrained_ratio:g}, and {type(model).__name__} has no layers "
+                "beside those that a checkpoint fills. Leave it at 1."
             )
-        new = {id(parameter) for parameter in model.new_parameters()}  # type: ignore[operator]
         old = [parameter for parameter in trained if id(parameter) not in new]
         parts = [(pretrained_ratio, old), (1.0, [p for p in trained if id(p) in new])]
     groups = []

@@ -176,9 +176,9 @@ def test_files_that_are_no_checkpoint(tmp_path):
         read_weights(tmp_path / "nested.pt")
 
 
-def test_an_architecture_without_checkpoints_says_so():
-    with pytest.raises(UsageError, match="'wav2small' takes no option 'weights'"):
-        build_architecture("wav2small", weights="somewhere.pt")
+def test_an_option_that_an_architecture_does_not_take():
+    with pytest.raises(UsageError, match="'wav2small' takes no option 'width'"):
+        build_architecture("wav2small", width=2)
 
 
 # ----------------------------------------------------------------------------------------- front end

@@ -7,7 +7,6 @@ The second head, ``emotion_logits``, is ours and reads the same pooled vector (6
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -61,10 +60,6 @@ class Wav2Small(nn.Module):
         self.emotion = nn.Linear(WIDTH, emotions)
         if weights is not None:
             load_exactly(self, read_checkpoint(weights).tensors, source=weights)
-
-    def new_parameters(self) -> Iterator[nn.Parameter]:
-        """None: a checkpoint of this net fills all of it."""
-        yield from ()
 
     def features(self, waveform: Tensor) -> Tensor:
         """Log-mel (batch, 1, frames, 26) by the fast route, without gradient: what training augments."""
