@@ -98,8 +98,8 @@ def optimiser_of(
         new = {id(parameter) for parameter in getattr(model, "new_parameters", lambda: ())()}
         if not new:
             raise ConfigError(
-                f"optimiser.pretrained_ratio is {pretrained_ratio:g}, and {type(model).__name__} has no layers "
-                "beside those that a checkpoint fills. Leave it at 1."
+                f"optimiser.pretrained_ratio is {pretrained_ratio:g}, and {type(model).__name__} has no "
+                "layers beside those that a checkpoint fills. Leave it at 1."
             )
         old = [parameter for parameter in trained if id(parameter) not in new]
         parts = [(pretrained_ratio, old), (1.0, [p for p in trained if id(p) in new])]

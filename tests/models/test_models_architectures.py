@@ -167,7 +167,6 @@ def test_a_checkpoint_of_wav2small_is_loaded_whole_or_not_at_all(tmp_path):
     save_folder(first, tmp_path / "net", {"architecture": "wav2small"})
     again = build_architecture("wav2small", weights=tmp_path / "net").state_dict()
     assert all(torch.equal(value, again[name]) for name, value in first.state_dict().items())
-    assert list(build_architecture("wav2small").new_parameters()) == []
     save_folder(build_architecture("light_sernet"), tmp_path / "other", {"architecture": "light_sernet"})
     with pytest.raises(ModelError, match=r"of another architecture.*missing.*unexpected.*Nothing was loaded"):
         build_architecture("wav2small", weights=tmp_path / "other")
