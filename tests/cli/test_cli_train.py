@@ -41,7 +41,9 @@ def test_a_short_training_leaves_artifacts_that_load(
 ) -> None:
     pytest.importorskip("torch")
     folders = [w for n in ("emodb", "nemo", "ravdess") for w in ("--corpus", f"{n}={corpora_root / n}")]
+    # One thread: two that wait for each other on a busy machine take minutes for what takes seconds.
     settings = ["optimiser.steps=4", "validation.every_steps=4", "optimiser.batch=4", "data.crop_s=1.0"]
+    settings.append("compute.threads=1")
     result = edgebench(
         "train", "wav2small", *folders, "--output", "out", *[w for s in settings for w in ("--set", s)]
     )
