@@ -63,6 +63,11 @@ class Block:
     arms: Sequence[Arm]
     met: bool = True
 
+    @property
+    def title(self) -> str:
+        """The corpus, and whether it is new to the nets."""
+        return self.corpus.name if self.met else f"{self.corpus.name} (never met)"
+
     def arm(self, name: str, precision: str) -> Sequence[Trained]:
         """The trainings of an arm."""
         return next(a.trainings for a in self.arms if (a.name, a.precision) == (name, precision))
@@ -82,8 +87,10 @@ def page(
     across: Sequence[Block],
     commands: Mapping[str, Sequence[str]],
     machine: Sequence[tuple[str, str]],
+    *,
+    without: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
-    """The section as Markdown."""
+    """The section as Markdown; ``without`` holds the commands of the runs that never met a corpus."""
     told = "\n".join(
         f"- {arm} ({len(lines)} seeds):\n\n  ```\n  {lines[0]}\n  ```" for arm, lines in commands.items()
     )
@@ -96,6 +103,8 @@ def page(
     parts += [_figures(block) for block in within]
     if across:
         parts.append("### Corpora that the nets never met\n")
+        for corpus, lines in (without or {}).items():
+            parts.append(f"Without {corpus}:\n\n```\n" + "\n".join(lines) + "\n```\n")
         parts += [_figures(block) for block in across]
     parts.append(PAIRED)
     parts.append(_differences([*within, *across], ("hard labels", "fp32"), ("soft labels", "fp32")))
@@ -122,7 +131,7 @@ def _figures(block: Block) -> str:
     corpus = block.corpus
     speakers = len({clip.speaker for clip in corpus.clips})
     lines = [
-        f"#### {corpus.name}: {len(corpus.clips)} clips of {speakers} speakers "
+        f"#### {block.title}: {len(corpus.clips)} clips of {speakers} speakers "
         f"(A/D/V labels: {corpus.label_source})\n",
         _row(["", *(HEADINGS[metric] for metric in (*CATEGORIES[:3], *DIMENSIONS))]),
         _row(["---"] * 7),
@@ -144,7 +153,7 @@ def _differences(blocks: Sequence[Block], before: tuple[str, str], after: tuple[
     for block in blocks:
         pair = block.arm(*before), block.arm(*after)
         found = [paired_over_seeds(*pair, block.corpus, metric, seed=SEED) for metric in metrics]
-        lines.append(_row([block.corpus.name, *map(_difference, found)]))
+        lines.append(_row([block.title, *map(_difference, found)]))
     return "\n".join([*lines, ""])
 
 

@@ -25,7 +25,7 @@ def plot(blocks: Sequence[Block]) -> str:
     for block in blocks:
         arms = [arm for arm in block.arms if arm.precision != "small"]
         height = HEAD + ROW * len(arms)
-        parts.append(_text(12, y + 16, block.corpus.name + ("" if block.met else " (never met)"), bold=True))
+        parts.append(_text(12, y + 16, block.title, bold=True))
         parts.append(_line(_x(CHANCE), y + HEAD - 8, _x(CHANCE), y + height - 6, "#bbbbbb", dash=True))
         for number, arm in enumerate(arms):
             at = y + HEAD + ROW * number + 4

@@ -131,12 +131,14 @@ def main() -> None:
     }
     within = score(arms, corpora)
     across = score(arms, unmet, corpora) if unmet else []
+    without = {}
     for name, *folders in arguments.without:
         left = {arm: [Run.read(Path(folder))] for arm, folder in zip(arms, folders, strict=True)}
         others = {other: path for other, path in corpora.items() if other != name}
         across += score(left, {name: corpora[name]}, others)
+        without[name] = [runs[0].command for runs in left.values()]
     commands = {arm: [run.command for run in runs] for arm, runs in arms.items()}
-    text = page(within, across, commands, report.machine(began, load))
+    text = page(within, across, commands, report.machine(began, load), without=without)
     picture = arguments.output.with_suffix(".svg")
     whole = arguments.output.read_text(encoding="utf-8")
     arguments.output.write_text(renewed(whole, text), encoding="utf-8")
