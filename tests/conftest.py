@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,6 +14,10 @@ from support.cli import Edgebench
 from support.sshd import SshServer, find_sshd
 
 MakeServer = Callable[..., SshServer]
+
+
+# A shell starts what it puts into the background deaf to Ctrl-C, and children inherit that from us.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
