@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
