@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import torch
+
 from edgebench.models.architectures import build_architecture
+from edgebench.models.architectures.torchvision_schema import declare
 
 SPEECH_NETS = (
     "dawn",
@@ -33,3 +36,21 @@ TINY_OPTIONS = {name: {"config": TINY} for name in SPEECH_NETS}
 def tiny_net(name: str, **options):
     """The architecture ``name`` at a few thousand parameters, in eval mode."""
     return build_architecture(name, config=TINY, **options).eval()
+
+
+def noise(*shape: int, seed: int = 0):
+    """Quiet white noise of that shape."""
+    return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def library():
+    """transformers, once torchvision is kept from breaking it."""
+    declare()
+    import transformers
+
+    return transformers
+
+
+def same(a: dict, b: dict) -> bool:
+    """Whether two state dictionaries are equal to the bit."""
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
