@@ -202,66 +202,36 @@ class _Reader:
         self._rest = iter(self._waveforms)
 
 
+def _static(name: str, *, operators: Sequence[str], float_nodes: Sequence[str]) -> Scheme:
+    """A static scheme; products keep float outputs, and what is not named here is common to all."""
+    settings = {
+        "operators": tuple(operators),
+        "float_nodes": tuple(float_nodes),
+        "float_outputs": tuple(operator for operator in operators if operator in ("MatMul", "Gemm")),
+        "weights": "uint8",
+        "activations": "uint8",
+        "per_channel": True,
+        "reduce_range": False,
+        "calibrator": "MinMax",
+    }
+    return Scheme(name=name, quantize=int8_static, calibrated=True, settings=MappingProxyType(settings))
+
+
+_HEADS = ("adv/*", "emotion/*")
+# Narrow convolutions (Wav2Small's) fill no int8 kernel; the first of a speech encoder reads the waveform.
+_UNFIT_CONVOLUTIONS = ("vgg7.*", "*conv_layers.0.*")
+
 SCHEMES: Mapping[str, Scheme] = MappingProxyType(
     {
-        "int8_static": Scheme(
-            name="int8_static",
-            quantize=int8_static,
-            calibrated=True,
-            settings=MappingProxyType(
-                {
-                    "operators": ("MatMul",),
-                    "float_nodes": ("log_mel/*",),
-                    "float_outputs": ("MatMul",),
-                    "weights": "uint8",
-                    "activations": "uint8",
-                    "per_channel": True,
-                    "reduce_range": False,
-                    "calibrator": "MinMax",
-                }
+        scheme.name: scheme
+        for scheme in (
+            _static("int8_static", operators=["MatMul"], float_nodes=["log_mel/*"]),
+            _static("int8_static_dense", operators=["MatMul", "Gemm"], float_nodes=["log_mel/*", *_HEADS]),
+            _static(
+                "int8_static_conv",
+                operators=["MatMul", "Gemm", "Conv"],
+                float_nodes=["log_mel/*", *_UNFIT_CONVOLUTIONS, *_HEADS, "head.*"],
             ),
-        ),
-        "int8_static_dense": Scheme(
-            name="int8_static_dense",
-            quantize=int8_static,
-            calibrated=True,
-            settings=MappingProxyType(
-                {
-                    "operators": ("MatMul", "Gemm"),
-                    "float_nodes": ("log_mel/*", "adv/*", "emotion/*"),
-                    "float_outputs": ("MatMul", "Gemm"),
-                    "weights": "uint8",
-                    "activations": "uint8",
-                    "per_channel": True,
-                    "reduce_range": False,
-                    "calibrator": "MinMax",
-                }
-            ),
-        ),
-        "int8_static_conv": Scheme(
-            name="int8_static_conv",
-            quantize=int8_static,
-            calibrated=True,
-            settings=MappingProxyType(
-                {
-                    "operators": ("MatMul", "Gemm", "Conv"),
-                    # Narrow convolutions (Wav2Small's) fill no int8 kernel; the first reads the waveform.
-                    "float_nodes": (
-                        "log_mel/*",
-                        "vgg7.*",
-                        "*conv_layers.0.*",
-                        "adv/*",
-                        "emotion/*",
-                        "head.*",
-                    ),
-                    "float_outputs": ("MatMul", "Gemm"),
-                    "weights": "uint8",
-                    "activations": "uint8",
-                    "per_channel": True,
-                    "reduce_range": False,
-                    "calibrator": "MinMax",
-                }
-            ),
-        ),
+        )
     }
 )
