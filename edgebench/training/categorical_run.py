@@ -21,6 +21,7 @@ from edgebench.corpora import PARTS, write_split
 from edgebench.errors import ConfigError, StoreError, UsageError
 from edgebench.training.categorical_data import CategoricalData
 from edgebench.training.categorical_recipe import CategoricalRecipe, FoldRecipe
+from edgebench.training.checkpoint import changes
 from edgebench.training.fine_tuner import CategoricalValidator, FineTuner
 from edgebench.training.fold_files import (
     METRICS,
@@ -187,21 +188,13 @@ def bound_to(recipe: FoldRecipe, fold: Gathered) -> dict[str, Any]:
 
 def refuse_changed(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Raise :class:`ConfigError` where what is finished in ``folder`` was made of other things."""
-    old, new = _flat(before), _flat(now)
-    changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+    changed = changes(before, now)
     if changed:
-        told = ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in changed[:5])
+        told = ", ".join(changed[:5])
         raise ConfigError(
             f"what is finished in {folder} is of another run: {told}. Give the same recipe, overrides and "
             "corpora, or another --output."
         )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def _run_record(

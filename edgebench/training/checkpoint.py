@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,8 +78,9 @@ def read_checkpoint(folder: Path, *, recipe: str, clips: Sequence[str]) -> State
             f"{CHECKPOINT_VERSION}. Start again in another --output."
         )
     if values["recipe"] != recipe:
+        differ = ", ".join(changes(json.loads(values["recipe"]), json.loads(recipe)))
         raise ConfigError(
-            f"checkpoint {path} was written by another recipe: {_changed(values['recipe'], recipe)}. "
+            f"checkpoint {path} was written by another recipe: {differ}. "
             "Give the same recipe and overrides, or another --output."
         )
     if values["clips"] != list(clips):
@@ -113,14 +114,14 @@ def _replace(path: Path, write: Callable[[Path], Any]) -> None:
         ) from None
 
 
-def _changed(before: str, after: str) -> str:
-    """The dotted keys at which two recipes differ, with both values."""
-    old, new = _flat(json.loads(before)), _flat(json.loads(after))
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The dotted keys at which two nested records differ, with both values, a text each."""
+    old, new = _flat(before), _flat(after)
     keys = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
-    return ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in keys)
+    return [f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in keys]
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
