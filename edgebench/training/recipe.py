@@ -128,7 +128,7 @@ class ValidationSection(_Section):
 
 
 class ComputeSection(_Section):
-    """``bf16`` halves the time of a step on processors with AVX512-BF16 and costs nothing in UA.
+    """``bf16`` makes a step quicker on processors with AVX512-BF16.
 
     ``channels_last`` keeps the maps in the order that the processor's bf16 convolutions are quickest in.
     """
