@@ -27,6 +27,7 @@ from edgebench.training.augment import mask_log_mel
 from edgebench.training.board_files import BoardFile
 from edgebench.training.checkpoint import History, State, read_checkpoint, write_checkpoint, write_curves
 from edgebench.training.data import Batch, BatchSource, Prefetcher, Share, TrainingData
+from edgebench.training.memory import keep_freed_memory
 from edgebench.training.pace import Pace
 from edgebench.training.processes import AtHome, Processes
 from edgebench.training.recipe import Recipe
@@ -127,6 +128,7 @@ class Loop(ABC, Generic[R, B]):
         self.processes = Processes()
         self._rows = self.processes.rows(recipe.optimiser.batch)
         torch.set_num_threads(recipe.compute.threads)
+        keep_freed_memory()
         torch.manual_seed(recipe.seed)
         start = {} if recipe.model.weights is None else {"weights": recipe.model.weights}
         self.model = build_architecture(recipe.architecture, dropout=recipe.model.dropout, **start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -44,6 +45,28 @@ def test_parameters_are_the_papers(wav2small):
     assert count(wav2small.log_mel) == FRONT_END_PARAMETERS
     assert count(wav2small) - count(wav2small.emotion) == PAPER_PARAMETERS
     assert count(wav2small) == PAPER_PARAMETERS + SECOND_HEAD
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_whole_vectors_are_the_same_net(wav2small, training):
+    """In channels last it trains in 16 channels: answers, gradients and statistics are those of 13."""
+    narrow = copy.deepcopy(wav2small).double().train(training)
+    wide = copy.deepcopy(narrow).to(memory_format=torch.channels_last)
+    log_mel = narrow.features(torch.randn(3, 4000).double())
+    answers = []
+    for net in (narrow, wide):
+        with torch.profiler.profile(record_shapes=True) as seen:
+            answers.append(torch.cat(net.classify(log_mel), dim=1))
+        shapes = [e.input_shapes[0] for e in seen.key_averages(group_by_input_shape=True) if "relu" in e.key]
+        assert {shape[1] for shape in shapes} == {16 if net is wide and training else 13}
+        answers[-1].square().sum().backward()
+    torch.testing.assert_close(answers[1], answers[0], rtol=1e-9, atol=1e-9)
+    assert list(wide.state_dict()) == list(narrow.state_dict())
+    for name, statistic in narrow.named_buffers():
+        torch.testing.assert_close(wide.get_buffer(name), statistic, rtol=1e-9, atol=1e-9)
+    for name, parameter in narrow.named_parameters():
+        if parameter.requires_grad:
+            torch.testing.assert_close(wide.get_parameter(name).grad, parameter.grad, rtol=1e-7, atol=1e-7)
 
 
 def test_front_end_is_never_trained(wav2small):

@@ -7,9 +7,13 @@ The second head, ``emotion_logits``, is ours and reads the same pooled vector (6
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
 
 from edgebench.models.architectures.frontend import LogMel, normalise_level
 from edgebench.models.architectures.hugging_face import read_checkpoint
@@ -19,14 +23,63 @@ CHANNELS = 13
 HOP = 32  # samples a frame of the front end
 MELS_AFTER_POOL = 13  # 26 mel bands, halved once
 WIDTH = CHANNELS * MELS_AFTER_POOL  # 169 virtual channels
+VECTOR = 16  # channels that fill a processor's vectors, where 13 leave each one odd
 
 
-def _convolution(channels_in: int) -> nn.Sequential:
+def _convolution(channels_in: int, channels: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(channels_in, CHANNELS, kernel_size=3, padding=1, bias=False),
-        nn.BatchNorm2d(CHANNELS),
+        nn.Conv2d(channels_in, channels, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm2d(channels),
         nn.ReLU(),
     )
+
+
+def _layers(channels: int) -> Iterator[nn.Module]:
+    yield _convolution(1, channels)
+    yield _convolution(channels, channels)
+    yield _convolution(channels, channels)
+    yield nn.MaxPool2d(3, stride=2, padding=1)
+    for _ in range(4):
+        yield _convolution(channels, channels)
+    yield nn.Conv2d(channels, CHANNELS, kernel_size=1)
+
+
+class Vgg7(nn.Sequential):
+    """The convolutions of Listing 1: log-mel (batch, 1, frames, mels) to (batch, 13, tokens, mels / 2).
+
+    With its weights in the order of channels last it trains in 16 channels, of which three are zero: norm
+    and pooling work through whole vectors, and a step takes less time. It is the same net: a channel of
+    zeros stays zero, and neither gives nor gets a gradient.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(*_layers(CHANNELS))
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        kernel = self.get_submodule("1.0").get_parameter("weight")
+        if self.training and kernel.is_contiguous(memory_format=torch.channels_last):
+            return self._in_whole_vectors(log_mel)
+        maps: Tensor = super().forward(log_mel)  # type: ignore[no-untyped-call]
+        return maps
+
+    def _in_whole_vectors(self, log_mel: Tensor) -> Tensor:
+        with torch.device("meta"):
+            wide = nn.Sequential(*_layers(VECTOR))
+        shapes = {name: tensor.shape for name, tensor in wide.state_dict().items()}
+        tensors = {
+            name: _filled_up(tensor, shapes[name]) for name, tensor in self.state_dict(keep_vars=True).items()
+        }
+        maps: Tensor = functional_call(wide, tensors, (log_mel,))
+        with torch.no_grad():
+            for name, statistic in self.named_buffers():
+                statistic.copy_(tensors[name][: len(statistic)] if statistic.ndim else tensors[name])
+        return maps
+
+
+def _filled_up(tensor: Tensor, shape: torch.Size) -> Tensor:
+    """``tensor`` with zeros behind it in every dimension, up to ``shape``."""
+    missing = [edge for want, have in zip(shape, tensor.shape, strict=True) for edge in (want - have, 0)]
+    return functional.pad(tensor, missing[::-1]) if any(missing) else tensor
 
 
 class Wav2Small(nn.Module):
@@ -42,17 +95,7 @@ class Wav2Small(nn.Module):
     def __init__(self, *, emotions: int = 4, dropout: float = 0.0, weights: str | Path | None = None) -> None:
         super().__init__()
         self.log_mel = LogMel(hop=HOP)
-        self.vgg7 = nn.Sequential(
-            _convolution(1),
-            _convolution(CHANNELS),
-            _convolution(CHANNELS),
-            nn.MaxPool2d(3, stride=2, padding=1),
-            _convolution(CHANNELS),
-            _convolution(CHANNELS),
-            _convolution(CHANNELS),
-            _convolution(CHANNELS),
-            nn.Conv2d(CHANNELS, CHANNELS, kernel_size=1),
-        )
+        self.vgg7 = Vgg7()
         self.lin = nn.Linear(WIDTH, WIDTH)
         self.sof = nn.Linear(WIDTH, WIDTH)
         self.dropout = nn.Dropout(dropout)
