@@ -1,8 +1,10 @@
-"""What int8 costs, by what is quantized: the table behind the scheme ``int8_static``.
+"""What int8 costs, by what is quantized: the tables behind the schemes, in docs/results.md.
 
-``python -m benchmarks.int8_choices --corpus emodb=PATH --corpus ravdess=PATH --corpus nemo=PATH`` quantizes
-the packaged fp32 Wav2Small in several ways, each calibrated as the shipped file was, and sets it beside fp32
-on the real validation clips. It needs the corpora, so it stands apart from ``python -m benchmarks``.
+``python -m benchmarks.int8_choices MODEL --corpus emodb=PATH --corpus ravdess=PATH --corpus nemo=PATH``
+quantizes an fp32 file in several ways, each calibrated as ``edgebench train`` does, and sets it beside fp32
+on the real validation clips and on white noise at full scale, of which calibration clips hold nothing. MODEL
+is a file or the key of a packaged one; without it the packaged Wav2Small. It needs the corpora, so it stands
+apart from ``python -m benchmarks``.
 """
 
 from __future__ import annotations
@@ -28,32 +30,56 @@ from edgebench.models.schemes import SCHEMES, int8_static
 from edgebench.training.gather import calibration_clips, gather
 from edgebench.training.recipe import load_recipe
 
-EVERYTHING = ["Conv", "MaxPool", "MatMul"]
-EARLY = ["vgg7.0.*", "vgg7.1.*", "vgg7.2.*"]
+EVERYTHING = ["MatMul", "Gemm", "Conv", "MaxPool"]
+SIGNED = {"weights": "int8"}
+FRONT_END, HEADS = "log_mel/*", ["adv/*", "emotion/*"]
+VGG7_EARLY = ["vgg7.0.*", "vgg7.1.*", "vgg7.2.*"]
+VGG7_MIDDLE = ["vgg7.3*", "vgg7.4.*", "vgg7.5.*", "vgg7.6.*"]
+# The second convolution of a bottleneck, and the first of the one that does not expand.
+UNFIT = ["trunk.0.*", "trunk.*.block.1.1/*", "trunk.1.block.0.1/*"]
+FIRST_TEN = ["trunk.[0-9].*", "trunk.10.*"]
 
-# What changes against the settings of the scheme.
-CHOICES: dict[str, dict[str, Any]] = {
-    "all but the front end and the first convolution": {
-        "operators": EVERYTHING,
-        "float_nodes": ["log_mel/*", "vgg7.0.*"],
-        "float_outputs": [],
-        "weights": "int8",
-    },
-    "late convolutions and the products": {
-        "operators": EVERYTHING,
-        "float_nodes": ["log_mel/*", *EARLY],
-        "float_outputs": [],
-        "weights": "int8",
-    },
-    "the last convolutions and the products": {
-        "operators": EVERYTHING,
-        "float_nodes": ["log_mel/*", *EARLY, "vgg7.3*", "vgg7.4.*", "vgg7.5.*", "vgg7.6.*"],
-        "float_outputs": [],
-        "weights": "int8",
-    },
-    "the products alone, int8 weights": {"weights": "int8"},
-    "the products alone, int8 weights of 7 bits": {"weights": "int8", "reduce_range": True},
-    "the products alone, uint8 weights (the choice)": {},
+Changes = dict[str, dict[str, Any]]
+
+# By architecture: its scheme, and what each row changes in that scheme's settings.
+CHOICES: dict[str, tuple[str, Changes]] = {
+    "wav2small": (
+        "int8_static",
+        {
+            "all but the front end and the first convolution": SIGNED
+            | {"operators": EVERYTHING, "float_nodes": [FRONT_END, "vgg7.0.*"], "float_outputs": []},
+            "late convolutions and the products": SIGNED
+            | {"operators": EVERYTHING, "float_nodes": [FRONT_END, *VGG7_EARLY], "float_outputs": []},
+            "the last convolutions and the products": SIGNED
+            | {
+                "operators": EVERYTHING,
+                "float_nodes": [FRONT_END, *VGG7_EARLY, *VGG7_MIDDLE],
+                "float_outputs": [],
+            },
+            "the products alone, int8 weights": SIGNED,
+            "the products alone, int8 weights of 7 bits": SIGNED | {"reduce_range": True},
+            "the products alone, uint8 weights (the choice)": {},
+        },
+    ),
+    "mobilenetv3_audioset": (
+        "int8_static_dense",
+        {
+            "all but the front end and the heads": {"operators": EVERYTHING},
+            "without the depthwise and the first convolution": {
+                "operators": EVERYTHING,
+                "float_nodes": [FRONT_END, *HEADS, *UNFIT],
+            },
+            "of these, the last five blocks": {
+                "operators": EVERYTHING,
+                "float_nodes": [FRONT_END, *HEADS, *UNFIT, *FIRST_TEN],
+            },
+            "fully connected layers (the choice)": {},
+            "of these, the last five blocks and the embedding": {
+                "float_nodes": [FRONT_END, *HEADS, *FIRST_TEN]
+            },
+            "the embedding alone": {"float_nodes": [FRONT_END, *HEADS, "trunk.*"]},
+        },
+    ),
 }
 
 PAIRS, WARM_UP, TIMED_S = 60, 5, 5.0
@@ -68,7 +94,7 @@ def time_ratio(model: bytes, reference: bytes) -> Spread:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    noise = np.random.default_rng(0).uniform(-1, 1, (1, round(TIMED_S * SAMPLE_RATE_HZ))).astype("f4")
+    noise = white_noise()[np.newaxis, :]
     sessions = [
         onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         for data in (model, reference)
@@ -83,11 +109,23 @@ def time_ratio(model: bytes, reference: bytes) -> Spread:
     return paired(taken[0], taken[1])
 
 
+def white_noise() -> Waveform:
+    """(samples,) in [-1, 1]: the timed sound, and one that no calibration clip resembles."""
+    noise = np.random.default_rng(0).uniform(-1, 1, round(TIMED_S * SAMPLE_RATE_HZ))
+    return noise.astype(np.float32)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", default="wav2small.fp32", metavar="MODEL")
     parser.add_argument("--corpus", action="append", default=[], metavar="NAME=PATH")
     asked = parser.parse_args(arguments)
+    parent = load_artifact(asked.model)
+    architecture = parent.key.split(".")[0]
+    if architecture not in CHOICES:
+        raise SystemExit(f"{asked.model} is no fp32 file of {' or '.join(CHOICES)}.")
+    scheme, choices = CHOICES[architecture]
     recipe = load_recipe("wav2small")
     gathered = gather(recipe, named_paths(asked.corpus, "--corpus"))
     per_class = recipe.quantization.clips_per_class
@@ -98,26 +136,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     clips: list[Waveform] = [
         load_waveform(clip) for clip in gathered.validation if clip.label_source != "synthetic"
     ]
-    parent = load_artifact("wav2small.fp32").path
-    reference = parent.read_bytes()
-    expected = np.concatenate([found[LOGITS] for found in outputs(reference, clips)])
-    table = Table(title=f"{len(clips)} validation clips, 5 s timed", title_justify="left")
-    for column in ("quantized", "largest change of a logit", "classes changed", "time ratio", "bytes"):
+    sounds = [*clips, white_noise()]
+    reference = parent.path.read_bytes()
+    expected = np.concatenate([found[LOGITS] for found in outputs(reference, sounds)])
+    table = Table(title=f"{parent.key}: {len(clips)} validation clips, 5 s timed", title_justify="left")
+    columns = ("change of a logit", "on noise", "classes changed", "time ratio", "bytes")
+    for column in ("quantized", *columns):
         table.add_column(column, justify="left" if column == "quantized" else "right")
     console = Console(stderr=True)
-    for name, change in track(CHOICES.items(), "quantizing", console=console):
-        graph = int8_static(parent, calibration, {**SCHEMES["int8_static"].settings, **change})
+    for name, change in track(choices.items(), "quantizing", console=console):
+        graph = int8_static(parent.path, calibration, {**SCHEMES[scheme].settings, **change})
         model = graph.SerializeToString()
-        found = np.concatenate([answer[LOGITS] for answer in outputs(model, clips)])
-        ratio = time_ratio(model, reference)
+        found = np.concatenate([answer[LOGITS] for answer in outputs(model, sounds)])
+        moved = np.abs(found - expected).max(axis=1)
         table.add_row(
             name,
-            f"{np.abs(found - expected).max():.3f}",
-            str(int((found.argmax(1) != expected.argmax(1)).sum())),
-            f"{ratio.median:.2f}",
+            f"{moved[:-1].max():.3f}",
+            f"{moved[-1]:.3f}",
+            str(int((found.argmax(1) != expected.argmax(1))[:-1].sum())),
+            f"{time_ratio(model, reference).median:.2f}",
             f"{len(model):,}",
         )
-    Console().print(table)
+    table.add_row("nothing (fp32)", "0", "0", "0", "1", f"{len(reference):,}")
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ class CardFacts:
     """Everything a card says. ``losses``: corpus -> ``<metric>_loss`` -> fp32 minus quantized.
 
     ``leaks_speakers``: the split divides clips, and the voices that are tested were learnt too.
+    ``chosen``: validation said which step's weights were kept; otherwise they are the last.
     """
 
     architecture: str
@@ -61,6 +62,7 @@ class CardFacts:
     losses: Mapping[str, Mapping[str, Figure]]
     command: str
     leaks_speakers: bool = False
+    chosen: bool = True
 
 
 _TITLES = {
@@ -137,10 +139,11 @@ def _data(facts: CardFacts) -> str:
     ]
     head = ["corpus", "licence", "train: speakers (clips)", "validation", "test"]
     unit = "clips" if facts.leaks_speakers else "speakers"
+    kept = f"were chosen on the validation {unit}" if facts.chosen else "are those of the last step"
     return (
         f"## Learnt from\n\n{_table(head, rows)}\n"
         f"Split `{facts.split}`, sha256 `{facts.training.split_sha256}`; seed {facts.training.seed}; "
-        f"recipe `{facts.training.recipe}`. Weights were chosen on the validation {unit}. The test {unit} "
+        f"recipe `{facts.training.recipe}`. The weights {kept}. The test {unit} "
         "were used for nothing but the figures below.\n"
     )
 

@@ -41,7 +41,7 @@ from edgebench.training.gather import (
     training_facts,
     weights_licence,
 )
-from edgebench.training.recipe import Recipe
+from edgebench.training.recipe import Recipe, ValidationSection
 
 if TYPE_CHECKING:
     import onnx
@@ -213,6 +213,7 @@ def _card(
         training=fp32.manifest.training,
         split=gathered.split.name,
         leaks_speakers=gathered.split.leaks_speakers,
+        chosen=not isinstance(recipe.validation, ValidationSection) or recipe.validation.keep == "best",
         counts=counts,
         metrics=FIGURES,
         rows=rows,

@@ -52,6 +52,11 @@ def test_figures_and_provenance_are_on_it(facts):
     assert "edgebench train tiny --output DIR" in text
 
 
+def test_it_says_whether_validation_chose_the_weights(facts):
+    assert "The weights were chosen on the validation speakers." in render_card(facts)
+    assert "The weights are those of the last step." in render_card(replace(facts, chosen=False))
+
+
 def test_prototype_labels_are_called_so(facts):
     assert "not ratings of clips" in render_card(facts)
     human = replace(facts, training=facts.training.model_copy(update={"label_source": "human"}))
