@@ -11,10 +11,9 @@ import pytest
 pytest.importorskip("torch", reason="architectures need torch: pip install edgebench[train]")
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the benchmarks are no part of what is installed
 
-from benchmarks.int8_choices import CHOICES  # noqa: E402
-
-from edgebench.models.architectures import build_architecture  # noqa: E402
-from edgebench.models.schemes import SCHEMES  # noqa: E402
+from benchmarks.int8_choices import CHOICES
+from edgebench.models.architectures import build_architecture
+from edgebench.models.schemes import SCHEMES
 
 pytestmark = pytest.mark.train
 
