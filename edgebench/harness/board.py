@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -100,6 +101,12 @@ class Board:
     def cancel(self, run_dir: str) -> None:
         """Stop a run and its trial."""
         self._ask("cancel", protocol.CANCELLED, run_dir)
+
+    def abandon(self, run_dir: str) -> None:
+        """Stop and remove a run that nobody can collect, as far as the board still answers."""
+        with contextlib.suppress(DeviceError):
+            self.cancel(run_dir)
+            self.clean(run_dir)
 
     def clean(self, run_dir: str) -> None:
         """Remove the folder of a run whose messages are safe in the host's store."""

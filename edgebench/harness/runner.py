@@ -118,14 +118,19 @@ def run(request: Request, store: Store, events: Events) -> str:
         files |= {corpus.packed.sha256: corpus.path for corpus in prepared.corpora}
         report = board.send(files)
         run_id = new_run_id()
-        board.start(prepared.plan.message(run_id=run_id, root=board.facts.root, user=getpass.getuser()))
         deployment = DeploymentFacts(
             bytes_sent=report.bytes_sent + board.agent_bytes,
             files_sent=report.files_sent,
             files_present=report.files_present,
         )
         header = _header(run_id, request, prepared, board, fingerprint=fingerprint, deployment=deployment)
-        store.append(header)
+        plan = prepared.plan.message(run_id=run_id, root=board.facts.root, user=getpass.getuser())
+        try:
+            board.start(plan)
+            store.append(header)
+        except BaseException:  # Ctrl-C too: a run without a header could never be collected
+            board.abandon(board.run_dir(run_id))
+            raise
         events.started(run_id)
         for line in references:
             store.append(record_from({"run_id": run_id, **line}))

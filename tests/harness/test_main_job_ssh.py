@@ -20,7 +20,7 @@ from support.sshd import SshServer
 
 pytestmark = pytest.mark.ssh
 
-DEVICE, INCOMPLETE, INTERRUPTED = 5, 6, 130
+DEVICE, INCOMPLETE, STORE, INTERRUPTED = 5, 6, 7, 130
 
 LONG_SUITE = """\
 name = "long-test"
@@ -188,6 +188,21 @@ def test_an_interrupt_stops_the_board_too(board: Edgebench, ssh_server: SshServe
     ends = [json.loads(line) for line in (board.store / "records.jsonl").read_text().splitlines()]
     assert ends[-1]["kind"] == "run_end"
     assert ends[-1]["status"] == "cancelled"
+
+
+def test_a_run_that_cannot_be_noted_does_not_go_on_alone(
+    board: Edgebench, ssh_server: SshServer, model: str, small_disk: Path
+) -> None:
+    """The host's disk is full when the board has started: nobody could ever collect that run."""
+    (small_disk / "ballast").write_bytes(bytes(23 << 20))
+    with contextlib.suppress(OSError), (small_disk / "more").open("wb", buffering=0) as rest:
+        while rest.write(bytes(4096)):
+            pass
+    board.environment = {**board.environment, "EDGEBENCH_STORE": str(small_disk / "results")}
+    run = ["run", "--device", "rpi4", "--offline", "--suite", "long.toml", "--model", model]
+    board.refuses(*run, status=STORE, says=["No space left"])
+    assert not trials_on_board(ssh_server)
+    assert not list(ssh_server.root.rglob("runs/*"))
 
 
 def test_a_full_disk_on_the_board(
