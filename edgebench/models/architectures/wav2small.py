@@ -49,20 +49,23 @@ class Vgg7(nn.Sequential):
 
     With its weights in the order of channels last it trains in 16 channels, of which three are zero: norm
     and pooling work through whole vectors, and a step takes less time. It is the same net: a channel of
-    zeros stays zero, and neither gives nor gets a gradient.
+    zeros stays zero, and neither gives nor gets a gradient. ``in_whole_vectors = False`` turns it off.
     """
+
+    in_whole_vectors = True
 
     def __init__(self) -> None:
         super().__init__(*_layers(CHANNELS))
 
     def forward(self, log_mel: Tensor) -> Tensor:
         kernel = self.get_submodule("1.0").get_parameter("weight")
-        if self.training and kernel.is_contiguous(memory_format=torch.channels_last):
-            return self._in_whole_vectors(log_mel)
+        channels_last = kernel.is_contiguous(memory_format=torch.channels_last)
+        if self.in_whole_vectors and self.training and channels_last:
+            return self._wide(log_mel)
         maps: Tensor = super().forward(log_mel)  # type: ignore[no-untyped-call]
         return maps
 
-    def _in_whole_vectors(self, log_mel: Tensor) -> Tensor:
+    def _wide(self, log_mel: Tensor) -> Tensor:
         with torch.device("meta"):
             wide = nn.Sequential(*_layers(VECTOR))
         shapes = {name: tensor.shape for name, tensor in wide.state_dict().items()}
