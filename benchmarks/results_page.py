@@ -35,9 +35,10 @@ log-mel of each clip, learnt on the training speakers. Chance is a UA of .25.
 {commands}
 
 `PATH` stands for a folder or file of the machine. The soft labels are the mean answer of the teachers of the
-table. What a recipe says (steps, augmentation, what the soft labels replace) was settled by the validation
-speakers; the weights kept are those at the end of the schedule, so that no validation chose them either. The
-card of a finished run shows figures on the test speakers; nothing was changed by them.
+table. What a recipe says (steps, augmentation, what the soft labels replace) was settled by validation
+speakers, and by training speakers who were set aside for it; the weights kept are those at the end of the
+schedule, so that no validation chose them either. The card of a finished run shows figures on the test
+speakers; nothing was changed by them.
 """
 
 
