@@ -90,8 +90,13 @@ def page(
     machine: Sequence[tuple[str, str]],
     *,
     without: Mapping[str, Sequence[str]] | None = None,
+    validated: Mapping[str, Sequence[float]] | None = None,
 ) -> str:
-    """The section as Markdown; ``without`` holds the commands of the runs that never met a corpus."""
+    """The section as Markdown.
+
+    ``without`` holds the commands of the runs that never met a corpus, ``validated`` the UA of the validation
+    speakers by arm and seed.
+    """
     told = "\n".join(
         f"- {arm} ({len(lines)} seeds):\n\n  ```\n  {lines[0]}\n  ```" for arm, lines in commands.items()
     )
@@ -99,6 +104,12 @@ def page(
         ["| machine | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in machine)]
     )
     parts = [INTRODUCTION.format(machine=rows, commands=told)]
+    if validated:
+        lines = [_row(["", "mean", "by seed"]), _row(["---"] * 3)]
+        for arm, found in validated.items():
+            seeds = ", ".join(f"{value:.3f}" for value in found)
+            lines.append(_row([arm, f"{sum(found) / len(found):.3f}", seeds]))
+        parts.append("\n".join([VALIDATED, *lines, ""]))
     parts.append("![UA of every training on every corpus](results.svg)\n")
     parts.append("### Corpora that the nets learnt from, other speakers\n")
     parts += [_figures(block) for block in within]
@@ -115,6 +126,12 @@ def page(
     return "\n".join(parts)
 
 
+VALIDATED = """\
+### What the validation speakers said
+
+UA at the last step, the mean over the real corpora: recipes were chosen by it, and of the packaged recipe the
+seed.
+"""
 PAIRED = """\
 ### Soft labels minus hard labels
 

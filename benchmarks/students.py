@@ -37,11 +37,15 @@ BASELINE = {baseline.OUTPUT: {"kind": "categorical", "labels": list(EMOTIONS)}}
 
 @dataclass(frozen=True)
 class Run:
-    """What a run of ``edgebench train`` left: its artifacts, and the command as its card gives it."""
+    """What a run of ``edgebench train`` left: its artifacts, and the command as its card gives it.
+
+    ``validated`` is the UA of the validation speakers at the last step, the mean over corpora.
+    """
 
     fp32: Artifact
     small: Artifact
     command: str
+    validated: float
 
     @staticmethod
     def read(folder: Path) -> Run:
@@ -55,7 +59,8 @@ class Run:
         commands = [
             line for line in cards[0].read_text("utf-8").splitlines() if line.startswith("edgebench train")
         ]
-        return Run(whole[0], small[0], commands[0])
+        curves = (folder / "curves.jsonl").read_text("utf-8").splitlines()
+        return Run(whole[0], small[0], commands[0], json.loads(curves[-1])["score"])
 
 
 def score(
@@ -138,7 +143,8 @@ def main() -> None:
         across += score(left, {name: corpora[name]}, others)
         without[name] = [runs[0].command for runs in left.values()]
     commands = {arm: [run.command for run in runs] for arm, runs in arms.items()}
-    text = page(within, across, commands, report.machine(began, load), without=without)
+    validated = {arm: [run.validated for run in runs] for arm, runs in arms.items()}
+    text = page(within, across, commands, report.machine(began, load), without=without, validated=validated)
     picture = arguments.output.with_suffix(".svg")
     whole = arguments.output.read_text(encoding="utf-8")
     arguments.output.write_text(renewed(whole, text), encoding="utf-8")

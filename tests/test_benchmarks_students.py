@@ -56,7 +56,9 @@ def test_every_figure_is_where_its_heading_says():
     arms.insert(0, Arm("logistic regression", "", [training(1.5, 0)]))
     block = Block(CORPUS, arms)
     commands = {name: ["edgebench train x --output DIR"] * 3 for name in errors}
-    text = page([block], [], commands, [("processor", "p")])
+    validated = {name: [0.25, 0.5, 0.75 + error] for name, error in errors.items()}
+    text = page([block], [], commands, [("processor", "p")], validated=validated)
+    assert cell(text, "### What the validation", "teacher").startswith("0.633")
     for arm in arms:
         values = [ua(one) for one in arm.trainings]
         assert cell(text, "#### ", arm.title).startswith(f"{sum(values) / len(values):.3f} [")
@@ -90,6 +92,7 @@ def test_runs_are_scored_on_speakers_whom_none_has_met(finished, corpora_root, t
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     run = Run.read(finished)
     assert run.command.startswith("edgebench train wav2small --corpus emodb=PATH")
+    assert 0.0 <= run.validated <= 1.0
     (block,) = score({"hard labels": [run]}, {"emodb": corpora_root / "emodb"})
     assert {clip.speaker for clip in block.corpus.clips} == {"09", "10", "13"}
     assert [arm.title for arm in block.arms] == [
