@@ -20,7 +20,7 @@ from rich.table import Table
 
 from benchmarks.common import Spread, interleave, paired
 
-PAIRS, STEPS, WARM_UP = 6, 8, 2
+PAIRS, STEPS, WARM_UP = 4, 8, 2
 WITHOUT = {"13 channels": ["--narrow"], "memory given back": ["--give-back"]}
 CASES = {**WITHOUT, "both": [option for options in WITHOUT.values() for option in options]}
 

@@ -13,7 +13,7 @@ def keep_freed_memory() -> bool:
     """Ask glibc not to give freed maps back to the kernel; False where there is no glibc to ask.
 
     Every step frees and takes the same maps of some megabytes. Given back and mapped again, each page is
-    cleared and faulted in anew: a fifth to a quarter of a step of Wav2Small on a CPU.
+    cleared and faulted in anew (what that takes of a step: ``python -m benchmarks.training_step``).
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

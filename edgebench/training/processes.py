@@ -9,6 +9,7 @@ such as a concordance, is what one process would have computed.
 
 from __future__ import annotations
 
+import atexit
 import datetime
 import json
 import os
@@ -29,6 +30,12 @@ _WAIT = datetime.timedelta(hours=6)
 _STARTED = ["WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"]
 
 
+def _leave() -> None:
+    """Join gloo's threads: one that still listens when Python ends takes the process down with SIGABRT."""
+    if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":
+        torch.distributed.destroy_process_group()
+
+
 class Processes:
     """The processes of a training as one of them sees them; ``device`` is a GPU where there is one.
 
@@ -46,6 +53,9 @@ class Processes:
                 f"{started} processes were started, and nothing connects them on device {state.device}: each "
                 "would train alone, into the same folder. Start one, or set ACCELERATE_USE_CPU=true."
             )
+        if state.num_processes > 1:
+            atexit.unregister(_leave)
+            atexit.register(_leave)
         self.device: torch.device = state.device
         self.index: int = state.process_index
         self.count: int = state.num_processes
