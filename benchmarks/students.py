@@ -1,10 +1,10 @@
 """docs/results.md: teacher, student on hard labels, student on soft labels, over seeds, held-out speakers.
 
-``python -m benchmarks.students --teacher RUN... --hard RUN... --soft RUN... --corpus NAME=PATH...`` scores
-the artifacts that finished runs of ``edgebench train`` left, by the agent on this host, as ``edgebench
-evaluate`` does. RUN is the folder of a run; the second run of --hard and the second of --soft make a pair,
-so give them by seed. ``--without CORPUS TEACHER HARD SOFT`` adds runs that never met a corpus. Nothing is
-trained here, and nothing is chosen: every run that is given is in the table.
+``python -m benchmarks.students RUNS --corpus NAME=PATH...`` scores the artifacts that finished runs of
+``edgebench train`` left, by the agent on this host, as ``edgebench evaluate`` does. RUNS holds them by arm
+and seed: ``RUNS/teacher/1``, ``RUNS/hard/1``, ``RUNS/soft/1`` and so on; a seed's hard and soft run make a
+pair. ``--without NAME=RUNS`` adds such a folder of runs that never met the corpus NAME. Nothing is trained
+here, and nothing is chosen: every run that is there is in the table.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from edgebench.results.repeats import Trained
 from edgebench.training import baseline
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
+ARMS = {"teacher": "teacher", "hard labels": "hard", "soft labels": "soft"}  # and their folders
 BASELINE = {baseline.OUTPUT: {"kind": "categorical", "labels": list(EMOTIONS)}}
 
 
@@ -61,6 +62,28 @@ class Run:
         ]
         curves = (folder / "curves.jsonl").read_text("utf-8").splitlines()
         return Run(whole[0], small[0], commands[0], json.loads(curves[-1])["score"])
+
+
+def read_arms(folder: Path) -> dict[str, list[Run]]:
+    """The runs of every arm, by seed. Raises SystemExit where an arm or the partner of a run is missing."""
+    seeds = {
+        arm: sorted(
+            (run for run in (folder / name).glob("*") if run.name.isdigit()), key=lambda r: int(r.name)
+        )
+        for arm, name in ARMS.items()
+    }
+    for arm, name in ARMS.items():
+        if not seeds[arm]:
+            raise SystemExit(
+                f"{folder / name} holds no runs; they are expected as {folder / name / '1'}, ..."
+            )
+    hard, soft = ([run.name for run in seeds[arm]] for arm in ("hard labels", "soft labels"))
+    if hard != soft:
+        raise SystemExit(
+            f"{folder}: hard and soft runs are compared seed by seed, but hard has {', '.join(hard)} "
+            f"and soft {', '.join(soft)}."
+        )
+    return {arm: [Run.read(run) for run in runs] for arm, runs in seeds.items()}
 
 
 def score(
@@ -114,37 +137,41 @@ def _training_clips(corpora: Mapping[str, Path]) -> list[Clip]:
     return list(split_clips(known, split, "train"))
 
 
+def _commands(arms: Mapping[str, Sequence[Run]]) -> dict[str, list[str]]:
+    return {arm: [run.command for run in runs] for arm, runs in arms.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.students", description=__doc__)
-    for arm in ("teacher", "hard", "soft"):
-        parser.add_argument(f"--{arm}", nargs="+", type=Path, required=True, metavar="RUN")
+    parser.add_argument("runs", type=Path, metavar="RUNS", help="holds teacher/SEED, hard/SEED, soft/SEED")
     parser.add_argument(
         "--corpus", action="append", required=True, metavar="NAME=PATH", help="met in training"
     )
     parser.add_argument("--unmet", action="append", default=[], metavar="NAME=PATH", help="met by no run")
     parser.add_argument(
-        "--without", action="append", nargs=4, default=[], metavar=("CORPUS", "TEACHER", "HARD", "SOFT")
+        "--without", action="append", default=[], metavar="NAME=RUNS", help="runs that never met a corpus"
     )
     parser.add_argument("--output", type=Path, default=PAGE)
     arguments = parser.parse_args()
     began, load = datetime.datetime.now(datetime.UTC), report.load_average()
     corpora, unmet = (named_paths(given, "--corpus") for given in (arguments.corpus, arguments.unmet))
-    arms = {
-        "teacher": [Run.read(folder) for folder in arguments.teacher],
-        "hard labels": [Run.read(folder) for folder in arguments.hard],
-        "soft labels": [Run.read(folder) for folder in arguments.soft],
+    arms = read_arms(arguments.runs)
+    without = {
+        name: read_arms(folder) for name, folder in named_paths(arguments.without, "--without").items()
     }
     within = score(arms, corpora)
     across = score(arms, unmet, corpora) if unmet else []
-    without = {}
-    for name, *folders in arguments.without:
-        left = {arm: [Run.read(Path(folder))] for arm, folder in zip(arms, folders, strict=True)}
+    for name, left in without.items():
         others = {other: path for other, path in corpora.items() if other != name}
         across += score(left, {name: corpora[name]}, others)
-        without[name] = [runs[0].command for runs in left.values()]
-    commands = {arm: [run.command for run in runs] for arm, runs in arms.items()}
-    validated = {arm: [run.validated for run in runs] for arm, runs in arms.items()}
-    text = page(within, across, commands, report.machine(began, load), without=without, validated=validated)
+    text = page(
+        within,
+        across,
+        _commands(arms),
+        report.machine(began, load),
+        without={name: _commands(left) for name, left in without.items()},
+        validated={arm: [run.validated for run in runs] for arm, runs in arms.items()},
+    )
     picture = arguments.output.with_suffix(".svg")
     whole = arguments.output.read_text(encoding="utf-8")
     arguments.output.write_text(renewed(whole, text), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from math import log
 from pathlib import Path
@@ -20,7 +21,7 @@ import results_builder as b
 from benchmarks.results_page import BEGIN, END, Arm, Block, page, renewed
 from benchmarks.results_plot import HIGH, LEFT, LOW, WIDTH, plot
 from benchmarks.soft_labels import Answers
-from benchmarks.students import Run, score
+from benchmarks.students import ARMS, Run, read_arms, score
 from edgebench.results import accuracy
 from edgebench.results.messages import Predictions
 from edgebench.results.record import CorpusFacts
@@ -68,6 +69,11 @@ def test_every_figure_is_where_its_heading_says():
     assert found.startswith(f"{sum(gains) / 3:+.3f} [") and found.endswith(
         f"{sum(g > 0 for g in gains)} of 3"
     )
+    trivial = ua(arms[0].trainings[0])
+    beyond = cell(
+        text, "### UA beyond the logistic regression", CORPUS.name, list(errors).index("soft labels") + 1
+    )
+    assert beyond.startswith(f"{sum(ua(one) for one in soft) / 3 - trivial:+.3f} [")
     assert "(A/D/V labels: " in text and "3 seeds" in text
     drawn = ElementTree.fromstring(plot([block]))
     dots = drawn.findall("{http://www.w3.org/2000/svg}circle")
@@ -129,3 +135,19 @@ def test_answers_of_a_teacher_by_hand():
 def test_a_folder_without_a_finished_run(tmp_path):
     with pytest.raises(SystemExit, match="not the folder of one finished run"):
         Run.read(tmp_path)
+
+
+def test_runs_are_read_by_arm_and_seed(finished, tmp_path):
+    for arm, seeds in {"teacher": [2], "hard": [10, 9], "soft": [9, 10]}.items():
+        for seed in seeds:
+            shutil.copytree(finished, tmp_path / arm / str(seed))
+    (tmp_path / "hard" / "notes").mkdir()
+    assert {arm: len(runs) for arm, runs in read_arms(tmp_path).items()} == dict(
+        zip(ARMS, (1, 2, 2), strict=True)
+    )
+    shutil.rmtree(tmp_path / "soft" / "9")
+    with pytest.raises(SystemExit, match=r"hard has 9, 10 and soft 10\."):
+        read_arms(tmp_path)
+    shutil.rmtree(tmp_path / "teacher" / "2")
+    with pytest.raises(SystemExit, match=r"teacher holds no runs"):
+        read_arms(tmp_path)
