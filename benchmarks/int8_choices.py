@@ -3,8 +3,9 @@
 ``python -m benchmarks.int8_choices MODEL --corpus emodb=PATH --corpus ravdess=PATH --corpus nemo=PATH``
 quantizes an fp32 file in several ways, each calibrated as ``edgebench train`` does, and sets it beside fp32
 on the real validation clips and on white noise at full scale, of which calibration clips hold nothing. MODEL
-is a file or the key of a packaged one; without it the packaged Wav2Small. It needs the corpora, so it stands
-apart from ``python -m benchmarks``.
+is a file or the key of a packaged one; without it the packaged Wav2Small. ``distilhubert`` stands for one of
+random weights, of which size and time alone are told. It needs the corpora, so it stands apart from
+``python -m benchmarks``.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.common import Spread, paired
-from edgebench.cli.options import named_paths
+from edgebench.cli.options import cache_dir, named_paths
 from edgebench.corpora import SAMPLE_RATE_HZ, load_waveform
-from edgebench.models import load_artifact
+from edgebench.models import Artifact, load_artifact
 from edgebench.models.export import OUTPUT_NAMES
 from edgebench.models.parity import outputs
 from edgebench.models.schemes import SCHEMES, int8_static
+from edgebench.models.untrained import UntrainedNet
 from edgebench.training.gather import calibration_clips, gather
 from edgebench.training.recipe import load_recipe
 
@@ -80,8 +82,19 @@ CHOICES: dict[str, tuple[str, Changes]] = {
             "the embedding alone": {"float_nodes": [FRONT_END, *HEADS, "trunk.*"]},
         },
     ),
+    "distilhubert": (
+        "int8_static_conv",
+        {
+            "fully connected layers and attention's products": {"operators": ["MatMul", "Gemm"]},
+            "convolutions too, but the first, their results in float": {
+                "float_outputs": ["MatMul", "Gemm", "Conv"]
+            },
+            "their results in bytes (the choice)": {},
+        },
+    ),
 }
 
+UNTRAINED = {"distilhubert": UntrainedNet("distilhubert", seed=1, size_bytes=94_000_000)}
 PAIRS, WARM_UP, TIMED_S = 60, 5, 5.0
 LOGITS = OUTPUT_NAMES.index("emotion_logits")
 
@@ -115,13 +128,32 @@ def white_noise() -> Waveform:
     return noise.astype(np.float32)
 
 
+def logits(model: bytes, sounds: Sequence[Waveform]) -> NDArray[np.float32]:
+    """(sounds, classes)."""
+    return np.concatenate([found[LOGITS] for found in outputs(model, sounds)])
+
+
+def moved(expected: NDArray[np.float32], found: NDArray[np.float32]) -> tuple[str, str, str]:
+    """The largest change of a logit on the clips and on the noise, which is last; clips of another class."""
+    change = np.abs(found - expected).max(axis=1)
+    classes = int((found.argmax(1) != expected.argmax(1))[:-1].sum())
+    return f"{change[:-1].max():.3f}", f"{change[-1]:.3f}", str(classes)
+
+
+def parent_named(model: str) -> Artifact:
+    """A file, a packaged model, or a net of random weights of that size."""
+    if model in UNTRAINED:
+        return load_artifact(UNTRAINED[model].make(cache_dir()))
+    return load_artifact(model)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", nargs="?", default="wav2small.fp32", metavar="MODEL")
     parser.add_argument("--corpus", action="append", default=[], metavar="NAME=PATH")
     asked = parser.parse_args(arguments)
-    parent = load_artifact(asked.model)
+    parent = parent_named(asked.model)
     architecture = parent.key.split(".")[0]
     if architecture not in CHOICES:
         raise SystemExit(f"{asked.model} is no fp32 file of {' or '.join(CHOICES)}.")
@@ -136,28 +168,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     clips: list[Waveform] = [
         load_waveform(clip) for clip in gathered.validation if clip.label_source != "synthetic"
     ]
-    sounds = [*clips, white_noise()]
     reference = parent.path.read_bytes()
-    expected = np.concatenate([found[LOGITS] for found in outputs(reference, sounds)])
-    table = Table(title=f"{parent.key}: {len(clips)} validation clips, 5 s timed", title_justify="left")
-    columns = ("change of a logit", "on noise", "classes changed", "time ratio", "bytes")
-    for column in ("quantized", *columns):
+    learnt = asked.model not in UNTRAINED
+    sounds = [*clips, white_noise()]
+    expected = logits(reference, sounds) if learnt else None
+    title = (
+        f"{parent.key}: {len(clips)} validation clips, 5 s timed" if learnt else f"{parent.key}: 5 s timed"
+    )
+    table = Table(title=title, title_justify="left")
+    answers = ("change of a logit", "on noise", "classes changed") if learnt else ()
+    for column in ("quantized", *answers, "time ratio", "bytes"):
         table.add_column(column, justify="left" if column == "quantized" else "right")
     console = Console(stderr=True)
     for name, change in track(choices.items(), "quantizing", console=console):
         graph = int8_static(parent.path, calibration, {**SCHEMES[scheme].settings, **change})
         model = graph.SerializeToString()
-        found = np.concatenate([answer[LOGITS] for answer in outputs(model, sounds)])
-        moved = np.abs(found - expected).max(axis=1)
-        table.add_row(
-            name,
-            f"{moved[:-1].max():.3f}",
-            f"{moved[-1]:.3f}",
-            str(int((found.argmax(1) != expected.argmax(1))[:-1].sum())),
-            f"{time_ratio(model, reference).median:.2f}",
-            f"{len(model):,}",
-        )
-    table.add_row("nothing (fp32)", "0", "0", "0", "1", f"{len(reference):,}")
+        told = () if expected is None else moved(expected, logits(model, sounds))
+        table.add_row(name, *told, f"{time_ratio(model, reference).median:.2f}", f"{len(model):,}")
+    table.add_row("nothing (fp32)", *["0"] * len(answers), "1", f"{len(reference):,}")
     Console(width=120).print(table)
 
 

@@ -140,14 +140,15 @@ def leave_one_session_out(
         raise CorpusError(
             f"split '{name}': corpus '{corpora[0]}' has {len(speakers)} sessions, and "
             f"{sum(clip.session is None for clip in clips)} clips without one; at least three are needed, "
-            "one to test, one to validate, the others to train. Divide it by speaker instead."
+            "one to test, one to validate, the others to train. Divide it by speaker instead: "
+            "--set protocol=k_folds."
         )
     counted = Counter(speaker for members in speakers.values() for speaker in members)
     twice = sorted(speaker for speaker, count in counted.items() if count > 1)
     if twice:
         raise CorpusError(
             f"split '{name}': speakers {', '.join(twice[:5])} of '{corpora[0]}' stand in two sessions, so a "
-            "session left out is no unknown voice. Divide it by speaker instead."
+            "session left out is no unknown voice. Divide it by speaker instead: --set protocol=k_folds."
         )
     sessions = sorted(speakers)
     groups = [sorted(speakers[session]) for session in sessions]
