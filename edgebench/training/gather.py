@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,14 +56,25 @@ class Gathered:
 
 
 def gather(
-    recipe: Recipe | DistilRecipe, corpora: Mapping[str, Path], *, unlabelled: bool = False
+    recipe: Recipe | DistilRecipe,
+    corpora: Mapping[str, Path],
+    *,
+    unlabelled: bool = False,
+    withheld: Collection[str] = (),
 ) -> Gathered:
     """Read the corpora and divide their four-class clips by the split's speakers.
 
     With ``unlabelled``, ``train`` holds the training speakers' clips of other emotions, or of none, too.
-    Raises :class:`UsageError` where the split does not name a corpus, :class:`CorpusError` where a
-    part that is needed is empty.
+    Corpora of ``withheld`` are in ``train`` with every clip and no label, and not in ``validation``, which
+    would use their labels. Raises :class:`UsageError` where the split does not name a corpus or a withheld
+    one is not given, :class:`CorpusError` where a part that is needed is empty.
     """
+    absent = sorted(set(withheld) - set(corpora))
+    if absent:
+        raise UsageError(
+            f"teacher.unlabelled_corpora names {', '.join(absent)}, which no --corpus gives. Given: "
+            f"{', '.join(sorted(corpora)) or 'none'}."
+        )
     named = recipe.data.split
     split = read_split(named) if named.endswith(".json") else packaged_split(named)
     parts: dict[str, list[Clip]] = {part: [] for part in PARTS}
@@ -76,9 +87,12 @@ def gather(
             )
         clips = read_corpus(name, path)
         labelled = [clip for clip in clips if clip.emotion is not None]
+        everything = [_without_label(clip) for clip in clips] if name in withheld else clips
         for part, chosen in parts.items():
-            wanted = clips if unlabelled and part == "train" else labelled
-            chosen.extend(split_clips(wanted, split, part))
+            if part == "validation" and name in withheld:
+                continue
+            whole = part == "train" and (unlabelled or name in withheld)
+            chosen.extend(split_clips(everything if whole else labelled, split, part))
     if recipe.data.synthetic:
         if SYNTHETIC not in split.corpora:
             raise UsageError(
@@ -97,6 +111,10 @@ def gather(
                 "Check the --corpus paths."
             )
     return Gathered(split, **parts)
+
+
+def _without_label(clip: Clip) -> Clip:
+    return replace(clip, emotion=None, label="", arousal=None, dominance=None, valence=None, votes=None)
 
 
 def training_facts(recipe: Recipe | DistilRecipe | CategoricalRecipe, gathered: Gathered) -> Training:

@@ -76,7 +76,8 @@ class TeacherSection(_Section):
     """``paths``: ONNX files, or keys of packaged models, whose mean answer joins the human labels.
 
     ``emotion_share`` and ``adv_share`` are the teacher's part of the target. With ``unlabelled``, clips of
-    other emotions, or of none, are learnt from as well, from the teacher alone.
+    other emotions, or of none, are learnt from as well, from the teacher alone. Of ``unlabelled_corpora``
+    the training speakers are heard and no human label is used.
     """
 
     paths: tuple[str, ...] = ()
@@ -84,6 +85,7 @@ class TeacherSection(_Section):
     adv_share: Share = 1.0
     temperature: Positive = 1.0
     unlabelled: bool = False
+    unlabelled_corpora: tuple[str, ...] = ()
 
 
 class LossSection(_Section):

@@ -70,7 +70,8 @@ def train(
 
         return distil(recipe, corpora=corpora, output=output, command=command, notify=notify)
     teachers = load_teachers(recipe)
-    everything = gather(recipe, corpora, unlabelled=recipe.teacher.unlabelled)
+    options = recipe.teacher
+    everything = gather(recipe, corpora, unlabelled=options.unlabelled, withheld=options.unlabelled_corpora)
     gathered, notes = leave_out_heard(everything, teachers)
     main = Processes().is_main  # of many processes, the one that speaks and writes
     if main:
