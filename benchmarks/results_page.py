@@ -16,6 +16,7 @@ HEADINGS = {
     "f1_neutral": "F1 neutral", "f1_sadness": "F1 sadness", "ccc_arousal": "CCC arousal",
     "ccc_dominance": "CCC dominance", "ccc_valence": "CCC valence",
 }  # fmt: skip
+HARD, SOFT, ADAPTED = "hard labels", "soft labels", "adapted"
 PRECISION = {"fp32": "fp32", "small": "int8", "": ""}
 SEED = 0  # of the bootstrap
 
@@ -58,20 +59,20 @@ class Arm:
 
 @dataclass(frozen=True)
 class Block:
-    """All arms on one corpus; ``met`` says whether the nets learnt from other speakers of it."""
+    """All arms on one corpus; ``note``: what the nets know of it, if not other speakers of it."""
 
     corpus: CorpusFacts
     arms: Sequence[Arm]
-    met: bool = True
+    note: str = ""
 
     @property
     def title(self) -> str:
         """The corpus, and whether it is new to the nets."""
-        return self.corpus.name if self.met else f"{self.corpus.name} (never met)"
+        return f"{self.corpus.name} ({self.note})" if self.note else self.corpus.name
 
     def arm(self, name: str, precision: str) -> Sequence[Trained]:
-        """The trainings of an arm."""
-        return next(a.trainings for a in self.arms if (a.name, a.precision) == (name, precision))
+        """The trainings of an arm, none where there is no such arm."""
+        return next((a.trainings for a in self.arms if (a.name, a.precision) == (name, precision)), ())
 
 
 def renewed(whole: str, section: str) -> str:
@@ -115,13 +116,15 @@ def page(
         for corpus, lines in (without or {}).items():
             parts.append(f"Without {corpus}:\n\n{_told(lines)}\n")
         parts += [_figures(block) for block in across]
-    parts.append(BEATEN)
-    parts.append(_beyond_baseline([*within, *across], list(commands)))
-    parts.append(PAIRED)
-    parts.append(_differences([*within, *across], ("hard labels", "fp32"), ("soft labels", "fp32")))
+    blocks = [*within, *across]
+    names = list(dict.fromkeys(arm.name for block in blocks for arm in block.arms if arm.name != KEY))
+    parts += [BEATEN, _beyond_baseline(blocks, names)]
+    parts += [PAIRED, _differences(blocks, (HARD, "fp32"), (SOFT, "fp32"))]
+    if ADAPTED in names:
+        parts += [HEARD, _differences(blocks, (SOFT, "fp32"), (ADAPTED, "fp32"))]
     parts.append(INT8)
-    for name in ("teacher", "hard labels", "soft labels"):
-        parts.append(f"{name}:\n\n" + _differences([*within, *across], (name, "fp32"), (name, "small")))
+    for name in names:
+        parts.append(f"{name}:\n\n" + _differences(blocks, (name, "fp32"), (name, "small")))
     return "\n".join(parts)
 
 
@@ -143,6 +146,12 @@ PAIRED = """\
 Seed by seed, the same net, seed, steps and augmentation, on the same clips; in brackets the 95 % interval
 over test speakers, then in how many of the seeds the soft labels were ahead.
 """
+HEARD = """\
+### Adapted minus soft labels
+
+`adapted` has heard the training speakers of the corpus without their labels, which the teachers, who never
+met it, gave instead. Seed by seed, on speakers whom neither has heard.
+"""
 INT8 = """\
 ### int8 minus fp32
 
@@ -161,9 +170,13 @@ def _beyond_baseline(blocks: Sequence[Block], names: Sequence[str]) -> str:
     lines = [_row(["corpus", *names]), _row(["---"] * (1 + len(names)))]
     for block in blocks:
         (trivial,) = block.arm(KEY, "")
-        arms = [block.arm(name, "fp32") for name in names]
-        found = [paired_over_seeds([trivial] * len(arm), arm, block.corpus, "ua", seed=SEED) for arm in arms]
-        lines.append(_row([block.title, *map(_difference, found)]))
+        cells = []
+        for arm in (block.arm(name, "fp32") for name in names):
+            baseline = [trivial] * len(arm)
+            cells.append(
+                _difference(paired_over_seeds(baseline, arm, block.corpus, "ua", seed=SEED)) if arm else "-"
+            )
+        lines.append(_row([block.title, *cells]))
     return "\n".join([*lines, ""])
 
 
@@ -192,6 +205,8 @@ def _differences(blocks: Sequence[Block], before: tuple[str, str], after: tuple[
     lines = [_row(["corpus", *(HEADINGS[metric] for metric in metrics)]), _row(["---"] * 7)]
     for block in blocks:
         pair = block.arm(*before), block.arm(*after)
+        if not all(pair):
+            continue
         found = [paired_over_seeds(*pair, block.corpus, metric, seed=SEED) for metric in metrics]
         lines.append(_row([block.title, *map(_difference, found)]))
     return "\n".join([*lines, ""])

@@ -13,7 +13,7 @@ from edgebench.results.repeats import over_seeds
 
 LEFT, WIDTH, ROW, HEAD, PAD = 190, 520, 22, 30, 14
 LOW, HIGH = 0.2, 0.95
-COLOURS = {"teacher": "#7a5195", "hard labels": "#888888", "soft labels": "#1f77b4"}
+COLOURS = {"teacher": "#7a5195", "hard labels": "#888888", "soft labels": "#1f77b4", "adapted": "#2e8b57"}
 BASELINE = "#c0392b"
 CHANCE = 0.25
 

@@ -3,8 +3,10 @@
 ``python -m benchmarks.students RUNS --corpus NAME=PATH...`` scores the artifacts that finished runs of
 ``edgebench train`` left, by the agent on this host, as ``edgebench evaluate`` does. RUNS holds them by arm
 and seed: ``RUNS/teacher/1``, ``RUNS/hard/1``, ``RUNS/soft/1`` and so on; a seed's hard and soft run make a
-pair. ``--without NAME=RUNS`` adds such a folder of runs that never met the corpus NAME. Nothing is trained
-here, and nothing is chosen: every run that is there is in the table.
+pair. ``--without NAME=RUNS`` adds such a folder of runs that never met the corpus NAME; where it holds
+``RUNS/adapted/1`` and so on too, runs on soft labels that heard the training speakers of NAME without a
+label, all are set side by side on the other speakers. Nothing is trained here, and nothing is chosen: every
+run that is there is in the table.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import report
-from benchmarks.results_page import Arm, Block, page, renewed
+from benchmarks.results_page import ADAPTED, HARD, SOFT, Arm, Block, page, renewed
 from benchmarks.results_plot import plot
 from edgebench.cli.display import Display
 from edgebench.cli.options import cache_dir, named_paths
@@ -32,7 +34,8 @@ from edgebench.results.repeats import Trained
 from edgebench.training import baseline
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
-ARMS = {"teacher": "teacher", "hard labels": "hard", "soft labels": "soft"}  # and their folders
+ARMS = {"teacher": "teacher", HARD: "hard", SOFT: "soft", ADAPTED: "adapted"}  # and their folders
+PAIRED = (HARD, SOFT, ADAPTED)
 BASELINE = {baseline.OUTPUT: {"kind": "categorical", "labels": list(EMOTIONS)}}
 
 
@@ -66,35 +69,37 @@ class Run:
 
 def read_arms(folder: Path) -> dict[str, list[Run]]:
     """The runs of every arm, by seed. Raises SystemExit where an arm or the partner of a run is missing."""
-    seeds = {
-        arm: sorted(
-            (run for run in (folder / name).glob("*") if run.name.isdigit()), key=lambda r: int(r.name)
-        )
+    runs = {
+        arm: sorted((run for run in (folder / name).glob("*") if run.name.isdigit()), key=_seed)
         for arm, name in ARMS.items()
     }
-    for arm, name in ARMS.items():
-        if not seeds[arm]:
-            raise SystemExit(
-                f"{folder / name} holds no runs; they are expected as {folder / name / '1'}, ..."
-            )
-    hard, soft = ([run.name for run in seeds[arm]] for arm in ("hard labels", "soft labels"))
-    if hard != soft:
-        raise SystemExit(
-            f"{folder}: hard and soft runs are compared seed by seed, but hard has {', '.join(hard)} "
-            f"and soft {', '.join(soft)}."
-        )
-    return {arm: [Run.read(run) for run in runs] for arm, runs in seeds.items()}
+    if not runs[ADAPTED]:
+        del runs[ADAPTED]
+    for arm, found in runs.items():
+        if not found:
+            raise SystemExit(f"{folder / ARMS[arm]} holds no runs; the first is expected as 1 in it.")
+    students = {arm: ", ".join(run.name for run in found) for arm, found in runs.items() if arm in PAIRED}
+    if len(set(students.values())) > 1:
+        told = "; ".join(f"{ARMS[arm]} has {seeds}" for arm, seeds in students.items())
+        raise SystemExit(f"{folder}: students are compared seed by seed, but {told}.")
+    return {arm: [Run.read(run) for run in found] for arm, found in runs.items()}
+
+
+def _seed(folder: Path) -> int:
+    return int(folder.name)
 
 
 def score(
     arms: Mapping[str, Sequence[Run]],
     corpora: Mapping[str, Path],
     learnt_from: Mapping[str, Path] | None = None,
+    *,
+    note: str = "",
 ) -> list[Block]:
     """Every run on every corpus, all on the same clips: those of speakers whom no run has met.
 
     The baseline learns from the training speakers of the corpus itself, or, where ``learnt_from`` is given,
-    from those of all of these corpora together.
+    from those of all of these corpora together. ``note`` says what the nets know of the corpus.
     """
     artifacts = scorable([a for runs in arms.values() for run in runs for a in (run.fp32, run.small)])
     with Display() as display:
@@ -118,7 +123,7 @@ def score(
         sources = learnt_from or {facts.name: corpora[facts.name]}
         answered = baseline.predict_baseline(_training_clips(sources), test)
         scored.insert(0, Arm(baseline.KEY, "", [Trained(answered, BASELINE)]))
-        blocks.append(Block(facts, scored, met=learnt_from is None))
+        blocks.append(Block(facts, scored, note=note))
     return blocks
 
 
@@ -160,10 +165,13 @@ def main() -> None:
         name: read_arms(folder) for name, folder in named_paths(arguments.without, "--without").items()
     }
     within = score(arms, corpora)
-    across = score(arms, unmet, corpora) if unmet else []
+    across = score(arms, unmet, corpora, note="never met") if unmet else []
     for name, left in without.items():
         others = {other: path for other, path in corpora.items() if other != name}
-        across += score(left, {name: corpora[name]}, others)
+        never = {arm: runs for arm, runs in left.items() if arm != ADAPTED}
+        across += score(never, {name: corpora[name]}, others, note="never met")
+        if never != left:
+            across += score(left, {name: corpora[name]}, others, note="labels never met")
     text = page(
         within,
         across,

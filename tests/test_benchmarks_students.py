@@ -58,7 +58,11 @@ def test_every_figure_is_where_its_heading_says():
     block = Block(CORPUS, arms)
     commands = {name: ["edgebench train x --output DIR"] * 3 for name in errors}
     validated = {name: [0.25, 0.5, 0.75 + error] for name, error in errors.items()}
-    text = page([block], [], commands, [("processor", "p")], validated=validated)
+    adapted = [training(0.5, seed) for seed in range(3)]
+    heard = Block(
+        CORPUS, [*arms, *(Arm("adapted", p, adapted) for p in ("fp32", "small"))], "labels never met"
+    )
+    text = page([block], [heard], commands, [("processor", "p")], validated=validated)
     assert cell(text, "### What the validation", "teacher").startswith("0.633")
     for arm in arms:
         values = [ua(one) for one in arm.trainings]
@@ -74,6 +78,11 @@ def test_every_figure_is_where_its_heading_says():
         text, "### UA beyond the logistic regression", CORPUS.name, list(errors).index("soft labels") + 1
     )
     assert beyond.startswith(f"{sum(ua(one) for one in soft) / 3 - trivial:+.3f} [")
+    by_arm = text[text.index("### UA beyond the logistic regression") :].splitlines()
+    assert next(line for line in by_arm if line.startswith(f"| {CORPUS.name} |")).endswith(" | - |")
+    gain = sum(map(ua, adapted)) / 3 - sum(map(ua, soft)) / 3
+    found = cell(text, "### Adapted minus soft labels", heard.title)
+    assert found.startswith(f"{gain:+.3f} [")
     assert "(A/D/V labels: " in text and "3 seeds" in text
     drawn = ElementTree.fromstring(plot([block]))
     dots = drawn.findall("{http://www.w3.org/2000/svg}circle")
@@ -143,10 +152,16 @@ def test_runs_are_read_by_arm_and_seed(finished, tmp_path):
             shutil.copytree(finished, tmp_path / arm / str(seed))
     (tmp_path / "hard" / "notes").mkdir()
     assert {arm: len(runs) for arm, runs in read_arms(tmp_path).items()} == dict(
-        zip(ARMS, (1, 2, 2), strict=True)
+        zip(list(ARMS)[:3], (1, 2, 2), strict=True)
     )
+    shutil.copytree(finished, tmp_path / "adapted" / "9")
+    with pytest.raises(SystemExit, match=r"soft has 9, 10; adapted has 9\."):
+        read_arms(tmp_path)
+    shutil.copytree(finished, tmp_path / "adapted" / "10")
+    assert list(read_arms(tmp_path)) == list(ARMS)
+    shutil.rmtree(tmp_path / "adapted")
     shutil.rmtree(tmp_path / "soft" / "9")
-    with pytest.raises(SystemExit, match=r"hard has 9, 10 and soft 10\."):
+    with pytest.raises(SystemExit, match=r"hard has 9, 10; soft has 10\."):
         read_arms(tmp_path)
     shutil.rmtree(tmp_path / "teacher" / "2")
     with pytest.raises(SystemExit, match=r"teacher holds no runs"):

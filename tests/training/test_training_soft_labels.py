@@ -7,13 +7,15 @@ from math import exp
 
 import numpy as np
 import pytest
+import soundfile
 
 pytest.importorskip("torch")
 
-from edgebench.errors import ConfigError
+from edgebench.errors import ConfigError, UsageError
 from edgebench.models import load_artifact
 from edgebench.training import train
 from edgebench.training.data import TrainingData
+from edgebench.training.gather import gather
 from edgebench.training.recipe import load_recipe
 from edgebench.training.soft_labels import SoftLabels, blend, load_teachers, softmax
 from edgebench.training.trainer import Trainer
@@ -70,6 +72,48 @@ def test_a_clip_without_a_label_is_learnt_from_the_teacher_alone(tmp_path):
     batch = source.batch(0)
     _, logits = source.teachers[0](batch.waveforms)
     np.testing.assert_allclose(batch.emotions, softmax(logits, temperature=1.0), rtol=1e-5)
+
+
+@pytest.fixture
+def emodb(tmp_path):
+    """EmoDB's layout: a speaker of each part of the packaged split, anger, fear and sadness from each."""
+    folder = tmp_path / "emodb" / "wav"
+    folder.mkdir(parents=True)
+    noise = np.random.default_rng(0).normal(0, 3000, 8000).astype(np.int16)
+    for speaker in ("03", "12", "09"):
+        for letter in "WAT":
+            soundfile.write(folder / f"{speaker}a01{letter}a.wav", noise, 16000, subtype="PCM_16")
+    return folder.parent
+
+
+def test_a_corpus_whose_labels_are_withheld_is_heard_and_no_more(emodb):
+    given = {"emodb": emodb}
+    plain, blind = (gather(soft_recipe(), given, withheld=names) for names in ((), ("emodb",)))
+    others = [clip for clip in plain.train if clip.corpus != "emodb"]
+    heard = [clip for clip in blind.train if clip.corpus == "emodb"]
+    assert [clip for clip in blind.train if clip.corpus != "emodb"] == others
+    assert [clip.id for clip in heard] == ["03a01Aa", "03a01Ta", "03a01Wa"]  # fear is heard as well
+    assert {(clip.emotion, clip.adv, clip.votes, clip.label) for clip in heard} == {(None, None, None, "")}
+    assert any(clip.corpus == "emodb" for clip in plain.validation)
+    assert not any(clip.corpus == "emodb" for clip in blind.validation)  # it would use the labels
+    assert blind.test == plain.test and any(clip.corpus == "emodb" for clip in plain.test)
+
+
+def test_withheld_labels_by_the_command(emodb, tmp_path):
+    output = tmp_path / "out"
+    options = [*TINY, "optimiser.steps=2", teachers_at(tmp_path, 1), 'teacher.unlabelled_corpora=["emodb"]']
+    train("wav2small_soft", corpora={"emodb": emodb}, output=output, overrides=options)
+    heard = load_artifact(output / "wav2small.fp32.onnx").manifest.training.corpora["emodb"]
+    assert (heard.train, heard.validation, heard.test) == (["03"], [], ["09"])
+    assert "unlabelled_corpora" in (output / "wav2small.md").read_text()
+
+
+def test_a_corpus_that_is_not_given_cannot_be_withheld(tmp_path):
+    options = [*TINY, teachers_at(tmp_path, 1), 'teacher.unlabelled_corpora=["nemo"]']
+    with pytest.raises(UsageError, match=r"names nemo, which no --corpus gives\. Given: none"):
+        train("wav2small_soft", corpora={}, output=tmp_path / "out", overrides=options)
+    with pytest.raises(ConfigError, match="names none"):
+        train("wav2small_soft", corpora={}, output=tmp_path / "out", overrides=[*TINY, options[-1]])
 
 
 def test_one_batch_of_a_teacher_is_learnt_by_heart(tmp_path):
