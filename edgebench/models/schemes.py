@@ -5,59 +5,22 @@ values near 8e-4, which a scale of 8 bits rounds to zero; the mel product of a p
 more than 8 bits hold; and the first convolution, from one channel to thirteen, is slower in int8 than
 in float. So a scheme names what stays float, and an artifact says which scheme with which settings.
 
-What ``int8_static`` quantizes was chosen on 186 real validation clips with the Wav2Small that was
-packaged first (hard labels); time is that of 5 s on one thread of an x86-64 with VNNI, as a ratio to fp32
-(``python -m benchmarks.int8_choices`` makes the table anew):
+What each quantizes was chosen by what it costs on validation clips, in time and in bytes: tables in
+docs/results.md, made by ``python -m benchmarks.int8_choices``.
 
-===============================================  ================  =============  ====  =======
-quantized                                        largest change    clips whose    time  bytes
-                                                 of a logit        class changed
-===============================================  ================  =============  ====  =======
-all but the front end and the first convolution  0.195             2              1.02  112,510
-late convolutions, both 169 x 169 products       0.099             4              1.30  118,742
-the last convolutions and the products           0.050             0              0.96  127,967
-the products alone, int8 weights                 0.015             0              0.95  129,517
-the products alone, int8 weights of 7 bits       0.028             1              0.94  129,517
-the products alone, uint8 weights (the choice)   0.016             0              0.97  129,855
-===============================================  ================  =============  ====  =======
-
-The products hold 57,122 of the 68,257 learnt numbers, so the rest has little size to give, and thirteen
-channels fill no int8 kernel. Unsigned weights, because on processors with AVX2 and without VNNI the
-product of unsigned by signed bytes saturates in silence unless the weights give up a bit.
+``int8_static``, for Wav2Small, takes the two 169 x 169 products alone. They hold 57,122 of the 68,257
+learnt numbers, so the rest has little size to give, and thirteen channels fill no int8 kernel. Unsigned
+weights, because on processors with AVX2 and without VNNI the product of unsigned by signed bytes
+saturates in silence unless the weights give up a bit.
 
 ``int8_static_dense`` takes the fully connected layers too, all but the two heads: for Wav2Small that is
-the same choice, for a MobileNet the gates and the embedding. Measured likewise, on the net of recipe
-``teacher_mobilenetv3`` and the same 186 clips; the second figure is the change on white noise at full
-scale, of which the calibration clips hold nothing, and which therefore sets the tolerance of parity:
-
-================================================  =============  =============  ====  =========
-quantized                                         largest        clips whose    time  bytes
-                                                  change         class changed
-================================================  =============  =============  ====  =========
-all but the front end and the heads               1.987, 0.403   23             1.86  1,920,028
-without the depthwise and the first convolution   1.454, 0.703   17             1.41  1,978,712
-of these, the last six blocks                     0.488, 0.213   4              1.03  2,014,686
-fully connected layers (the choice)               0.349, 0.436   0              1.00  2,548,465
-of these, the last five blocks and the embedding  0.337, 0.124   1              1.03  2,549,227
-the embedding alone                               0.025, 0.024   1              0.86  3,242,482
-nothing (fp32)                                    0              0              1     3,824,235
-================================================  =============  =============  ====  =========
-
-The convolutions need training with the rounding in it, which is another scheme.
+the same choice, for a MobileNet the gates and the embedding. Its answers to white noise at full scale, of
+which the calibration clips hold nothing, change most and set the tolerance of parity. The convolutions
+need training with the rounding in it, which is another scheme.
 
 ``int8_static_conv`` takes wide convolutions as well, for speech transformers, whose encoders hold two fifths
-of the weights; what reads the waveform and what answers stay float. Sizes and times are DistilHuBERT's,
-which do not depend on the weights; what it costs in accuracy, a net's card says, as no trained one is here:
-
-==========================================================  ====  ==========
-quantized                                                   time  bytes
-==========================================================  ====  ==========
-nothing (fp32)                                              1     93,937,356
-fully connected layers, attention's products                0.92  50,387,496
-convolutions too, but the first, their results in float     0.95  23,677,957
-their results in bytes (the choice)                         0.69  23,680,561
-all of it by dynamic ranges                                 0.84  23,632,283
-==========================================================  ====  ==========
+of the weights; what reads the waveform and what answers stay float. What it costs in accuracy, a net's card
+says, as no trained one is here.
 """
 
 from __future__ import annotations
