@@ -162,7 +162,8 @@ The int8 file minus the fp32 file of the same training, over the same clips and 
 def _told(commands: Mapping[str, Sequence[str]]) -> str:
     """The first seed's command of each arm, and how many seeds there are."""
     return "\n".join(
-        f"- {arm} ({len(lines)} seeds):\n\n  ```\n  {lines[0]}\n  ```" for arm, lines in commands.items()
+        f"- {arm} ({len(lines)} {'seed' if len(lines) == 1 else 'seeds'}):\n\n  ```\n  {lines[0]}\n  ```"
+        for arm, lines in commands.items()
     )
 
 
