@@ -161,10 +161,11 @@ The int8 file minus the fp32 file of the same training, over the same clips and 
 
 def _told(commands: Mapping[str, Sequence[str]]) -> str:
     """The first seed's command of each arm, and how many seeds there are."""
-    return "\n".join(
-        f"- {arm} ({len(lines)} {'seed' if len(lines) == 1 else 'seeds'}):\n\n  ```\n  {lines[0]}\n  ```"
-        for arm, lines in commands.items()
-    )
+    told = []
+    for arm, lines in commands.items():
+        seeds = "1 seed" if len(lines) == 1 else f"{len(lines)} seeds"
+        told.append(f"- {arm} ({seeds}):\n\n  ```\n  {lines[0]}\n  ```")
+    return "\n".join(told)
 
 
 def _beyond_baseline(blocks: Sequence[Block], names: Sequence[str]) -> str:
