@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -114,7 +115,8 @@ class SshConnection:
                 ) from error
             raise DeviceError(f"{self.address}: {target} cannot be written: {describe(error)}.") from error
         finally:
-            with Watchdog(2.0, self._link.cut):
+            # Saying goodbye on a dead wire raises too, and would hide what became of the copy.
+            with Watchdog(2.0, self._link.cut), contextlib.suppress(*FOREIGN):
                 sftp.close()
 
     def close(self) -> None:

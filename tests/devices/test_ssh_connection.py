@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from paramiko import SFTPClient
 from support.sshd import SshServer
 
 from edgebench.devices.connection import ExecResult, TimeLimits
@@ -212,6 +213,24 @@ def test_a_link_that_is_cut_ends_a_command_and_a_stream(make_ssh_server: Callabl
     with pytest.raises(ConnectionFailed, match="the link failed"):
         connection.exec(["true"], timeout_s=20)
     assert time.monotonic() - start_s < 10
+    connection.close()
+
+
+def test_a_goodbye_that_fails_hides_nothing(
+    make_ssh_server: Callable[..., SshServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link may end between the last answer and the closing of the channel, which then raises."""
+
+    def close(self: SFTPClient) -> None:
+        raise EOFError
+
+    connection = reach(make_ssh_server())
+    monkeypatch.setattr(SFTPClient, "close", close)
+    (source := tmp_path / "source").write_bytes(b"whole")
+    connection.put(source, str(tmp_path / "target"))
+    assert (tmp_path / "target").read_bytes() == b"whole"
+    with pytest.raises(DeviceError, match="cannot be written"):
+        connection.put(source, str(tmp_path / "no folder" / "target"))
     connection.close()
 
 
