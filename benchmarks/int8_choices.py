@@ -172,10 +172,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     learnt = asked.model not in UNTRAINED
     sounds = [*clips, white_noise()]
     expected = logits(reference, sounds) if learnt else None
-    title = (
-        f"{parent.key}: {len(clips)} validation clips, 5 s timed" if learnt else f"{parent.key}: 5 s timed"
-    )
-    table = Table(title=title, title_justify="left")
+    heard = f"{len(clips)} validation clips, " if learnt else ""
+    table = Table(title=f"{parent.key}: {heard}5 s timed", title_justify="left")
     answers = ("change of a logit", "on noise", "classes changed") if learnt else ()
     for column in ("quantized", *answers, "time ratio", "bytes"):
         table.add_column(column, justify="left" if column == "quantized" else "right")

@@ -24,7 +24,7 @@ BEGIN, END = "<!-- begin python -m benchmarks.students -->\n", "<!-- end -->\n"
 
 INTRODUCTION = """\
 Written by `python -m benchmarks.students`; do not edit it. Speakers are held out: the figures are of speakers
-whom no run here met in training or validation. An arm's value is the mean over its trainings (seeds), in
+whom no run of the table met in training or validation. An arm's value is the mean over its trainings, in
 brackets the 95 % interval over test speakers (bootstrap; with three speakers it is a floor of the doubt), and
 after ± the deviation over seeds. `logistic regression` is the trivial baseline: mean and deviation of the
 log-mel of each clip, learnt on the training speakers. Chance is a UA of .25.
