@@ -23,7 +23,8 @@ from edgebench.errors import CorpusError
 from edgebench.training import augment
 from edgebench.training.recipe import AugmentSection, Recipe
 
-_ORDER, _DRAW = 1, 2  # streams of the seed: the order of an epoch, the draws of a step
+# Streams of the seed: the order of an epoch, the draws of a step, those of a clip. 3 and 4: the trainer's.
+_ORDER, _DRAW, _CLIP = 1, 2, 5
 
 
 B = TypeVar("B")
@@ -170,6 +171,11 @@ class TrainingData:
         return _stack(
             [self._item(indices[r], np.random.default_rng([seed, _DRAW, step, r + 1])) for r in rows]
         )
+
+    def once(self, indices: Sequence[int]) -> Batch:
+        """An augmented excerpt of each of these clips, drawn for the clip and not for a step."""
+        draws = [np.random.default_rng([self.recipe.seed, _CLIP, index]) for index in indices]
+        return _stack([self._item(index, rng) for index, rng in zip(indices, draws, strict=True)])
 
     def _item(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], ...]:
         options = self.recipe.augment

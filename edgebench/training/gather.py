@@ -67,7 +67,8 @@ def gather(
     With ``unlabelled``, ``train`` holds the training speakers' clips of other emotions, or of none, too.
     Corpora of ``withheld`` are in ``train`` with every clip and no label, and not in ``validation``, which
     would use their labels. Raises :class:`UsageError` where the split does not name a corpus or a withheld
-    one is not given, :class:`CorpusError` where a part that is needed is empty.
+    one is not given, :class:`CorpusError` where a part that is needed is empty or a withheld corpus has no
+    clip of a training speaker.
     """
     absent = sorted(set(withheld) - set(corpora))
     if absent:
@@ -92,7 +93,14 @@ def gather(
             if part == "validation" and name in withheld:
                 continue
             whole = part == "train" and (unlabelled or name in withheld)
-            chosen.extend(split_clips(everything if whole else labelled, split, part))
+            found = split_clips(everything if whole else labelled, split, part)
+            if part == "train" and name in withheld and not found:
+                raise CorpusError(
+                    f"{name}={path} has no clip of a training speaker of split {split.name!r}, so that "
+                    "nothing of it can be heard. Check the path, or take the corpus out of "
+                    "teacher.unlabelled_corpora."
+                )
+            chosen.extend(found)
     if recipe.data.synthetic:
         if SYNTHETIC not in split.corpora:
             raise UsageError(

@@ -77,7 +77,8 @@ class TeacherSection(_Section):
 
     ``emotion_share`` and ``adv_share`` are the teacher's part of the target. With ``unlabelled``, clips of
     other emotions, or of none, are learnt from as well, from the teacher alone. Of ``unlabelled_corpora``
-    the training speakers are heard and no human label is used.
+    the training speakers are heard and no human label is used; with ``align_unlabelled`` the teachers'
+    answers over each of them are scaled until every emotion is as frequent as any other.
     """
 
     paths: tuple[str, ...] = ()
@@ -86,6 +87,7 @@ class TeacherSection(_Section):
     temperature: Positive = 1.0
     unlabelled: bool = False
     unlabelled_corpora: tuple[str, ...] = ()
+    align_unlabelled: bool = True
 
 
 class LossSection(_Section):

@@ -2,7 +2,8 @@
 
 Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015, for the emotions; for arousal,
 dominance and valence the teacher's outputs as they are, as in Kounadis-Bastian et al., "Wav2Small",
-Sec. II-B. A batch stays a pure function of (recipe, clips, teachers, step).
+Sec. II-B. Over a corpus without labels the emotions are aligned: Berthelot et al., "ReMixMatch", ICLR 2020,
+Sec. 3.1. A batch stays a pure function of (recipe, clips, teachers, step).
 """
 
 from __future__ import annotations
@@ -36,6 +37,25 @@ def blend(hard: Array, soft: Array, *, share: float) -> Array:
     return blended
 
 
+def even_factors(distributions: Array) -> Array:
+    """Factors (classes,) by which distributions (rows, classes) say every class equally often in the mean.
+
+    Each row is scaled to a sum of 1 after its factors. ReMixMatch scales once; this goes on until it holds.
+    The factors sum to 1.
+    """
+    rows = np.maximum(distributions.astype(np.float64), 1e-6)  # a class that is never given has no factor
+    factors = np.full(rows.shape[1], 1.0 / rows.shape[1])
+    for _ in range(1000):
+        scaled = rows * factors
+        mean = (scaled / scaled.sum(axis=1, keepdims=True)).mean(axis=0)
+        if np.abs(mean * len(factors) - 1.0).max() < 1e-4:
+            break
+        factors = factors / mean
+        factors /= factors.sum()
+    found: Array = factors.astype(np.float32)
+    return found
+
+
 def load_teachers(recipe: Recipe) -> list[Teacher]:
     """The teachers that the recipe names, none where it has no use for any.
 
@@ -55,30 +75,53 @@ def load_teachers(recipe: Recipe) -> list[Teacher]:
 class SoftLabels:
     """The batches of ``data`` with the mean answer of ``teachers`` blended into their labels.
 
-    The mean is taken over the teachers' distributions and over their A/D/V.
+    The mean is taken over the teachers' distributions and over their A/D/V. Over a corpus without labels the
+    distributions are aligned, if ``options`` say so: a teacher that never met its sound leans to some
+    emotions there, and would hand the lean on.
     """
 
     def __init__(self, data: TrainingData, teachers: Sequence[Teacher], options: TeacherSection) -> None:
         self.data, self.teachers, self.options = data, list(teachers), options
         self.names = [*data.names, *(f"teacher {teacher.artifact.sha256}" for teacher in teachers)]
+        self.factors = self._aligned() if options.align_unlabelled else {}
 
     def batch(self, step: int) -> Batch:
         """The batch of a step (0, 1, ...); its labels are the teachers' as far as the recipe says."""
-        return self._labelled(self.data.batch(step))
+        return self._labelled(self.data.batch(step), self.data.indices(step))
 
     def share(self, step: int, rows: range) -> Batch:
         """Some rows of a batch that several processes make and label."""
-        return self._labelled(self.data.share(step, rows))
+        indices = self.data.indices(step)
+        return self._labelled(self.data.share(step, rows), [indices[row] for row in rows])
 
-    def _labelled(self, batch: Batch) -> Batch:
-        options = self.options
+    def answers(self, waveforms: Array) -> tuple[Array, Array]:
+        """Waveforms (batch, samples) to the teachers' mean distributions (batch, 4) and A/D/V (batch, 3)."""
         distributions, dimensions = [], []
         for teacher in self.teachers:
-            adv, logits = teacher(batch.waveforms)
+            adv, logits = teacher(waveforms)
             assert logits is not None  # loaded with its emotions
             dimensions.append(adv)
-            distributions.append(softmax(logits, temperature=options.temperature))
+            distributions.append(softmax(logits, temperature=self.options.temperature))
+        return np.mean(distributions, axis=0), np.mean(dimensions, axis=0)
+
+    def _aligned(self) -> dict[str, Array]:
+        """Factors (4,) of each corpus without labels, from one excerpt of each of its clips."""
+        factors, size = {}, self.data.recipe.optimiser.batch
+        for corpus in self.options.unlabelled_corpora:
+            clips = [index for index, clip in enumerate(self.data.clips) if clip.corpus == corpus]
+            chunks = [clips[start : start + size] for start in range(0, len(clips), size)]
+            answers = [self.answers(self.data.once(chunk).waveforms)[0] for chunk in chunks]
+            factors[corpus] = even_factors(np.concatenate(answers))
+        return factors
+
+    def _labelled(self, batch: Batch, indices: Sequence[int]) -> Batch:
+        options = self.options
+        distributions, adv = self.answers(batch.waveforms)
+        for row, index in enumerate(indices):
+            factors = self.factors.get(self.data.clips[index].corpus)
+            if factors is not None:
+                distributions[row] *= factors / (distributions[row] @ factors)
         return batch._replace(
-            emotions=blend(batch.emotions, np.mean(distributions, axis=0), share=options.emotion_share),
-            adv=blend(batch.adv, np.mean(dimensions, axis=0), share=options.adv_share),
+            emotions=blend(batch.emotions, distributions, share=options.emotion_share),
+            adv=blend(batch.adv, adv, share=options.adv_share),
         )

@@ -11,13 +11,13 @@ import soundfile
 
 pytest.importorskip("torch")
 
-from edgebench.errors import ConfigError, UsageError
+from edgebench.errors import ConfigError, CorpusError, UsageError
 from edgebench.models import load_artifact
 from edgebench.training import train
 from edgebench.training.data import TrainingData
 from edgebench.training.gather import gather
 from edgebench.training.recipe import load_recipe
-from edgebench.training.soft_labels import SoftLabels, blend, load_teachers, softmax
+from edgebench.training.soft_labels import SoftLabels, blend, even_factors, load_teachers, softmax
 from edgebench.training.trainer import Trainer
 from tests.training.distil_tiny import tiny_teacher
 from tests.training.tiny_run import TINY, few_clips
@@ -74,6 +74,59 @@ def test_a_clip_without_a_label_is_learnt_from_the_teacher_alone(tmp_path):
     np.testing.assert_allclose(batch.emotions, softmax(logits, temperature=1.0), rtol=1e-5)
 
 
+def test_factors_that_make_every_class_as_frequent_worked_out():
+    # Both rows lean four to one: a quarter of the first class' weight evens them.
+    np.testing.assert_allclose(even_factors(np.array([[0.8, 0.2], [0.8, 0.2]])), [0.2, 0.8], rtol=1e-3)
+    # Odds of 1/3 and of 9: r / (r + 3) + r / (r + 1/9) = 1 where the factors' ratio r is sqrt(3 * 1/9).
+    first, second = even_factors(np.array([[0.25, 0.75], [0.9, 0.1]]))
+    assert first / second == pytest.approx(3**-0.5, rel=1e-3)
+    np.testing.assert_allclose(even_factors(np.eye(4, dtype=np.float32)), [0.25] * 4, rtol=1e-6)
+
+
+def test_factors_even_the_mean_and_leave_the_order_within_a_class():
+    rows = np.random.default_rng(3).dirichlet([4.0, 1.0, 0.5, 0.2], 50).astype(np.float32)
+    factors = even_factors(rows)
+    scaled = rows * factors
+    scaled /= scaled.sum(1, keepdims=True)
+    np.testing.assert_allclose(scaled.mean(0), 0.25, atol=1e-4)
+    assert factors.sum() == pytest.approx(1.0)
+    odds = rows[:, 0] / rows[:, 1]
+    np.testing.assert_array_equal(np.argsort(scaled[:, 0] / scaled[:, 1]), np.argsort(odds))
+    never = np.tile(np.array([1.0, 0.0], dtype=np.float32), (3, 1))
+    assert np.isfinite(even_factors(never)).all()
+
+
+def test_answers_over_a_corpus_without_labels_are_aligned_and_others_are_not(tmp_path):
+    blind = 'teacher.unlabelled_corpora=["elsewhere"]'
+    recipe = soft_recipe(teachers_at(tmp_path), blind)
+    known = few_clips()
+    clips = [*known, *(replace(clip, corpus="elsewhere", emotion=None) for clip in known)]
+    data, teachers = TrainingData(clips, recipe), load_teachers(recipe)
+    aligned = SoftLabels(data, teachers, recipe.teacher)
+    plain = SoftLabels(data, teachers, recipe.teacher.model_copy(update={"align_unlabelled": False}))
+    assert plain.factors == {} and list(aligned.factors) == ["elsewhere"]
+
+    def scaled(distributions):
+        products = distributions * aligned.factors["elsewhere"]
+        return products / products.sum(-1, keepdims=True)
+
+    answers, _ = plain.answers(data.once(range(len(known), len(clips))).waveforms)
+    np.testing.assert_allclose(scaled(answers).mean(0), 0.25, atol=1e-3)
+    assert np.abs(answers.mean(0) - 0.25).max() > 0.1
+    corpora = set()
+    for step in range(4):
+        found, before = aligned.batch(step).emotions, plain.batch(step).emotions
+        for row, index in enumerate(data.indices(step)):
+            corpora.add(clips[index].corpus)
+            expected = scaled(before[row]) if index >= len(known) else before[row]
+            np.testing.assert_allclose(found[row], expected, rtol=1e-4, atol=1e-12)
+    assert corpora == {"synthetic", "elsewhere"}
+    mine, theirs = aligned.share(1, range(1, 3)), plain.share(1, range(1, 3))
+    for row, index in enumerate(data.indices(1)[1:3]):
+        expected = scaled(theirs.emotions[row]) if index >= len(known) else theirs.emotions[row]
+        np.testing.assert_allclose(mine.emotions[row], expected, rtol=1e-4, atol=1e-12)
+
+
 @pytest.fixture
 def emodb(tmp_path):
     """EmoDB's layout: a speaker of each part of the packaged split, anger, fear and sadness from each."""
@@ -106,6 +159,14 @@ def test_withheld_labels_by_the_command(emodb, tmp_path):
     heard = load_artifact(output / "wav2small.fp32.onnx").manifest.training.corpora["emodb"]
     assert (heard.train, heard.validation, heard.test) == (["03"], [], ["09"])
     assert "unlabelled_corpora" in (output / "wav2small.md").read_text()
+
+
+def test_a_corpus_of_which_nothing_is_heard_is_refused(emodb):
+    for speaker in ("03", "12"):
+        for clip in (emodb / "wav").glob(f"{speaker}*"):
+            clip.unlink()
+    with pytest.raises(CorpusError, match=r"emodb=.* has no clip of a training speaker of split 'wav2small'"):
+        gather(soft_recipe(), {"emodb": emodb}, withheld=("emodb",))
 
 
 def test_a_corpus_that_is_not_given_cannot_be_withheld(tmp_path):
