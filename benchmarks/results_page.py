@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgebench.results.record import CorpusFacts
 from edgebench.results.repeats import Repeated, Trained, over_seeds, paired_over_seeds
-from edgebench.training.baseline import KEY
+from edgebench.training.baseline import ALIGNED_KEY, KEY
 
 CATEGORIES = ("ua", "wa", "macro_f1", "f1_anger", "f1_happiness", "f1_neutral", "f1_sadness")
 DIMENSIONS = ("ccc_arousal", "ccc_dominance", "ccc_valence")
@@ -17,6 +17,7 @@ HEADINGS = {
     "ccc_dominance": "CCC dominance", "ccc_valence": "CCC valence",
 }  # fmt: skip
 HARD, SOFT, ADAPTED = "hard labels", "soft labels", "adapted"
+BASELINES = (KEY, ALIGNED_KEY)
 PRECISION = {"fp32": "fp32", "small": "int8", "": ""}
 SEED = 0  # of the bootstrap
 
@@ -117,7 +118,7 @@ def page(
             parts.append(f"Without {corpus}:\n\n{_told(lines)}\n")
         parts += [_figures(block) for block in across]
     blocks = [*within, *across]
-    names = list(dict.fromkeys(arm.name for block in blocks for arm in block.arms if arm.name != KEY))
+    names = list(dict.fromkeys(arm.name for b in blocks for arm in b.arms if arm.name not in BASELINES))
     parts += [BEATEN, _beyond_baseline(blocks, names)]
     parts += [PAIRED, _differences(blocks, (HARD, "fp32"), (SOFT, "fp32"))]
     if ADAPTED in names:
@@ -138,7 +139,8 @@ BEATEN = """\
 ### UA beyond the logistic regression
 
 Each arm minus the trivial baseline on the same clips, the mean over seeds; in brackets the 95 % interval over
-test speakers, then how many of the seeds were ahead of it.
+test speakers, then how many of the seeds were ahead of it. `aligned`: beyond the regression that has heard
+what the adapted students heard, its answers aligned over it as the teachers' were.
 """
 PAIRED = """\
 ### Soft labels minus hard labels
@@ -149,8 +151,9 @@ over test speakers, then in how many of the seeds the soft labels were ahead.
 HEARD = """\
 ### Adapted minus soft labels
 
-`adapted` has heard the training speakers of the corpus without their labels, which the teachers, who never
-met it, gave instead. Seed by seed, on speakers whom neither has heard.
+`adapted` has heard the training speakers of the corpus without their labels. The teachers, who never met it,
+gave theirs instead, aligned over it (`teacher.align_unlabelled`). Seed by seed, on speakers whom neither has
+heard.
 """
 INT8 = """\
 ### int8 minus fp32
@@ -170,15 +173,14 @@ def _told(commands: Mapping[str, Sequence[str]]) -> str:
 
 def _beyond_baseline(blocks: Sequence[Block], names: Sequence[str]) -> str:
     lines = [_row(["corpus", *names]), _row(["---"] * (1 + len(names)))]
-    for block in blocks:
-        (trivial,) = block.arm(KEY, "")
-        cells = []
-        for arm in (block.arm(name, "fp32") for name in names):
-            baseline = [trivial] * len(arm)
-            cells.append(
-                _difference(paired_over_seeds(baseline, arm, block.corpus, "ua", seed=SEED)) if arm else "-"
-            )
-        lines.append(_row([block.title, *cells]))
+    for block, key in ((block, key) for block in blocks for key in BASELINES):
+        for trivial in block.arm(key, ""):
+            cells = []
+            for arm in (block.arm(name, "fp32") for name in names):
+                baseline = [trivial] * len(arm)
+                found = paired_over_seeds(baseline, arm, block.corpus, "ua", seed=SEED) if arm else None
+                cells.append(_difference(found) if found else "-")
+            lines.append(_row([block.title + ("" if key == KEY else ", aligned"), *cells]))
     return "\n".join([*lines, ""])
 
 
@@ -192,7 +194,7 @@ def _figures(block: Block) -> str:
         _row(["---"] * 7),
     ]
     for arm in block.arms:
-        metrics = CATEGORIES[:3] if arm.name == KEY else (*CATEGORIES[:3], *DIMENSIONS)
+        metrics = CATEGORIES[:3] if arm.name in BASELINES else (*CATEGORIES[:3], *DIMENSIONS)
         found = [over_seeds(arm.trainings, corpus, metric, seed=SEED) for metric in metrics]
         lines.append(_row([arm.title, *map(_value, found), *["-"] * (6 - len(found))]))
     lines += ["", _row(["F1 by class", *(HEADINGS[metric] for metric in CATEGORIES[3:])]), _row(["---"] * 5)]

@@ -4,13 +4,18 @@
 teachers about augmented excerpts of training speakers, whom they learnt from, and of validation speakers,
 whom they did not. Where their answer to a training excerpt is the human label again, soft labels are human
 labels made smooth, and can teach a student little that those do not.
+
+A corpus of ``teacher.unlabelled_corpora`` gets two rows, over the clips whose emotion is one of the four: the
+answers as they are, and aligned over the corpus as a student is taught them. Its labels serve this table and
+nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +24,7 @@ from rich.progress import track
 from rich.table import Table
 
 from edgebench.cli.options import named_paths
-from edgebench.corpora import Clip
+from edgebench.corpora import EMOTIONS, Clip
 from edgebench.training.data import TrainingData
 from edgebench.training.gather import gather
 from edgebench.training.recipe import Recipe, load_recipe
@@ -30,10 +35,14 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Answers:
-    """Over labelled excerpts: ``agreement`` with the human label, mean probability of it, mean entropy."""
+    """Over labelled excerpts: ``agreement`` with the human label, mean probability of it, mean entropy.
+
+    ``unweighted``: the mean over classes of the agreement, which is UA.
+    """
 
     excerpts: int
     agreement: float
+    unweighted: float
     probability: float
     entropy_nats: float
 
@@ -42,24 +51,60 @@ class Answers:
         """From distributions (excerpts, classes); the human ones are one-hot."""
         truth = human.argmax(1)
         nats = -(teacher * np.log(np.maximum(teacher, 1e-12))).sum(1)
+        right = teacher.argmax(1) == truth
         return Answers(
             len(truth),
-            float((teacher.argmax(1) == truth).mean()),
+            float(right.mean()),
+            float(np.mean([right[truth == label].mean() for label in np.unique(truth)])),
             float(teacher[np.arange(len(truth)), truth].mean()),
             float(nats.mean()),
         )
 
 
-def ask(recipe: Recipe, clips: Sequence[Clip], *, batches: int) -> Answers:
-    """The teachers' answers to ``batches`` batches of augmented excerpts of labelled clips."""
-    data = TrainingData([clip for clip in clips if clip.emotion is not None], recipe)
-    alone = recipe.teacher.model_copy(update={"emotion_share": 1.0, "adv_share": 1.0})
-    taught = SoftLabels(data, load_teachers(recipe), alone)
-    human, teacher = [], []
+def ask(
+    recipe: Recipe,
+    clips: Sequence[Clip],
+    human: Mapping[str, str | None],
+    *,
+    batches: int,
+    align: bool = False,
+) -> Answers:
+    """The teachers' answers to ``batches`` batches of augmented excerpts of ``clips``.
+
+    ``human`` holds the label of a clip by its name; excerpts of clips that have none are not counted.
+    """
+    data = TrainingData(clips, recipe)
+    alone = {"emotion_share": 1.0, "adv_share": 1.0, "align_unlabelled": align}
+    taught = SoftLabels(data, load_teachers(recipe), recipe.teacher.model_copy(update=alone))
+    truth, answers = [], []
     for step in track(range(batches), "asking", transient=True):
-        human.append(data.batch(step).emotions)
-        teacher.append(taught.batch(step).emotions)
-    return Answers.of(np.concatenate(human), np.concatenate(teacher))
+        batch = taught.batch(step)
+        for row, index in enumerate(data.indices(step)):
+            label = human[clips[index].name]
+            if label is not None:
+                truth.append(np.eye(len(EMOTIONS), dtype=np.float32)[EMOTIONS.index(label)])
+                answers.append(batch.emotions[row])
+    return Answers.of(np.stack(truth), np.stack(answers))
+
+
+def rows(recipe: Recipe, corpora: Mapping[str, Path], *, batches: int) -> Iterator[tuple[str, Answers]]:
+    """What the excerpts are of, and what the teachers say of them."""
+    withheld = recipe.teacher.unlabelled_corpora
+    seen = gather(recipe, {name: path for name, path in corpora.items() if name not in withheld})
+    whole = gather(recipe, corpora)
+    human = {clip.name: clip.emotion for clip in [*whole.train, *whole.validation]}
+    for part in ("train", "validation"):
+        yield f"{part} speakers", ask(recipe, seen.part(part), human, batches=batches)
+    blind = gather(recipe, corpora, withheld=withheld).train
+    for corpus in withheld:
+        clips = [clip for clip in blind if clip.corpus == corpus]
+        labels = {clip.name: human.get(clip.name) for clip in clips}
+        alone = recipe.model_copy(
+            update={"teacher": recipe.teacher.model_copy(update={"unlabelled_corpora": (corpus,)})}
+        )
+        for align, told in ((False, "as they are"), (True, "aligned")):
+            answers = ask(alone, clips, labels, batches=batches, align=align)
+            yield f"{corpus}, labels withheld: {told}", answers
 
 
 def main() -> None:
@@ -73,14 +118,13 @@ def main() -> None:
     overrides = [*arguments.overrides, "augment.any_class_probability=0.0"]
     recipe = load_recipe(arguments.recipe, overrides=overrides)
     assert isinstance(recipe, Recipe)
-    gathered = gather(recipe, named_paths(arguments.corpus, "--corpus"))
-    table = Table("excerpts of", "n", "teacher agrees", "probability of the label", "entropy, nats")
-    for name in ("train", "validation"):
-        found = ask(recipe, gathered.part(name), batches=arguments.batches)
+    table = Table("excerpts of", "n", "teacher agrees", "UA", "probability of the label", "entropy, nats")
+    for name, found in rows(recipe, named_paths(arguments.corpus, "--corpus"), batches=arguments.batches):
         table.add_row(
-            f"{name} speakers",
+            name,
             str(found.excerpts),
             f"{found.agreement:.3f}",
+            f"{found.unweighted:.3f}",
             f"{found.probability:.3f}",
             f"{found.entropy_nats:.3f}",
         )

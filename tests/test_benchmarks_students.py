@@ -17,16 +17,19 @@ sys.path.insert(0, str(Path(__file__).parent / "results"))
 
 import numpy as np
 import results_builder as b
+import soundfile
 
 from benchmarks.results_page import BEGIN, END, Arm, Block, page, renewed
 from benchmarks.results_plot import HIGH, LEFT, LOW, WIDTH, plot
-from benchmarks.soft_labels import Answers
+from benchmarks.soft_labels import Answers, rows
 from benchmarks.students import ARMS, Run, read_arms, score
 from edgebench.results import accuracy
 from edgebench.results.messages import Predictions
 from edgebench.results.record import CorpusFacts
 from edgebench.results.repeats import Trained
 from edgebench.training import train
+from edgebench.training.recipe import load_recipe
+from tests.training.distil_tiny import tiny_teacher
 from tests.training.tiny_run import TINY
 
 ROWS = b.clips(speakers=5, per_emotion=4)
@@ -59,9 +62,9 @@ def test_every_figure_is_where_its_heading_says():
     commands = {name: ["edgebench train x --output DIR"] * 3 for name in errors}
     validated = {name: [0.25, 0.5, 0.75 + error] for name, error in errors.items()}
     adapted = [training(0.5, seed) for seed in range(3)]
-    heard = Block(
-        CORPUS, [*arms, *(Arm("adapted", p, adapted) for p in ("fp32", "small"))], "labels never met"
-    )
+    rival = Arm("logistic regression, aligned", "", [training(1.0, 1)])
+    told = [rival, *(Arm("adapted", p, adapted) for p in ("fp32", "small"))]
+    heard = Block(CORPUS, [*arms, *told], "labels never met")
     text = page([block], [heard], commands, [("processor", "p")], validated=validated)
     assert cell(text, "### What the validation", "teacher").startswith("0.633")
     for arm in arms:
@@ -80,7 +83,11 @@ def test_every_figure_is_where_its_heading_says():
     assert beyond.startswith(f"{sum(ua(one) for one in soft) / 3 - trivial:+.3f} [")
     by_arm = text[text.index("### UA beyond the logistic regression") :].splitlines()
     assert next(line for line in by_arm if line.startswith(f"| {CORPUS.name} |")).endswith(" | - |")
-    gain = sum(map(ua, adapted)) / 3 - sum(map(ua, soft)) / 3
+    mean = sum(map(ua, adapted)) / 3
+    for row, baseline in {heard.title: arms[0], f"{heard.title}, aligned": rival}.items():
+        beyond = cell(text, "### UA beyond the logistic regression", row, len(errors) + 1)
+        assert beyond.startswith(f"{mean - ua(baseline.trainings[0]):+.3f} [")
+    gain = mean - sum(map(ua, soft)) / 3
     found = cell(text, "### Adapted minus soft labels", heard.title)
     assert found.startswith(f"{gain:+.3f} [")
     assert "(A/D/V labels: " in text and "3 seeds" in text
@@ -108,10 +115,11 @@ def test_runs_are_scored_on_speakers_whom_none_has_met(finished, corpora_root, t
     run = Run.read(finished)
     assert run.command.startswith("edgebench train wav2small --corpus emodb=PATH")
     assert 0.0 <= run.validated <= 1.0
-    (block,) = score({"hard labels": [run]}, {"emodb": corpora_root / "emodb"})
+    (block,) = score({"hard labels": [run]}, {"emodb": corpora_root / "emodb"}, unlabelled=True)
     assert {clip.speaker for clip in block.corpus.clips} == {"09", "10", "13"}
     assert [arm.title for arm in block.arms] == [
         "logistic regression",
+        "logistic regression, aligned",
         "hard labels fp32",
         "hard labels int8",
     ]
@@ -136,9 +144,31 @@ def test_answers_of_a_teacher_by_hand():
     teacher = np.array([[0.75, 0.25], [0.5, 0.5], [1.0, 0.0], [0.0, 1.0]], dtype=np.float32)
     found = Answers.of(human, teacher)
     assert (found.excerpts, found.agreement) == (4, 0.75)  # a tie goes to the first class
+    assert Answers.of(human[1:], teacher[1:]).unweighted == (1.0 + 0.5) / 2
     assert found.probability == pytest.approx((0.75 + 0.5 + 0.0 + 1.0) / 4)
     entropy = -(0.75 * log(0.75) + 0.25 * log(0.25)) - log(0.5)
     assert found.entropy_nats == pytest.approx(entropy / 4)
+
+
+def test_a_corpus_whose_labels_are_withheld_is_asked_about_twice(tmp_path):
+    folder = tmp_path / "emodb" / "wav"
+    folder.mkdir(parents=True)
+    noise = np.random.default_rng(0).normal(0, 3000, (8, 8000)).astype(np.int16)
+    for number, sound in enumerate(noise):  # of a training speaker: anger, sadness, neutral, fear
+        soundfile.write(folder / f"03a0{1 + number // 4}{'WTNA'[number % 4]}a.wav", sound, 16000)
+    teacher = tiny_teacher(tmp_path / "t.onnx", emotions=True, gain=4.0)
+    settings = [f'teacher.paths=["{teacher}"]', 'teacher.unlabelled_corpora=["emodb"]']
+    recipe = load_recipe("wav2small_soft", overrides=[*TINY, *settings])
+    found = dict(rows(recipe, {"emodb": folder.parent}, batches=2))
+    blind = "emodb, labels withheld: "
+    assert list(found) == [
+        "train speakers",
+        "validation speakers",
+        f"{blind}as they are",
+        f"{blind}aligned",
+    ]
+    assert [answers.excerpts for answers in found.values()] == [8, 8, 6, 6]  # fear is none of the four
+    assert found[f"{blind}as they are"] != found[f"{blind}aligned"]
 
 
 def test_a_folder_without_a_finished_run(tmp_path):

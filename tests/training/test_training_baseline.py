@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,3 +45,19 @@ def test_hears_the_synthetic_emotions_it_was_taught():
     answers = [EMOTIONS[int(np.argmax(row))] for row in predicted.values[0]]
     right = [answer == clip.emotion for answer, clip in zip(answers, test, strict=True)]
     assert np.mean(right) > 0.5  # chance is a quarter
+
+
+def test_aligned_it_says_every_emotion_as_often_over_what_it_heard():
+    train, test = few_clips(every=2), few_clips(part="test", every=2)
+    leaning = [clip for clip in few_clips() if clip.emotion in ("anger", "sadness")]
+    plain = np.array(predict_baseline(train, leaning).values[0])
+    aligned = np.array(predict_baseline(train, leaning, unlabelled=leaning).values[0])
+    powers = np.exp(aligned - aligned.max(1, keepdims=True))
+    np.testing.assert_allclose((powers / powers.sum(1, keepdims=True)).mean(0), 0.25, atol=0.01)
+    shift = aligned - plain  # one number an emotion, of which only differences count
+    np.testing.assert_allclose(shift, np.broadcast_to(shift[0], shift.shape), atol=1e-5)
+    assert np.ptp(shift[0]) > 0.5
+    blind = [replace(clip, emotion=None) for clip in leaning]
+    assert predict_baseline(train, test, unlabelled=blind) == predict_baseline(
+        train, test, unlabelled=leaning
+    )
