@@ -66,9 +66,10 @@ def gather(
 
     With ``unlabelled``, ``train`` holds the training speakers' clips of other emotions, or of none, too.
     Corpora of ``withheld`` are in ``train`` with every clip and no label, and not in ``validation``, which
-    would use their labels. Raises :class:`UsageError` where the split does not name a corpus or a withheld
-    one is not given, :class:`CorpusError` where a part that is needed is empty or a withheld corpus has no
-    clip of a training speaker.
+    would use their labels; one that the split does not name is heard whole, as nothing of it is tested.
+    Raises :class:`UsageError` where the split does not name another corpus or a withheld one is not given,
+    :class:`CorpusError` where a part that is needed is empty or a withheld corpus has no clip of a training
+    speaker.
     """
     absent = sorted(set(withheld) - set(corpora))
     if absent:
@@ -80,13 +81,16 @@ def gather(
     split = read_split(named) if named.endswith(".json") else packaged_split(named)
     parts: dict[str, list[Clip]] = {part: [] for part in PARTS}
     for name, path in corpora.items():
+        clips = read_corpus(name, path)
+        if name not in split.corpora and name in withheld:
+            parts["train"].extend(map(_without_label, clips))
+            continue
         if name not in split.corpora:
             raise UsageError(
                 f"corpus {name!r} has no speakers in split {split.name!r}, which divides "
                 f"{', '.join(sorted(split.corpora))}. Leave it out, or give a split file that divides it: "
                 "--set data.split=PATH.json."
             )
-        clips = read_corpus(name, path)
         labelled = [clip for clip in clips if clip.emotion is not None]
         everything = [_without_label(clip) for clip in clips] if name in withheld else clips
         for part, chosen in parts.items():

@@ -161,6 +161,24 @@ def test_withheld_labels_by_the_command(emodb, tmp_path):
     assert "unlabelled_corpora" in (output / "wav2small.md").read_text()
 
 
+def test_recordings_of_ones_own_need_no_label_and_no_split(emodb, tmp_path):
+    folder = emodb / "wav"
+    lines = [f"{folder / f'{name}.wav'},{name[:2]}," for name in ("03a01Wa", "12a01Aa")]
+    (table := tmp_path / "office.csv").write_text("\n".join(["file,speaker,emotion", *lines]))
+    given = {"emodb": emodb, "office": table}
+    with pytest.raises(UsageError, match="corpus 'office' has no speakers in split"):
+        gather(soft_recipe(), given)
+    found = gather(soft_recipe(), given, withheld=("office",))
+    heard = [clip for clip in found.train if clip.corpus == "office"]
+    assert [(clip.speaker, clip.emotion) for clip in heard] == [("03", None), ("12", None)]
+    assert not any(clip.corpus == "office" for clip in [*found.validation, *found.test])
+    output = tmp_path / "out"
+    options = [*TINY, "optimiser.steps=2", teachers_at(tmp_path, 1), 'teacher.unlabelled_corpora=["office"]']
+    train("wav2small_soft", corpora=given, output=output, overrides=options)
+    facts = load_artifact(output / "wav2small.fp32.onnx").manifest.training.corpora["office"]
+    assert (facts.train, facts.validation, facts.test) == (["03", "12"], [], [])
+
+
 def test_a_corpus_of_which_nothing_is_heard_is_refused(emodb):
     for speaker in ("03", "12"):
         for clip in (emodb / "wav").glob(f"{speaker}*"):
