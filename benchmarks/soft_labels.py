@@ -37,7 +37,8 @@ Floats = NDArray[np.float32]
 class Answers:
     """Over labelled excerpts: ``agreement`` with the human label, mean probability of it, mean entropy.
 
-    ``unweighted``: the mean over classes of the agreement, which is UA.
+    ``unweighted``: the mean over classes of the agreement, which is UA. ``said``: how often each class is the
+    answer, as a share of the excerpts.
     """
 
     excerpts: int
@@ -45,6 +46,7 @@ class Answers:
     unweighted: float
     probability: float
     entropy_nats: float
+    said: tuple[float, ...]
 
     @staticmethod
     def of(human: Floats, teacher: Floats) -> Answers:
@@ -58,6 +60,10 @@ class Answers:
             float(np.mean([right[truth == label].mean() for label in np.unique(truth)])),
             float(teacher[np.arange(len(truth)), truth].mean()),
             float(nats.mean()),
+            tuple(
+                float(share)
+                for share in np.bincount(teacher.argmax(1), minlength=human.shape[1]) / len(truth)
+            ),
         )
 
 
@@ -118,7 +124,8 @@ def main() -> None:
     overrides = [*arguments.overrides, "augment.any_class_probability=0.0"]
     recipe = load_recipe(arguments.recipe, overrides=overrides)
     assert isinstance(recipe, Recipe)
-    table = Table("excerpts of", "n", "teacher agrees", "UA", "probability of the label", "entropy, nats")
+    headings = ("n", "teacher agrees", "UA", "probability of the label", "entropy, nats", *EMOTIONS)
+    table = Table("excerpts of", *headings, caption="under each emotion: the share of excerpts called so")
     for name, found in rows(recipe, named_paths(arguments.corpus, "--corpus"), batches=arguments.batches):
         table.add_row(
             name,
@@ -127,6 +134,7 @@ def main() -> None:
             f"{found.unweighted:.3f}",
             f"{found.probability:.3f}",
             f"{found.entropy_nats:.3f}",
+            *(f"{share:.2f}" for share in found.said),
         )
     Console().print(table)
 

@@ -144,6 +144,7 @@ def test_answers_of_a_teacher_by_hand():
     teacher = np.array([[0.75, 0.25], [0.5, 0.5], [1.0, 0.0], [0.0, 1.0]], dtype=np.float32)
     found = Answers.of(human, teacher)
     assert (found.excerpts, found.agreement) == (4, 0.75)  # a tie goes to the first class
+    assert found.said == (0.75, 0.25)
     assert Answers.of(human[1:], teacher[1:]).unweighted == (1.0 + 0.5) / 2
     assert found.probability == pytest.approx((0.75 + 0.5 + 0.0 + 1.0) / 4)
     entropy = -(0.75 * log(0.75) + 0.25 * log(0.25)) - log(0.5)
