@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 
 from edgebench.errors import ConfigError, CorpusError, UsageError
 from edgebench.models import load_artifact
-from edgebench.training import train
+from edgebench.training import soft_labels, train
 from edgebench.training.data import TrainingData
 from edgebench.training.gather import gather
 from edgebench.training.recipe import load_recipe
@@ -125,6 +125,20 @@ def test_answers_over_a_corpus_without_labels_are_aligned_and_others_are_not(tmp
     for row, index in enumerate(data.indices(1)[1:3]):
         expected = scaled(theirs.emotions[row]) if index >= len(known) else theirs.emotions[row]
         np.testing.assert_allclose(mine.emotions[row], expected, rtol=1e-4, atol=1e-12)
+
+
+def test_of_a_large_corpus_some_clips_are_asked_about(tmp_path, monkeypatch):
+    recipe = soft_recipe(teachers_at(tmp_path, 1), 'teacher.unlabelled_corpora=["synthetic"]')
+    data = TrainingData([replace(clip, emotion=None) for clip in few_clips()], recipe)
+    asked: list[int] = []
+    once = data.once
+    monkeypatch.setattr(data, "once", lambda indices: asked.extend(indices) or once(indices))
+    monkeypatch.setattr(soft_labels, "ALIGNED_OVER", 9)
+    factors = SoftLabels(data, load_teachers(recipe), recipe.teacher).factors
+    first, asked[:] = list(asked), []
+    again = SoftLabels(data, load_teachers(recipe), recipe.teacher).factors
+    assert len(set(first)) == 9 and first == asked and max(first) > 9
+    np.testing.assert_array_equal(factors["synthetic"], again["synthetic"])
 
 
 @pytest.fixture
