@@ -12,8 +12,12 @@ TORCH ?= torch==2.13.0
 run: $(VENV)/run.done  ## install, then the main job on this machine
 	$(BIN)/edgebench run
 
+# What neither measures nor asks a board can share the machine with itself.
+TOGETHER := tests/corpora tests/models tests/results tests/training
+
 test: lint  ## all checks and tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(TOGETHER)
+	$(BIN)/python -m pytest $(TOGETHER:%=--ignore %)
 
 lint: $(VENV)/test.done
 	$(BIN)/ruff check .

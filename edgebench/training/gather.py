@@ -81,16 +81,17 @@ def gather(
     split = read_split(named) if named.endswith(".json") else packaged_split(named)
     parts: dict[str, list[Clip]] = {part: [] for part in PARTS}
     for name, path in corpora.items():
-        clips = read_corpus(name, path)
-        if name not in split.corpora and name in withheld:
-            parts["train"].extend(map(_without_label, clips))
-            continue
-        if name not in split.corpora:
+        divided = name in split.corpora
+        if not divided and name not in withheld:
             raise UsageError(
                 f"corpus {name!r} has no speakers in split {split.name!r}, which divides "
                 f"{', '.join(sorted(split.corpora))}. Leave it out, or give a split file that divides it: "
                 "--set data.split=PATH.json."
             )
+        clips = read_corpus(name, path)
+        if not divided:
+            parts["train"].extend(map(_without_label, clips))
+            continue
         labelled = [clip for clip in clips if clip.emotion is not None]
         everything = [_without_label(clip) for clip in clips] if name in withheld else clips
         for part, chosen in parts.items():
