@@ -54,16 +54,14 @@ class Answers:
         truth = human.argmax(1)
         nats = -(teacher * np.log(np.maximum(teacher, 1e-12))).sum(1)
         right = teacher.argmax(1) == truth
+        said = np.bincount(teacher.argmax(1), minlength=human.shape[1]) / len(truth)
         return Answers(
             len(truth),
             float(right.mean()),
             float(np.mean([right[truth == label].mean() for label in np.unique(truth)])),
             float(teacher[np.arange(len(truth)), truth].mean()),
             float(nats.mean()),
-            tuple(
-                float(share)
-                for share in np.bincount(teacher.argmax(1), minlength=human.shape[1]) / len(truth)
-            ),
+            tuple(said.tolist()),
         )
 
 

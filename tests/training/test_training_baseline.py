@@ -57,6 +57,8 @@ def test_aligned_it_says_every_emotion_as_often_over_what_it_heard():
     shift = aligned - plain  # one number an emotion, of which only differences count
     np.testing.assert_allclose(shift, np.broadcast_to(shift[0], shift.shape), atol=1e-5)
     assert np.ptp(shift[0]) > 0.5
+    others = [np.array(predict_baseline(train, test, unlabelled=heard).values[0]) for heard in ((), leaning)]
+    np.testing.assert_allclose(others[1] - others[0], np.broadcast_to(shift[0], others[0].shape), atol=1e-5)
     blind = [replace(clip, emotion=None) for clip in leaning]
     assert predict_baseline(train, test, unlabelled=blind) == predict_baseline(
         train, test, unlabelled=leaning

@@ -121,10 +121,11 @@ def test_answers_over_a_corpus_without_labels_are_aligned_and_others_are_not(tmp
             expected = scaled(before[row]) if index >= len(known) else before[row]
             np.testing.assert_allclose(found[row], expected, rtol=1e-4, atol=1e-12)
     assert corpora == {"synthetic", "elsewhere"}
-    mine, theirs = aligned.share(1, range(1, 3)), plain.share(1, range(1, 3))
-    for row, index in enumerate(data.indices(1)[1:3]):
-        expected = scaled(theirs.emotions[row]) if index >= len(known) else theirs.emotions[row]
-        np.testing.assert_allclose(mine.emotions[row], expected, rtol=1e-4, atol=1e-12)
+    for step in range(4):
+        mine, theirs = aligned.share(step, range(1, 3)).emotions, plain.share(step, range(1, 3)).emotions
+        for row, index in enumerate(data.indices(step)[1:3]):
+            expected = scaled(theirs[row]) if index >= len(known) else theirs[row]
+            np.testing.assert_allclose(mine[row], expected, rtol=1e-4, atol=1e-12)
 
 
 def test_of_a_large_corpus_some_clips_are_asked_about(tmp_path, monkeypatch):
