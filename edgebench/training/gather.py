@@ -144,12 +144,14 @@ def training_facts(recipe: Recipe | DistilRecipe | CategoricalRecipe, gathered: 
             speakers[part] = sorted(found - earlier)
         licences = {clip.licence for part in PARTS for clip in gathered.part(part) if clip.corpus == name}
         corpora[name] = CorpusSpeakers(**speakers, licence=" + ".join(sorted(licences)))
+    # A clip that was heard without its label has nothing to say of where labels come from.
+    labelled = [clip for clip in gathered.train if clip.emotion is not None or clip.adv is not None]
     return Training(
         corpora=corpora,
         split_sha256=gathered.split.sha256,
         seed=recipe.seed,
         recipe=recipe.name,
-        label_source=" + ".join(sorted({clip.label_source for clip in gathered.train})),
+        label_source=" + ".join(sorted({clip.label_source for clip in labelled})),
     )
 
 

@@ -178,8 +178,10 @@ def test_withheld_labels_by_the_command(emodb, tmp_path):
 
 def test_recordings_of_ones_own_need_no_label_and_no_split(emodb, tmp_path):
     folder = emodb / "wav"
-    lines = [f"{folder / f'{name}.wav'},{name[:2]}," for name in ("03a01Wa", "12a01Aa")]
-    (table := tmp_path / "office.csv").write_text("\n".join(["file,speaker,emotion", *lines]))
+    lines = [f"{folder / f'{name}.wav'},{name[:2]},,0.5,0.5,0.5" for name in ("03a01Wa", "12a01Aa")]
+    (table := tmp_path / "office.csv").write_text(
+        "\n".join(["file,speaker,emotion,arousal,dominance,valence", *lines])
+    )
     given = {"emodb": emodb, "office": table}
     with pytest.raises(UsageError, match="corpus 'office' has no speakers in split"):
         gather(soft_recipe(), given)
@@ -187,7 +189,9 @@ def test_recordings_of_ones_own_need_no_label_and_no_split(emodb, tmp_path):
     heard = [clip for clip in found.train if clip.corpus == "office"]
     assert [(clip.speaker, clip.emotion) for clip in heard] == [("03", None), ("12", None)]
     assert not any(clip.corpus == "office" for clip in [*found.validation, *found.test])
-    facts = training_facts(soft_recipe(), found).corpora["office"]
+    training = training_facts(soft_recipe(), found)
+    assert training.label_source == "prototype + synthetic"  # and not the people who rated the office
+    facts = training.corpora["office"]
     assert (facts.train, facts.validation, facts.test) == (["03", "12"], [], [])
 
 
