@@ -169,7 +169,8 @@ def test_a_corpus_whose_labels_are_withheld_is_asked_about_twice(tmp_path):
         f"{blind}aligned",
     ]
     assert [answers.excerpts for answers in found.values()] == [8, 8, 6, 6]  # fear is none of the four
-    assert found[f"{blind}as they are"] != found[f"{blind}aligned"]
+    plain, aligned = found[f"{blind}as they are"], found[f"{blind}aligned"]
+    assert aligned.entropy_nats > plain.entropy_nats  # this teacher is sure of one emotion; alignment is not
 
 
 def test_a_folder_without_a_finished_run(tmp_path):
