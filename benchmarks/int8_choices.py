@@ -25,10 +25,10 @@ from benchmarks.common import Spread, paired
 from edgebench.cli.options import cache_dir, named_paths
 from edgebench.corpora import SAMPLE_RATE_HZ, load_waveform
 from edgebench.models import Artifact, load_artifact
-from edgebench.models.export import OUTPUT_NAMES
-from edgebench.models.parity import outputs
-from edgebench.models.schemes import SCHEMES, int8_static
-from edgebench.models.untrained import UntrainedNet
+from edgebench.models.graph.parity import outputs
+from edgebench.models.making.export import OUTPUT_NAMES
+from edgebench.models.making.untrained import UntrainedNet
+from edgebench.models.quantization.schemes import SCHEMES, int8_static
 from edgebench.training.gather import calibration_clips, gather
 from edgebench.training.recipe import load_recipe
 

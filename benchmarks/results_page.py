@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgebench.results.record import CorpusFacts
-from edgebench.results.repeats import Repeated, Trained, over_seeds, paired_over_seeds
+from edgebench.results.metrics.repeats import Repeated, Trained, over_seeds, paired_over_seeds
+from edgebench.results.records.record import CorpusFacts
 from edgebench.training.baseline import ALIGNED_KEY, KEY
 
 CATEGORIES = ("ua", "wa", "macro_f1", "f1_anger", "f1_happiness", "f1_neutral", "f1_sadness")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 from benchmarks.results_page import SEED, Block
-from edgebench.results.repeats import over_seeds
+from edgebench.results.metrics.repeats import over_seeds
 
 LEFT, WIDTH, ROW, HEAD, PAD = 190, 520, 22, 30, 14
 LOW, HIGH = 0.2, 0.95

@@ -26,11 +26,11 @@ from benchmarks.results_plot import plot
 from edgebench.cli.display import Display
 from edgebench.cli.options import cache_dir, named_paths
 from edgebench.corpora import EMOTIONS, Clip, packaged_split, read_corpus, split_clips
-from edgebench.harness.evaluate import predict_corpora, scorable
-from edgebench.harness.heldout import prepare_corpus
+from edgebench.harness.host.evaluate import predict_corpora, scorable
+from edgebench.harness.speech import prepare_corpus
 from edgebench.models import Artifact, load_artifact
-from edgebench.results.record import CorpusFacts
-from edgebench.results.repeats import Trained
+from edgebench.results.metrics.repeats import Trained
+from edgebench.results.records.record import CorpusFacts
 from edgebench.training import baseline
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"

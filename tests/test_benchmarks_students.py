@@ -23,10 +23,10 @@ from benchmarks.results_page import BEGIN, END, Arm, Block, page, renewed
 from benchmarks.results_plot import HIGH, LEFT, LOW, WIDTH, plot
 from benchmarks.soft_labels import Answers, rows
 from benchmarks.students import ARMS, Run, read_arms, score
-from edgebench.results import accuracy
-from edgebench.results.messages import Predictions
-from edgebench.results.record import CorpusFacts
-from edgebench.results.repeats import Trained
+from edgebench.results.metrics import accuracy
+from edgebench.results.metrics.repeats import Trained
+from edgebench.results.records.messages import Predictions
+from edgebench.results.records.record import CorpusFacts
 from edgebench.training import train
 from edgebench.training.recipe import load_recipe
 from tests.training.distil_tiny import tiny_teacher

@@ -14,7 +14,7 @@ from edgebench.cli.app import app
 from edgebench.devices import profiles
 from edgebench.models import packaged_artifacts
 from edgebench.results import PUBLIC_NAMES
-from edgebench.results.rules import RULES
+from edgebench.results.verdicts.rules import RULES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -33,7 +33,7 @@ def doctor(
 
     from edgebench.cli.display import Display
     from edgebench.devices import resolve_device
-    from edgebench.harness.doctor import examine
+    from edgebench.harness.checks.doctor import examine
 
     target = resolve_device(device, host=host, inventory=inventory)
     with Display() as display:

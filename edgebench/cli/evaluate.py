@@ -33,7 +33,7 @@ def evaluate(
     from rich.console import Console
 
     from edgebench.cli.display import Display
-    from edgebench.harness.evaluate import evaluate as evaluate_models
+    from edgebench.harness.host.evaluate import evaluate as evaluate_models
     from edgebench.results.report import print_evaluation
 
     folders = named_paths(corpus or [], "--corpus")

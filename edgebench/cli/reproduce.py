@@ -26,11 +26,11 @@ from edgebench.cli.show import open_store
 from edgebench.errors import EdgebenchError, ModelError, UsageError
 
 if TYPE_CHECKING:
-    from edgebench.harness.nets import Bench
+    from edgebench.harness.untrained_nets import Bench
+    from edgebench.papers.wav2small.figures import Parts
+    from edgebench.papers.wav2small.table1 import CostTable
     from edgebench.results import Store
     from edgebench.results.report.tables import Section
-    from edgebench.results.wav2small_figures import Parts
-    from edgebench.results.wav2small_table import CostTable
 
 app = typer.Typer(help="Tables and figures of the papers, from our own runs.", no_args_is_help=True)
 
@@ -77,7 +77,7 @@ def wav2small_table1(
 
     The nets have random weights and are made here (extra `train`); the teacher is a file of 1.94 GB.
     """
-    from edgebench.harness.reproduce_cost import TABLE_SUITE, cost_suite, reproduce_table, table_models
+    from edgebench.papers.wav2small.measure import TABLE_SUITE, cost_suite, reproduce_table, table_models
 
     results = open_store(store)
     wanted = table_models(models or [])
@@ -114,7 +114,7 @@ def wav2small_fig5(
     json: JsonOption = False,
 ) -> None:
     """Fig. 5 of the Wav2Small paper: time of wav2vec2's feature extractor and of its encoder, 1 to 10 s."""
-    from edgebench.harness.reproduce_cost import PARTS_SUITE, cost_suite, reproduce_parts
+    from edgebench.papers.wav2small.measure import PARTS_SUITE, cost_suite, reproduce_parts
 
     results = open_store(store)
 
@@ -146,7 +146,7 @@ def _bench(
     """Where to measure. A run that breaks is shown by ``stored`` as far as it came, before its error."""
     from edgebench.cli.display import Display
     from edgebench.devices import resolve_device
-    from edgebench.harness.nets import Bench
+    from edgebench.harness.untrained_nets import Bench
 
     display = Display()
     target = resolve_device(device, host=host, inventory=inventory)
@@ -161,8 +161,8 @@ def _bench(
 
 
 def _stored_table(results: Store, run: str, *, models: list[str] | None) -> CostTable:
+    from edgebench.papers.wav2small.table1 import cost_table, measured_models
     from edgebench.results import summarise
-    from edgebench.results.wav2small_table import cost_table, measured_models
 
     summary = summarise(results.run(run))
     known = measured_models(summary)
@@ -172,8 +172,8 @@ def _stored_table(results: Store, run: str, *, models: list[str] | None) -> Cost
 
 
 def _stored_parts(results: Store, run: str) -> Parts:
+    from edgebench.papers.wav2small.figures import parts_of
     from edgebench.results import summarise
-    from edgebench.results.wav2small_figures import parts_of
 
     parts = parts_of(summarise(results.run(run)))
     if not parts.points:
@@ -186,14 +186,14 @@ def _other_run(run_id: str, held: str, command: str) -> UsageError:
 
 
 def _show_parts(parts: Parts, results: Store, *, json: bool) -> None:
-    from edgebench.results.report.wav2small_figures import parts_page, parts_sections
+    from edgebench.papers.wav2small.figures_pages import parts_page, parts_sections
 
     name = f"{parts.run.run_id}-wav2small-fig5"
     _show_figure(parts.to_json(), parts_page(parts), parts_sections(parts), results.path, name, json=json)
 
 
 def _show_table(table: CostTable, results: Store, *, json: bool) -> None:
-    from edgebench.results.report.wav2small_table import table_page, table_sections
+    from edgebench.papers.wav2small.table1_page import table_page, table_sections
 
     name = f"{table.run.run_id}-wav2small-table1" if table.run else "wav2small-table1"
     _show_figure(table.to_json(), table_page(table), table_sections(table), results.path, name, json=json)
@@ -220,8 +220,8 @@ def wav2small_fig1(
 ) -> None:
     """Fig. 1 of the Wav2Small paper: clips on the arousal-valence plane, coloured by their true emotion."""
     from edgebench.cli.display import Display
-    from edgebench.harness.reproduce_figures import emotion_plane
-    from edgebench.results.report.wav2small_figures import plane_page, plane_sections
+    from edgebench.papers.wav2small.figures_pages import plane_page, plane_sections
+    from edgebench.papers.wav2small.predict import emotion_plane
 
     ((name, folder),) = named_paths([corpus], "--corpus").items()
     with Display() as display:
@@ -247,8 +247,8 @@ def wav2small_fig3(
 ) -> None:
     """Fig. 3 of the Wav2Small paper: a student follows its teacher along a long recording."""
     from edgebench.cli.display import Display
-    from edgebench.harness.reproduce_figures import follow_teacher
-    from edgebench.results.report.wav2small_figures import follow_page, follow_sections
+    from edgebench.papers.wav2small.figures_pages import follow_page, follow_sections
+    from edgebench.papers.wav2small.predict import follow_teacher
 
     with Display() as display:
         follow = follow_teacher(

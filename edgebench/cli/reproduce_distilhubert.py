@@ -40,10 +40,13 @@ def distilhubert_table2(
     """
     from rich.console import Console
 
+    from edgebench.papers.distilhubert.page import figure1_sections, production_section, table2_sections
     from edgebench.results.report import print_sections
-    from edgebench.results.report.distilhubert import figure1_sections, production_section, table2_sections
-    from edgebench.training import reproduce_table2
+    from edgebench.training import require_extra
     from edgebench.training.progress import training_bar
+
+    require_extra()
+    from edgebench.papers.distilhubert.reproduce import reproduce_table2
 
     with says_how_to_go_on(resume=resume), training_bar() as notify:
         found = reproduce_table2(

@@ -107,7 +107,7 @@ def run(
 
 def _folders(suite: Suite, folders: Mapping[str, Path]) -> dict[str, Path | None]:
     """Where each corpus of the suite lies; None for the synthetic one. Raises UsageError."""
-    from edgebench.harness.heldout import SYNTHETIC
+    from edgebench.harness.speech import SYNTHETIC
 
     missing = [name for name in suite.corpora if name != SYNTHETIC and name not in folders]
     if missing:

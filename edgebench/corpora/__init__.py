@@ -1,20 +1,20 @@
 """Corpora: from the layout they are released in to one row a clip, and to a pack for a board."""
 
 from edgebench.corpora.audio import SAMPLE_RATE_HZ, dtype_of, load_waveform, read_waveform
-from edgebench.corpora.check import require_scorable
 from edgebench.corpora.clip import ADV, EMOTIONS, UNKNOWN_SPEAKER, Clip
 from edgebench.corpora.inspection import Inspection, inspect_corpus
 from edgebench.corpora.pack import PackInfo, write_pack
-from edgebench.corpora.protocols import (
+from edgebench.corpora.prototypes import PROTOTYPES
+from edgebench.corpora.readers import READERS, corpus_names, read_corpus, recognise_corpus
+from edgebench.corpora.scorable import require_scorable
+from edgebench.corpora.splits.protocols import (
     k_folds,
     leave_one_session_out,
     make_split,
     random_folds,
     ratio_split,
 )
-from edgebench.corpora.prototypes import PROTOTYPES
-from edgebench.corpora.readers import READERS, corpus_names, read_corpus, recognise_corpus
-from edgebench.corpora.split import (
+from edgebench.corpora.splits.split import (
     PARTS,
     Split,
     leaking_speakers,
@@ -23,7 +23,7 @@ from edgebench.corpora.split import (
     split_clips,
     write_split,
 )
-from edgebench.corpora.synthetic import synthetic_clips, synthetic_corpus
+from edgebench.corpora.synthetic.corpus import synthetic_clips, synthetic_corpus
 
 __all__ = [
     "ADV",

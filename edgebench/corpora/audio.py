@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebench.corpora.clip import Clip
-from edgebench.corpora.synthetic import synthetic_waveform
+from edgebench.corpora.synthetic.corpus import synthetic_waveform
 from edgebench.errors import CorpusError
 
 SAMPLE_RATE_HZ: Final = 16_000

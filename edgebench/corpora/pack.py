@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgebench.agent import pack as wire
-from edgebench.corpora import syllables, synthetic, vocal_tract
 from edgebench.corpora.audio import SAMPLE_RATE_HZ, Waveform, dtype_of, load_waveform
 from edgebench.corpora.clip import Clip
+from edgebench.corpora.synthetic import corpus as synthetic
+from edgebench.corpora.synthetic import syllables, vocal_tract
 from edgebench.errors import CorpusError
 
 _NOTE_VERSION: Final = 1  # 1: source, sha256, dtype, samples, left_out

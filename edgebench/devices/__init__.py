@@ -5,15 +5,15 @@ In the order of use: `resolve_device` finds the board a name means, `connect` re
 environment, and `Connection` runs commands.
 """
 
-from edgebench.devices.agent_zip import build_agent
-from edgebench.devices.connect import connect
-from edgebench.devices.connection import Connection, ExecResult, LineStream, TimeLimits
-from edgebench.devices.deploy import DeployReport, deploy
-from edgebench.devices.facts import BoardFacts, probe_board
-from edgebench.devices.inventory import DeviceEntry, Inventory, read_inventory
-from edgebench.devices.profiles import Profile, load_profile, match_profile, profiles
-from edgebench.devices.provision import Environment, provision
-from edgebench.devices.resolve import Target, resolve_device
+from edgebench.devices.boards.inventory import DeviceEntry, Inventory, read_inventory
+from edgebench.devices.boards.profiles import Profile, load_profile, match_profile, profiles
+from edgebench.devices.boards.resolve import Target, resolve_device
+from edgebench.devices.install.agent_zip import build_agent
+from edgebench.devices.install.deploy import DeployReport, deploy
+from edgebench.devices.install.facts import BoardFacts, probe_board
+from edgebench.devices.install.provision import Environment, provision
+from edgebench.devices.links.connect import connect
+from edgebench.devices.links.connection import Connection, ExecResult, LineStream, TimeLimits
 
 __all__ = [
     "BoardFacts",

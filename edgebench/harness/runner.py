@@ -18,13 +18,13 @@ from edgebench import __version__
 from edgebench.devices import resolve_device
 from edgebench.errors import UsageError
 from edgebench.harness.board import Board, open_board
+from edgebench.harness.checks.preflight import check_models, check_runtime
+from edgebench.harness.checks.provenance import commit
 from edgebench.harness.collect import HostUsage, collect
 from edgebench.harness.events import Events
-from edgebench.harness.heldout import HeldOut, prepare_corpus
+from edgebench.harness.host.reference import host_reference, reference_artifacts
 from edgebench.harness.plan import Plan, Subject, make_plan
-from edgebench.harness.preflight import check_models, check_runtime
-from edgebench.harness.provenance import commit
-from edgebench.harness.reference import host_reference, reference_artifacts
+from edgebench.harness.speech import HeldOut, prepare_corpus
 from edgebench.harness.suite import Suite
 from edgebench.models import load_artifact, packaged_artifacts
 from edgebench.results import (

@@ -1,7 +1,7 @@
 """Models: artifacts and their manifests without torch; architectures, export and schemes with it."""
 
 from edgebench.models.artifact import Artifact, load_artifact, packaged_artifacts
-from edgebench.models.macs import RULE, MacCount, count_macs
+from edgebench.models.graph.macs import RULE, MacCount, count_macs
 from edgebench.models.manifest import MANIFEST_VERSION, Manifest, manifest_path, parse_manifest, read_manifest
 
 __all__ = [

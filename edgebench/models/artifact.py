@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebench.errors import ModelError, nearest
-from edgebench.models.macs import MacCount, count_macs
+from edgebench.models.graph.macs import MacCount, count_macs
 from edgebench.models.manifest import (
     METADATA_KEY,
     Manifest,

@@ -4,9 +4,9 @@ The way through: ``Store.run`` gives a run's lines, ``summarise`` makes rows of 
 reports (``edgebench.results.report``), ``compare`` and ``front`` read the rows.
 """
 
-from edgebench.results.messages import Fingerprint, Output, Predictions, TrialMessage
-from edgebench.results.metrics import METRICS, PUBLIC_NAMES, Figure, Metric
-from edgebench.results.record import (
+from edgebench.results.metrics.table import METRICS, PUBLIC_NAMES, Figure, Metric
+from edgebench.results.records.messages import Fingerprint, Output, Predictions, TrialMessage
+from edgebench.results.records.record import (
     SCHEMA_VERSION,
     ArtifactFacts,
     ClipTruth,
@@ -23,9 +23,9 @@ from edgebench.results.record import (
     TrialRecord,
     record_from,
 )
-from edgebench.results.store import RunInfo, Store, StoreWarning, new_run_id
+from edgebench.results.records.store import RunInfo, Store, StoreWarning, new_run_id
 from edgebench.results.summary import Row, RunSummary, summarise
-from edgebench.results.verdict import Verdict
+from edgebench.results.verdicts.verdict import Verdict
 
 __all__ = [
     "METRICS",

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from edgebench.errors import UsageError
-from edgebench.results import accuracy, statistics
-from edgebench.results.cost import LATENCY, launch_samples, launch_values, launch_work
-from edgebench.results.metrics import METRICS, Figure
-from edgebench.results.record import RunHeader
-from edgebench.results.statistics import Floats, Interval
+from edgebench.results.metrics import accuracy, statistics
+from edgebench.results.metrics.cost import LATENCY, launch_samples, launch_values, launch_work
+from edgebench.results.metrics.statistics import Floats, Interval
+from edgebench.results.metrics.table import METRICS, Figure
+from edgebench.results.records.record import RunHeader
 from edgebench.results.summary import Row, RunSummary, predictions_of, tasks_of
 
 INCONCLUSIVE = "inconclusive"

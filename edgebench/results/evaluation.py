@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgebench.results import accuracy
-from edgebench.results.messages import Predictions
-from edgebench.results.metrics import Figure
-from edgebench.results.record import SCHEMA_VERSION, ArtifactFacts, CorpusFacts
+from edgebench.results.metrics import accuracy
+from edgebench.results.metrics.table import Figure
+from edgebench.results.records.messages import Predictions
+from edgebench.results.records.record import SCHEMA_VERSION, ArtifactFacts, CorpusFacts
 from edgebench.results.summary import tasks_of
 
 

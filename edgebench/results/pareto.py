@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgebench.results.metrics import METRICS, Figure
+from edgebench.results.metrics.table import METRICS, Figure
 from edgebench.results.summary import Row, RunSummary
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgebench.errors import StoreError
-from edgebench.results import accuracy, statistics
-from edgebench.results.cost import LATENCY, cost_figures, launch_samples
-from edgebench.results.messages import Predictions, TrialMessage
-from edgebench.results.metrics import METRICS, PUBLIC_NAMES, Figure, figure, missing
-from edgebench.results.parity import parity
-from edgebench.results.record import (
+from edgebench.results.metrics import accuracy, statistics
+from edgebench.results.metrics.cost import LATENCY, cost_figures, launch_samples
+from edgebench.results.metrics.parity import parity
+from edgebench.results.metrics.table import METRICS, PUBLIC_NAMES, Figure, figure, missing
+from edgebench.results.records.messages import Predictions, TrialMessage
+from edgebench.results.records.record import (
     SCHEMA_VERSION,
     ArtifactFacts,
     Condition,
@@ -27,7 +27,7 @@ from edgebench.results.record import (
     RunHeader,
     TrialRecord,
 )
-from edgebench.results.verdict import Verdict, judge
+from edgebench.results.verdicts.verdict import Verdict, judge
 
 NULL_ARTIFACT = "null"
 SYNTHETIC = "synthetic"

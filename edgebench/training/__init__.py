@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgebench.errors import UsageError
 from edgebench.training.recipe import Recipe, load_recipe, recipe_names
@@ -16,7 +16,7 @@ from edgebench.training.recipe import Recipe, load_recipe, recipe_names
 if TYPE_CHECKING:
     from edgebench.training.trainer import Progress
 
-__all__ = ["Recipe", "load_recipe", "recipe_names", "reproduce_table2", "train"]
+__all__ = ["Recipe", "load_recipe", "recipe_names", "require_extra", "train"]
 
 
 def train(
@@ -33,7 +33,7 @@ def train(
 
     Raises :class:`UsageError` where something of the extra is not installed.
     """
-    _require_extra()
+    require_extra()
     from edgebench.training import run  # noqa: PLC0415
 
     return run.train(
@@ -47,33 +47,8 @@ def train(
     )
 
 
-def reproduce_table2(
-    *,
-    corpora: Mapping[str, Path],
-    train_only: Mapping[str, Path],
-    output: Path,
-    overrides: Sequence[str] = (),
-    resume: bool = False,
-    notify: Callable[[Progress], None] | None = None,
-) -> dict[str, Any] | None:
-    """Reproduce the DistilHuBERT paper; see :mod:`edgebench.training.distilhubert_table2`.
-
-    None in every process but the first. Raises :class:`UsageError` where the extra is not installed.
-    """
-    _require_extra()
-    from edgebench.training import distilhubert_table2  # noqa: PLC0415
-
-    return distilhubert_table2.reproduce_table2(
-        corpora=corpora,
-        train_only=train_only,
-        output=output,
-        overrides=overrides,
-        resume=resume,
-        notify=notify,
-    )
-
-
-def _require_extra() -> None:
+def require_extra() -> None:
+    """Raise :class:`UsageError` where something of the train extra is not installed."""
     needed = ("torch", "accelerate", "onnxscript", "tensorboard", "transformers", "audiomentations")
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from edgebench.corpora import EMOTIONS, Clip, load_waveform
-from edgebench.models.architectures.frontend import LogMel
-from edgebench.results.messages import Predictions
+from edgebench.models.layers.frontend import LogMel
+from edgebench.results.records.messages import Predictions
 from edgebench.training.soft_labels import even_factors, softmax
 
 OUTPUT = "emotion_logits"

@@ -48,7 +48,7 @@ class CategoricalModelSection(_Section):
 
 
 class DivideSection(_Section):
-    """What a protocol needs beside its name; see :mod:`edgebench.corpora.protocols`.
+    """What a protocol needs beside its name; see :mod:`edgebench.corpora.splits.protocols`.
 
     ``folds`` for ``k_folds`` and ``random_folds``; the shares of speakers for ``ratio_split``. Leaving one
     session out draws nothing.

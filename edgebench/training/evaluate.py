@@ -1,6 +1,6 @@
 """Scoring: a net while it trains, on the validation speakers; an artifact when it is done, on any.
 
-Figures come from :mod:`edgebench.results.accuracy`, the same code that scores a board's predictions,
+Figures come from :mod:`edgebench.results.metrics.accuracy`, the same code that scores a board's predictions,
 so that a card and a report can never disagree about what UA is.
 """
 
@@ -16,10 +16,10 @@ import numpy as np
 from edgebench.agent.waveform import prepare
 from edgebench.corpora import EMOTIONS, SAMPLE_RATE_HZ, Clip, load_waveform
 from edgebench.errors import ModelError
-from edgebench.results.accuracy import CATEGORICAL, CCC, losses, score
-from edgebench.results.messages import Predictions
-from edgebench.results.metrics import Figure
-from edgebench.results.record import ClipTruth, CorpusFacts
+from edgebench.results.metrics.accuracy import CATEGORICAL, CCC, losses, score
+from edgebench.results.metrics.table import Figure
+from edgebench.results.records.messages import Predictions
+from edgebench.results.records.record import ClipTruth, CorpusFacts
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from edgebench.agent.waveform import prepare
 from edgebench.corpora import EMOTIONS, SAMPLE_RATE_HZ, Clip
 from edgebench.errors import UsageError
-from edgebench.results.accuracy import accuracy, f1_mean, recall_mean
+from edgebench.results.metrics.accuracy import accuracy, f1_mean, recall_mean
 from edgebench.training.categorical_data import CategoricalBatch, CategoricalData
 from edgebench.training.categorical_recipe import FoldRecipe
 from edgebench.training.data import Waveforms

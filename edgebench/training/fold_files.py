@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from edgebench.corpora import EMOTIONS, Clip
 from edgebench.errors import StoreError
-from edgebench.results.accuracy import CATEGORICAL, Scoring, losses, score
-from edgebench.results.messages import Predictions
-from edgebench.results.metrics import Figure
-from edgebench.results.record import ClipTruth, CorpusFacts
+from edgebench.results.metrics.accuracy import CATEGORICAL, Scoring, losses, score
+from edgebench.results.metrics.table import Figure
+from edgebench.results.records.messages import Predictions
+from edgebench.results.records.record import ClipTruth, CorpusFacts
 from edgebench.training.checkpoint import _replace
 
 RUN, PREDICTIONS, FOLD = "run.json", "predictions.json", "fold.json"

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from edgebench.agent.waveform import prepare
 from edgebench.corpora import ADV, EMOTIONS, SAMPLE_RATE_HZ, Clip, load_waveform, write_split
 from edgebench.models.artifact import Artifact
-from edgebench.models.card import CardFacts, CorpusCounts, Row, render_card
-from edgebench.models.export import (
+from edgebench.models.graph.macs import count_macs
+from edgebench.models.graph.parity import largest_difference
+from edgebench.models.making.card import CardFacts, CorpusCounts, Row, render_card
+from edgebench.models.making.export import (
     IR_VERSION,
     OPSET,
     OUTPUT_NAMES,
@@ -26,10 +28,8 @@ from edgebench.models.export import (
     export_onnx,
     save_artifact,
 )
-from edgebench.models.macs import count_macs
 from edgebench.models.manifest import Calibration, Macs, Manifest, Parity, Task
-from edgebench.models.parity import largest_difference
-from edgebench.models.schemes import quantize, scheme_named
+from edgebench.models.quantization.schemes import quantize, scheme_named
 from edgebench.training import baseline
 from edgebench.training.baseline import predict_baseline
 from edgebench.training.evaluate import FIGURES, by_corpus, evaluate, evaluate_loss, predict_corpora

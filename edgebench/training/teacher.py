@@ -14,7 +14,7 @@ from edgebench.agent.waveform import PreparationError, check, prepare
 from edgebench.corpora import ADV, EMOTIONS, SAMPLE_RATE_HZ
 from edgebench.errors import ConfigError, ModelError
 from edgebench.models.artifact import Artifact, load_artifact
-from edgebench.models.export import OUTPUT_NAMES
+from edgebench.models.making.export import OUTPUT_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -153,7 +153,7 @@ def test_resumed_it_prints_the_same_table(finished):
 
 
 def test_what_it_says_to_mistakes(corpora, tmp_path):
-    from edgebench.training import reproduce_table2
+    from edgebench.papers.distilhubert.reproduce import reproduce_table2
 
     def refused(kind, *, tested=(), learnt=(), overrides=()) -> str:
         with pytest.raises(kind) as told:

@@ -19,7 +19,7 @@ from edgebench.corpora import (
     synthetic_clips,
     write_split,
 )
-from edgebench.corpora.split import WAV2SMALL_COUNTS
+from edgebench.corpora.splits.split import WAV2SMALL_COUNTS
 from edgebench.errors import ConfigError, CorpusError, UsageError
 
 PINNED = "a9c88b71ed0c3a4f13784a3ed9d8d98f184667c8ea9682bbeaaf0a4ffc878f88"

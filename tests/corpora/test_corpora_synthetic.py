@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from edgebench.corpora import EMOTIONS, PROTOTYPES, load_waveform, synthetic_clips, synthetic_corpus
-from edgebench.corpora.synthetic import synthetic_waveform
-from edgebench.corpora.vocal_tract import Cell, render
+from edgebench.corpora.synthetic.corpus import synthetic_waveform
+from edgebench.corpora.synthetic.vocal_tract import Cell, render
 from edgebench.errors import UsageError
 
 # Changing the generator changes these, and with them every figure scored on the corpus.
@@ -23,7 +23,7 @@ SAMPLES = "d62668adf16b7e65e2a7e5b93fd81f9d2900397a227ab73671ccb6bef4250347"
 LABELS = "b43625390da10d9cb9f711958f1d60388a8b11416dee3e2553a407d430c1886f"
 
 HASH = (
-    "import hashlib; from edgebench.corpora.synthetic import synthetic_corpus, synthetic_waveform; "
+    "import hashlib; from edgebench.corpora.synthetic.corpus import synthetic_corpus, synthetic_waveform; "
     "print(hashlib.sha256(b''.join(synthetic_waveform(c).astype('<i2').tobytes() "
     "for c in synthetic_corpus('test'))).hexdigest())"
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import edgebench.agent
 from edgebench.devices import build_agent
-from edgebench.devices.agent_zip import agent_bytes
+from edgebench.devices.install.agent_zip import agent_bytes
 
 SOURCES = Path(edgebench.agent.__file__).parent
 
@@ -60,7 +60,7 @@ def test_another_checkout_makes_the_same_bytes(tmp_path: Path) -> None:
         path.chmod(0o600)
         os.utime(path, (1_000_000_000, 1_000_000_000))
     program = (
-        "import sys; from edgebench.devices.agent_zip import agent_bytes; "
+        "import sys; from edgebench.devices.install.agent_zip import agent_bytes; "
         "sys.stdout.buffer.write(agent_bytes())"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONHASHSEED": "1", "TZ": "Asia/Tokyo"}

@@ -14,7 +14,7 @@ import pytest
 from support.sshd import SshServer
 
 from edgebench.devices import BoardFacts, connect, deploy, probe_board, resolve_device
-from edgebench.devices.connection import Connection, TimeLimits
+from edgebench.devices.links.connection import Connection, TimeLimits
 from edgebench.errors import BoardUnfit, ConnectionFailed, DeviceError
 
 pytestmark = pytest.mark.ssh

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgebench.devices import Target, load_profile, match_profile, profiles, read_inventory, resolve_device
-from edgebench.devices.profiles import parse_profile
+from edgebench.devices.boards.profiles import parse_profile
 from edgebench.errors import ConfigError, UsageError
 
 BOARDS = {
@@ -187,7 +187,7 @@ def test_ssh_config_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_runtimes_table() -> None:
-    table = tomllib.loads(resources.files("edgebench.devices").joinpath("runtimes.toml").read_text())
+    table = tomllib.loads(resources.files("edgebench.devices.install").joinpath("runtimes.toml").read_text())
     pins = table["onnxruntime"]["python"]
     assert list(pins) == [f"3.{minor}" for minor in range(8, 15)]
     for version, packages in pins.items():

@@ -15,7 +15,7 @@ import pytest
 from support.sshd import BOARD_PATH, SshServer
 
 from edgebench.devices import BoardFacts, connect, probe_board, resolve_device
-from edgebench.devices.facts import _read_libc
+from edgebench.devices.install.facts import _read_libc
 from edgebench.errors import BoardUnfit
 
 MakeServer = Callable[..., SshServer]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from edgebench.devices.connection import ExecResult, read_status
-from edgebench.devices.local import LocalConnection
+from edgebench.devices.links.connection import ExecResult, read_status
+from edgebench.devices.links.local import LocalConnection
 from edgebench.errors import ConnectionFailed, DeviceError
 
 

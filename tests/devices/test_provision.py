@@ -21,9 +21,9 @@ from onnx import TensorProto, helper
 from support.sshd import SshServer
 
 from edgebench.devices import BoardFacts, connect, deploy, probe_board, provision, resolve_device
-from edgebench.devices.connection import Connection
-from edgebench.devices.provision import pins_for
-from edgebench.devices.wheels import pick_wheels, platform_tags, wheel_folder
+from edgebench.devices.install.provision import pins_for
+from edgebench.devices.install.wheels import pick_wheels, platform_tags, wheel_folder
+from edgebench.devices.links.connection import Connection
 from edgebench.errors import BoardUnfit, DeviceError, UsageError
 
 MakeServer = Callable[..., SshServer]
@@ -296,7 +296,7 @@ def test_boards_for_which_there_is_no_version() -> None:
 
 @pytest.mark.parametrize("program", ["check_blobs", "finish_blob", "make_env"])
 def test_what_runs_on_the_board_is_python_3_8(program: str) -> None:
-    source = resources.files("edgebench.devices.onboard").joinpath(f"{program}.py").read_text()
+    source = resources.files("edgebench.devices.install.onboard").joinpath(f"{program}.py").read_text()
     tree = ast.parse(source, feature_version=(3, 8))
     imported = {
         name.split(".")[0]

@@ -14,8 +14,8 @@ import pytest
 from paramiko import SFTPClient
 from support.sshd import SshServer
 
-from edgebench.devices.connection import ExecResult, TimeLimits
-from edgebench.devices.ssh import SshConnection
+from edgebench.devices.links.connection import ExecResult, TimeLimits
+from edgebench.devices.links.ssh.connection import SshConnection
 from edgebench.errors import ConnectionFailed, DeviceError
 
 pytestmark = pytest.mark.ssh

@@ -17,10 +17,10 @@ import paramiko
 import pytest
 from support.sshd import make_key
 
-from edgebench.devices import hostkeys
-from edgebench.devices.ssh_config import host_settings, read_ssh_config
-from edgebench.devices.ssh_destination import parse_destination
-from edgebench.devices.ssh_errors import FOREIGN, Watchdog, wire_errors
+from edgebench.devices.boards.destination import parse_destination
+from edgebench.devices.links.ssh import hostkeys
+from edgebench.devices.links.ssh.config import host_settings, read_ssh_config
+from edgebench.devices.links.ssh.errors import FOREIGN, Watchdog, wire_errors
 from edgebench.errors import ConfigError, ConnectionFailed
 
 CONFIG = """

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from support.sshd import SshServer, free_port, make_key
 
-from edgebench.devices.connection import TimeLimits
-from edgebench.devices.ssh import SshConnection
+from edgebench.devices.links.connection import TimeLimits
+from edgebench.devices.links.ssh.connection import SshConnection
 from edgebench.errors import AuthRefused, ConfigError, ConnectionFailed, HostKeyError
 
 pytestmark = pytest.mark.ssh

@@ -11,8 +11,8 @@ from support.speech_models import small_model
 from edgebench.errors import MeasurementError, ModelError
 from edgebench.harness.board import Board
 from edgebench.harness.events import Silent
+from edgebench.harness.host.predict import predict_on_host
 from edgebench.harness.plan import Subject
-from edgebench.harness.predict import predict_on_host
 from edgebench.harness.suite import Suite
 from edgebench.models import load_artifact
 

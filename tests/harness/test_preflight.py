@@ -9,7 +9,7 @@ import pytest
 from support.speech_models import small_model
 
 from edgebench.errors import BoardUnfit, ModelError
-from edgebench.harness.preflight import check_models, check_runtime
+from edgebench.harness.checks.preflight import check_models, check_runtime
 from edgebench.models import load_artifact, packaged_artifacts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from edgebench.harness.provenance import commit
+from edgebench.harness.checks.provenance import commit
 
 
 def git(folder: Path, *words: str) -> str:

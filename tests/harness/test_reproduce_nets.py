@@ -11,15 +11,15 @@ from support.untrained import pretend
 
 from edgebench.devices import resolve_device
 from edgebench.errors import BoardUnfit, UsageError
-from edgebench.harness import reproduce_cost
 from edgebench.harness.board import Board
 from edgebench.harness.events import Silent
-from edgebench.harness.nets import Bench
-from edgebench.harness.reproduce_cost import PARTS_SUITE, TABLE_SUITE, cost_suite
 from edgebench.harness.suite import Suite, Warmup
-from edgebench.models import untrained
+from edgebench.harness.untrained_nets import Bench
+from edgebench.models.making import untrained
+from edgebench.papers.wav2small import measure as reproduce_cost
+from edgebench.papers.wav2small.measure import PARTS_SUITE, TABLE_SUITE, cost_suite
+from edgebench.papers.wav2small.table1 import TABLE_I
 from edgebench.results import Store, summarise
-from edgebench.results.wav2small_table import TABLE_I
 
 
 class Told(Silent):

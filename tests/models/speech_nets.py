@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from edgebench.models.architectures import build_architecture
-from edgebench.models.architectures.torchvision_schema import declare
+from edgebench.models.checkpoints.torchvision_schema import declare
 
 SPEECH_NETS = (
     "dawn",

@@ -13,8 +13,8 @@ from speech_nets import TINY_OPTIONS  # noqa: E402
 
 from edgebench.errors import ModelError, UsageError  # noqa: E402
 from edgebench.models.architectures import ARCHITECTURES, build_architecture  # noqa: E402
-from edgebench.models.architectures.frontend import hz_to_mel, mel_basis, mel_to_hz, normalise_level  # noqa: E402
-from edgebench.models.architectures.hugging_face import save_folder  # noqa: E402
+from edgebench.models.checkpoints.hugging_face import save_folder  # noqa: E402
+from edgebench.models.layers.frontend import hz_to_mel, mel_basis, mel_to_hz, normalise_level  # noqa: E402
 
 pytestmark = pytest.mark.train
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 from model_files import manifest_values
 
-from edgebench.models.card import CardFacts, CorpusCounts, Row, render_card
+from edgebench.models.making.card import CardFacts, CorpusCounts, Row, render_card
 from edgebench.models.manifest import CorpusSpeakers, Manifest, Training
 
 

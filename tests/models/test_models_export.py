@@ -14,9 +14,9 @@ from image_nets import IMAGE_NETS  # noqa: E402
 from speech_nets import SPEECH_NETS  # noqa: E402
 
 from edgebench.models.architectures import ARCHITECTURES, build_architecture  # noqa: E402
-from edgebench.models.export import IR_VERSION, OPSET, export_onnx, save_onnx  # noqa: E402
-from edgebench.models.macs import count_macs  # noqa: E402
-from edgebench.models.parity import outputs  # noqa: E402
+from edgebench.models.graph.macs import count_macs  # noqa: E402
+from edgebench.models.graph.parity import outputs  # noqa: E402
+from edgebench.models.making.export import IR_VERSION, OPSET, export_onnx, save_onnx  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 

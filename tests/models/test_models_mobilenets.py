@@ -19,11 +19,11 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from edgebench.errors import ModelError  # noqa: E402
 from edgebench.models.architectures import build_architecture  # noqa: E402
-from edgebench.models.architectures.frontend import normalise_level  # noqa: E402
 from edgebench.models.architectures.mobilenetv3_audioset import AudioSetClassifier  # noqa: E402
 from edgebench.models.architectures.mobilenetv4 import MobileNetV4, MobileNetV4Trunk, timm_net  # noqa: E402
-from edgebench.models.export import IR_VERSION, OPSET, export_onnx  # noqa: E402
-from edgebench.models.macs import count_macs  # noqa: E402
+from edgebench.models.graph.macs import count_macs  # noqa: E402
+from edgebench.models.layers.frontend import normalise_level  # noqa: E402
+from edgebench.models.making.export import IR_VERSION, OPSET, export_onnx  # noqa: E402
 
 pytestmark = pytest.mark.train
 

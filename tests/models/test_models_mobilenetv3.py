@@ -15,14 +15,14 @@ from one_batch import learn_by_heart  # noqa: E402
 from edgebench.corpora import load_waveform, synthetic_corpus  # noqa: E402
 from edgebench.errors import ModelError, UsageError  # noqa: E402
 from edgebench.models.architectures import build_architecture  # noqa: E402
-from edgebench.models.architectures.audioset_frontend import AudioSetLogMel  # noqa: E402
 from edgebench.models.architectures.mobilenetv3_audioset import (  # noqa: E402
     AudioSetClassifier,
     MobileNetV3AudioSet,
     audioset_classifier,
     in_eights,
 )
-from edgebench.models.architectures.weights import load_exactly, read_weights  # noqa: E402
+from edgebench.models.checkpoints.weights import load_exactly, read_weights  # noqa: E402
+from edgebench.models.layers.audioset_frontend import AudioSetLogMel  # noqa: E402
 
 pytestmark = pytest.mark.train
 

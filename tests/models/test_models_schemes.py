@@ -12,8 +12,8 @@ from model_files import save, tiny_graph
 from edgebench.corpora import load_waveform, synthetic_corpus
 from edgebench.errors import ModelError, UsageError
 from edgebench.models import load_artifact
-from edgebench.models.parity import largest_difference, outputs
-from edgebench.models.schemes import SCHEMES, quantize, scheme_named
+from edgebench.models.graph.parity import largest_difference, outputs
+from edgebench.models.quantization.schemes import SCHEMES, quantize, scheme_named
 
 
 @pytest.fixture(scope="module")

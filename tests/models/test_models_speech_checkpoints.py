@@ -11,7 +11,7 @@ pytest.importorskip("transformers", reason="speech transformers need it: pip ins
 from speech_nets import library, noise, same, tiny_net  # noqa: E402
 
 from edgebench.errors import ModelError  # noqa: E402
-from edgebench.models.architectures.hugging_face import save_folder  # noqa: E402
+from edgebench.models.checkpoints.hugging_face import save_folder  # noqa: E402
 
 pytestmark = pytest.mark.train
 

@@ -11,7 +11,7 @@ from speech_nets import SPEECH_NETS, noise, same, tiny_net  # noqa: E402
 
 from edgebench.errors import ConfigError, ModelError  # noqa: E402
 from edgebench.models.architectures import build_architecture  # noqa: E402
-from edgebench.models.architectures.level import Level, Rule  # noqa: E402
+from edgebench.models.layers.level import Level, Rule  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -188,7 +188,7 @@ def test_level_counts_no_padding():
 def exported(request):
     """(net, its ONNX graph): each kind once, for the teacher is dawn and wavlm_large in one file."""
     pytest.importorskip("onnxscript", reason="export needs onnxscript: pip install edgebench[train]")
-    from edgebench.models.export import export_onnx
+    from edgebench.models.making.export import export_onnx
 
     torch.manual_seed(5)
     net = tiny_net(request.param)
@@ -211,7 +211,7 @@ def test_file_equals_torch_at_every_length(exported):
 def test_file_holds_folded_weights_and_every_product(exported):
     from torch.utils.flop_counter import FlopCounterMode
 
-    from edgebench.models.macs import count_macs
+    from edgebench.models.graph.macs import count_macs
 
     net, graph = exported
     weights = {tensor.name for tensor in graph.graph.initializer}
@@ -225,7 +225,7 @@ def test_file_holds_folded_weights_and_every_product(exported):
 
 
 def test_a_net_beyond_one_file_is_refused_before_it_is_traced(monkeypatch):
-    from edgebench.models import export
+    from edgebench.models.making import export
 
     monkeypatch.setattr(export, "_LARGEST_BYTES", 50_000)
     with pytest.raises(ModelError, match="an ONNX file holds at most"):

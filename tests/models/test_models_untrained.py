@@ -16,8 +16,9 @@ import pytest
 from support.untrained import SIZE_BYTES, exported, pretend
 
 from edgebench.errors import ModelError, UsageError
-from edgebench.models import load_artifact, untrained
-from edgebench.models.untrained import UntrainedNet
+from edgebench.models import load_artifact
+from edgebench.models.making import untrained
+from edgebench.models.making.untrained import UntrainedNet
 
 NET = UntrainedNet("wav2small", 1, SIZE_BYTES)
 
@@ -62,7 +63,7 @@ def test_what_is_there_is_not_made_again(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_part_is_that_part_of_the_same_net() -> None:
     torch = pytest.importorskip("torch")
     pytest.importorskip("transformers")
-    from edgebench.models.wav2vec2_parts import Encoder, FeatureExtractor
+    from edgebench.models.architectures.wav2vec2_parts import Encoder, FeatureExtractor
 
     torch.manual_seed(1)
     extractor = FeatureExtractor(layers=1).eval()

@@ -10,9 +10,10 @@ import pytest
 import results_builder as b
 import sklearn.metrics
 
-from edgebench.results import accuracy, record_from
-from edgebench.results.messages import Predictions
-from edgebench.results.record import CorpusFacts
+from edgebench.results import record_from
+from edgebench.results.metrics import accuracy
+from edgebench.results.records.messages import Predictions
+from edgebench.results.records.record import CorpusFacts
 
 
 def corpus_facts(rows, **changes):

@@ -7,9 +7,10 @@ import json
 import pytest
 import results_builder as b
 
-from edgebench.results import ArtifactFacts, Predictions, accuracy
+from edgebench.results import ArtifactFacts, Predictions
 from edgebench.results.evaluation import evaluation
-from edgebench.results.record import CorpusFacts
+from edgebench.results.metrics import accuracy
+from edgebench.results.records.record import CorpusFacts
 from edgebench.results.report.evaluation import evaluation_sections
 
 ROWS = b.clips(speakers=4, per_emotion=2)

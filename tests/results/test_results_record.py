@@ -9,8 +9,8 @@ import pytest
 import results_builder as b
 
 from edgebench.errors import StoreError
-from edgebench.results import record
-from edgebench.results.record import decode, encode, record_from
+from edgebench.results.records import record
+from edgebench.results.records.record import decode, encode, record_from
 
 
 @pytest.mark.parametrize("line", b.run_lines(), ids=lambda line: line["kind"])

@@ -9,10 +9,10 @@ import pytest
 import results_builder as b
 import sklearn.metrics
 
-from edgebench.results import accuracy
-from edgebench.results.messages import Predictions
-from edgebench.results.record import CorpusFacts
-from edgebench.results.repeats import Trained, over_seeds, paired_over_seeds
+from edgebench.results.metrics import accuracy
+from edgebench.results.metrics.repeats import Trained, over_seeds, paired_over_seeds
+from edgebench.results.records.messages import Predictions
+from edgebench.results.records.record import CorpusFacts
 
 ROWS = [row for i, row in enumerate(b.clips(speakers=6, per_emotion=5)) if i % 7]
 CORPUS = CorpusFacts.model_validate_json(json.dumps(b.corpus(rows=ROWS)))

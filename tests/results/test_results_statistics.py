@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from edgebench.results import statistics
+from edgebench.results.metrics import statistics
 
 
 @pytest.mark.parametrize("q", [0.0, 0.5, 0.9, 0.99, 1.0])

@@ -7,8 +7,8 @@ import pytest
 import results_builder as b
 
 from edgebench.results import summarise
-from edgebench.results.rules import RULES, Finding
-from edgebench.results.verdict import Verdict
+from edgebench.results.verdicts.rules import RULES, Finding
+from edgebench.results.verdicts.verdict import Verdict
 
 ISSUE_CODES = {
     "FREQ_DRIFT", "GOV_CHANGED", "HOT_START", "BUSY_HOST", "SWAPPED", "TOO_SHORT", "TOO_FEW", "UNSTABLE",

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import results_builder as b
 
-from edgebench.results import Predictions, summarise
-from edgebench.results.report.wav2small_figures import (
+from edgebench.papers.wav2small.figures import Follow, Plane, PlaneModel, PlanePoint, dimensions, parts_of
+from edgebench.papers.wav2small.figures_pages import (
     crossing_sentence,
     follow_page,
     follow_sections,
@@ -18,9 +18,9 @@ from edgebench.results.report.wav2small_figures import (
     plane_page,
     plane_sections,
 )
-from edgebench.results.report.wav2small_table import table_page, table_sections
-from edgebench.results.wav2small_figures import Follow, Plane, PlaneModel, PlanePoint, dimensions, parts_of
-from edgebench.results.wav2small_table import TABLE_I, cost_table, measured_models
+from edgebench.papers.wav2small.table1 import TABLE_I, cost_table, measured_models
+from edgebench.papers.wav2small.table1_page import table_page, table_sections
+from edgebench.results import Predictions, summarise
 
 # Table I as the paper's text has it: parameters (M), peak RSS (MB), MAC (G), time (ms).
 PAPER = """

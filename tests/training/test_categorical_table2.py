@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgebench.corpora import EMOTIONS
-from edgebench.results.report.distilhubert import (
+from edgebench.papers.distilhubert.page import (
     figure1_page,
     figure1_sections,
     production_section,
@@ -19,8 +19,8 @@ from edgebench.results.report.distilhubert import (
 )
 
 pytest.importorskip("torch", reason="training needs torch: pip install edgebench[train]")
+from edgebench.papers.distilhubert.table2 import ALONE, JOINED, PAPER, figure1, table2
 from edgebench.training.fold_files import Answer, FoldResult, score_answers
-from edgebench.training.table2 import ALONE, JOINED, PAPER, figure1, table2
 
 pytestmark = pytest.mark.train
 

@@ -29,7 +29,7 @@ ARCHITECTURES: dict[str, str] = {
     "mobilenetv4_l": "edgebench.models.architectures.mobilenetv4:MobileNetV4Large",
     "mobilenetv4_m": "edgebench.models.architectures.mobilenetv4:MobileNetV4Medium",
     "mobilenetv4_s": "edgebench.models.architectures.mobilenetv4:MobileNetV4Small",
-    "teacher": "edgebench.models.architectures.teacher:Teacher",
+    "teacher": "edgebench.models.architectures.wav2small_teacher:Teacher",
     "wav2small": "edgebench.models.architectures.wav2small:Wav2Small",
     "wav2vec2_base": "edgebench.models.architectures.speech_transformer:Wav2Vec2Base",
     "wavlm_base": "edgebench.models.architectures.speech_transformer:WavLMBase",

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgebench.models.architectures.audioset_frontend import kaldi_mel
-from edgebench.models.architectures.frontend import fourier_basis
-from edgebench.models.architectures.hugging_face import read_checkpoint
-from edgebench.models.architectures.speech_heads import initialise
-from edgebench.models.architectures.weights import load_exactly
+from edgebench.models.checkpoints.hugging_face import read_checkpoint
+from edgebench.models.checkpoints.weights import load_exactly
+from edgebench.models.layers.audioset_frontend import kaldi_mel
+from edgebench.models.layers.frontend import fourier_basis
+from edgebench.models.layers.speech_heads import initialise
 
 SAMPLE_RATE_HZ, N_FFT, HOP = 16_000, 1024, 256
 MELS, LOWEST_HZ, HIGHEST_HZ, FLOOR = 128, 80.0, 7600.0, 1e-6

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from edgebench.models.architectures.audioset_frontend import HOP, AudioSetLogMel
-from edgebench.models.architectures.weights import load_exactly, read_weights
+from edgebench.models.checkpoints.weights import load_exactly, read_weights
+from edgebench.models.layers.audioset_frontend import HOP, AudioSetLogMel
 
 AUDIOSET_CLASSES = 527
 HEAD_DEVIATION = 0.01  # MobileNetV3's, of every linear layer

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from edgebench.models.architectures.frontend import LogMel
-from edgebench.models.architectures.hugging_face import read_checkpoint
-from edgebench.models.architectures.log_mel_image import LogMelImage
 from edgebench.models.architectures.mobilenetv3_audioset import AudioSetClassifier
-from edgebench.models.architectures.weights import load_exactly
+from edgebench.models.checkpoints.hugging_face import read_checkpoint
+from edgebench.models.checkpoints.weights import load_exactly
+from edgebench.models.layers.frontend import LogMel
+from edgebench.models.layers.log_mel_image import LogMelImage
 
 NARROWED = 128
 

@@ -2,7 +2,7 @@
 
 Trunks: D. Qin et al., "MobileNetV4: Universal Models for the Mobile Ecosystem", ECCV 2024, as the timm
 library builds them; the paper's footnote 2 names the ImageNet checkpoints. What stands around them:
-:mod:`edgebench.models.architectures.log_mel_image`. The head convolution of timm (960 to 1280) is not
+:mod:`edgebench.models.layers.log_mel_image`. The head convolution of timm (960 to 1280) is not
 part: the paper's tokens are 960 wide, and its parameter counts have no room for it.
 
 At 5 s, front end included, without the emotion head, which is ours: 3.115, 10.415 and 31.952 M parameters
@@ -17,11 +17,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from edgebench.models.architectures.frontend import LogMel
-from edgebench.models.architectures.hugging_face import read_checkpoint
-from edgebench.models.architectures.log_mel_image import LogMelImage
-from edgebench.models.architectures.torchvision_schema import declare
-from edgebench.models.architectures.weights import load_exactly
+from edgebench.models.checkpoints.hugging_face import read_checkpoint
+from edgebench.models.checkpoints.torchvision_schema import declare
+from edgebench.models.checkpoints.weights import load_exactly
+from edgebench.models.layers.frontend import LogMel
+from edgebench.models.layers.log_mel_image import LogMelImage
 
 IMAGENET_CLASSES = 1000
 _CLASSIFIER_BIAS = "classifier.bias"

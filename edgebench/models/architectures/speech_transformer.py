@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from edgebench.errors import ConfigError, ModelError, nearest
-from edgebench.models.architectures.hugging_face import Checkpoint, read_checkpoint
-from edgebench.models.architectures.level import Level, Rule, corpus_level
-from edgebench.models.architectures.speech_heads import AttentiveStatisticsHead, DenseTanhHead, MeanHead
-from edgebench.models.architectures.torchvision_schema import declare
-from edgebench.models.architectures.weights import load_exactly
+from edgebench.models.checkpoints.hugging_face import Checkpoint, read_checkpoint
+from edgebench.models.checkpoints.torchvision_schema import declare
+from edgebench.models.checkpoints.weights import load_exactly
+from edgebench.models.layers.level import Level, Rule, corpus_level
+from edgebench.models.layers.speech_heads import AttentiveStatisticsHead, DenseTanhHead, MeanHead
 
 _OFF = {"layerdrop": 0.0, "apply_spec_augment": False, "mask_time_prob": 0.0, "mask_feature_prob": 0.0}
 LARGE = {

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from edgebench.models.architectures.frontend import LogMel, normalise_level
-from edgebench.models.architectures.hugging_face import read_checkpoint
-from edgebench.models.architectures.weights import load_exactly
+from edgebench.models.checkpoints.hugging_face import read_checkpoint
+from edgebench.models.checkpoints.weights import load_exactly
+from edgebench.models.layers.frontend import LogMel, normalise_level
 
 CHANNELS = 13
 HOP = 32  # samples a frame of the front end

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgebench.results.compare import Change, Comparison
-from edgebench.results.metrics import METRICS
+from edgebench.results.metrics.table import METRICS
 from edgebench.results.report.tables import Cell, Column, Section, row_name
 from edgebench.results.report.words import NOTHING, figure_text
 

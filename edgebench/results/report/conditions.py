@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import shlex
 
-from edgebench.results.messages import Fingerprint
+from edgebench.results.records.messages import Fingerprint
 from edgebench.results.report.tables import left_out_text, overhead_sentence
 from edgebench.results.summary import RunSummary
 

@@ -9,6 +9,7 @@ import html
 import json
 from dataclasses import replace
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from edgebench.results.report.tables import Cell, Section
@@ -19,10 +20,10 @@ _POLICY = (
 )
 
 
-def document(title: str, body: str, plots: dict[str, Any], script: str) -> str:
+def document(title: str, body: str, plots: dict[str, Any], script: Traversable) -> str:
     """The page as text (about 5 MB: the plotting library is in it).
 
-    ``body`` is HTML; ``plots`` is what ``script``, a file beside this one, draws.
+    ``body`` is HTML; ``plots`` is what ``script`` draws.
     """
     from plotly.offline import get_plotlyjs  # noqa: PLC0415
 
@@ -37,13 +38,13 @@ def document(title: str, body: str, plots: dict[str, Any], script: str) -> str:
             # An empty icon: else a browser asks for /favicon.ico.
             '<link rel="icon" href="data:,">',
             f"<title>{escape(title)}</title>",
-            f"<style>{_asset('page.css')}</style>",
+            f"<style>{_text(asset('page.css'))}</style>",
             "</head>",
             f"<body>\n<main>\n{body}\n</main>",
             f'<script type="application/json" id="plot-data">{_json(plots)}</script>',
             f"<script>{get_plotlyjs()}</script>",
-            f"<script>{_asset('plots.js')}</script>",
-            f"<script>{_asset(script)}</script>",
+            f"<script>{_text(asset('plots.js'))}</script>",
+            f"<script>{_text(script)}</script>",
             "</body>",
             "</html>\n",
         ]
@@ -107,5 +108,10 @@ def _json(data: dict[str, Any]) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _asset(name: str) -> str:
-    return resources.files("edgebench.results.report").joinpath(name).read_text(encoding="utf-8")
+def asset(name: str) -> Traversable:
+    """A file of this package that pages hold: a script or a style sheet."""
+    return resources.files("edgebench.results.report") / name
+
+
+def _text(file: Traversable) -> str:
+    return file.read_text(encoding="utf-8")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgebench.results.accuracy import CATEGORICAL, CCC
 from edgebench.results.evaluation import Evaluation, EvaluationRow
-from edgebench.results.metrics import EMOTIONS, METRICS
+from edgebench.results.metrics.accuracy import CATEGORICAL, CCC
+from edgebench.results.metrics.table import EMOTIONS, METRICS
 from edgebench.results.report.tables import Cell, Column, Section, corpus_notes, figure_cell, make_section
 from edgebench.results.report.words import NOTHING, share
 

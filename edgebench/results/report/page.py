@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edgebench.results.metrics import METRICS
+from edgebench.results.metrics.table import METRICS
 from edgebench.results.report.conditions import board_name, command_text, conditions
-from edgebench.results.report.document import document, escape, section_html
+from edgebench.results.report.document import asset, document, escape, section_html
 from edgebench.results.report.plots import ACCURACIES, COSTS, corpora, lengths, plot_data
 from edgebench.results.report.tables import (
     SYNTHETIC_NOTE,
@@ -29,7 +29,7 @@ def run_page(summary: RunSummary) -> str:
             *_conditions(summary),
         ]
     )
-    return document(title, body, plot_data(summary), "page.js")
+    return document(title, body, plot_data(summary), asset("page.js"))
 
 
 def _head(summary: RunSummary, title: str) -> list[str]:

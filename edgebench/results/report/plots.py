@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from edgebench.results.metrics import METRICS, Figure
+from edgebench.results.metrics.table import METRICS, Figure
 from edgebench.results.pareto import Point, plane
 from edgebench.results.report.tables import SYNTHETIC_NOTE
 from edgebench.results.report.words import figure_text

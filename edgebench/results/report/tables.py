@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgebench.results.accuracy import Scoring
-from edgebench.results.metrics import EXACT, METRICS, Figure
-from edgebench.results.record import CorpusFacts
+from edgebench.results.metrics.accuracy import Scoring
+from edgebench.results.metrics.table import EXACT, METRICS, Figure
+from edgebench.results.records.record import CorpusFacts
 from edgebench.results.report.words import NOTHING, figure_text, number, seconds
 from edgebench.results.summary import SYNTHETIC, Row, RunSummary
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from edgebench.results.metrics import Figure
+from edgebench.results.metrics.table import Figure
 
 NOTHING = "–"
 

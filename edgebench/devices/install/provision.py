@@ -1,0 +1,172 @@
+"""The runtime's private environment on a board: exact versions, made through the wire, never half."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import sys
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from edgebench.devices.install.deploy import deploy
+from edgebench.devices.install.facts import BoardFacts
+from edgebench.devices.install.onboard_call import call_onboard
+from edgebench.devices.install.wheels import default_cache, pick_wheels
+from edgebench.devices.links.connection import Connection, signal_name
+from edgebench.errors import BoardUnfit, DeviceError, UsageError, nearest
+
+# Called with a few words for the step, and bytes done of bytes to do where there are any (else 0, 0).
+ProvisionProgress = Callable[[str, int, int], None]
+
+# Unpacking and compiling numpy takes minutes on a Zero 2 W, and on a board in software.
+BUILD_TIMEOUT_S = 1800.0
+CHECK_TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where the runtime lives."""
+
+    python: str
+    """The interpreter to run the agent with, absolute, on the board."""
+    versions: dict[str, str]
+    """Module -> version, as imported there."""
+    key: str
+    """``local``, or the folder under ``<root>/envs``."""
+    created: bool
+    """False if it was there already."""
+
+
+@functools.cache
+def _runtimes() -> dict[str, Any]:
+    return tomllib.loads(resources.files("edgebench.devices.install").joinpath("runtimes.toml").read_text())
+
+
+def _runtime(name: str) -> dict[str, Any]:
+    table = _runtimes()
+    if name not in table:
+        raise UsageError(f"there is no runtime '{name}': {nearest(name, table)}.")
+    entry: dict[str, Any] = table[table[name].get("same_as", name)]
+    return entry
+
+
+def pins_for(runtime: str, facts: BoardFacts) -> dict[str, str]:
+    """Package -> exact version for the board's Python. Raises BoardUnfit if there are none for it."""
+    pins: dict[str, dict[str, str]] = _runtime(runtime)["python"]
+    version = ".".join(map(str, facts.python_version[:2]))
+    if facts.libc != "glibc":
+        raise BoardUnfit(
+            f"{facts.address} has the C library {facts.libc or 'nobody knows'}; {runtime} has wheels for "
+            "glibc only. Use an operating system with glibc, such as Raspberry Pi OS."
+        )
+    if version not in pins:
+        raise BoardUnfit(
+            f"{facts.address} has Python {version}, for which no version of {runtime} is known to "
+            f"run (there is one for {', '.join(pins)}). Install one of those there and name it with python = "
+            "in the inventory."
+        )
+    return dict(pins[version])
+
+
+def provision(
+    connection: Connection,
+    facts: BoardFacts,
+    runtime: str = "onnxruntime",
+    *,
+    offline: bool = False,
+    progress: ProvisionProgress | None = None,
+    cache_dir: Path | None = None,
+) -> Environment:
+    """Make sure that the board has the environment of ``runtime``, and return it.
+
+    With the network, pip on the board installs exact versions. With ``offline``, the host picks the
+    wheels, sends them with pip's own, and the board needs neither network nor pip nor ensurepip. On
+    this machine it is the running interpreter.
+
+    ``cache_dir``: where the host keeps wheels; by default its user cache.
+
+    Raises BoardUnfit where no version or wheel fits, where the runtime dies on the processor, or
+    where there is no room; DeviceError where pip fails for another reason; ConnectionFailed.
+    """
+    say = progress or (lambda step, done, total: None)
+    if connection.is_local:
+        return _running_environment(runtime)
+    pins = pins_for(runtime, facts)
+    pip = pins.pop("pip")
+    requirements = [f"{name}=={version}" for name, version in sorted(pins.items())]
+    key = _key(requirements, facts)
+    request = {"envs": facts.envs, "key": key, "imports": _runtime(runtime)["imports"], "build": None}
+
+    say("looking for the environment", 0, 0)
+    answer = call_onboard(connection, facts, "make_env", request, timeout_s=CHECK_TIMEOUT_S)
+    if answer.get("python") is None and "error" not in answer:
+        wheels = None
+        if offline:
+            say("picking wheels", 0, 0)
+            files = pick_wheels({**pins, "pip": pip}, facts, cache_dir=cache_dir or default_cache())
+            wheels = deploy(
+                connection, facts, files, progress=lambda done, total: say("sending wheels", done, total)
+            ).paths
+        say("installing", 0, 0)
+        request["build"] = {"requirements": requirements, "wheels": wheels}
+        answer = call_onboard(connection, facts, "make_env", request, timeout_s=BUILD_TIMEOUT_S)
+    if "error" in answer:
+        raise _explain(connection, facts, answer, requirements)
+    return Environment(answer["python"], answer["versions"], key, answer["created"])
+
+
+def _key(requirements: list[str], facts: BoardFacts) -> str:
+    what = [requirements, facts.python_version, facts.python, facts.machine, facts.libc_version]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
+
+
+def _running_environment(runtime: str) -> Environment:
+    versions = {}
+    for module in _runtime(runtime)["imports"]:
+        try:
+            versions[module] = importlib.metadata.version(module)
+        except importlib.metadata.PackageNotFoundError:
+            raise BoardUnfit(
+                f"this machine's Python ({sys.executable}) has no {module}. "
+                "Install edgebench with its dependencies."
+            ) from None
+    return Environment(sys.executable, versions, "local", created=False)
+
+
+def _explain(
+    connection: Connection, facts: BoardFacts, answer: dict[str, Any], requirements: list[str]
+) -> DeviceError:
+    what, code = " and ".join(requirements), answer["error"]
+    version = ".".join(map(str, facts.python_version))
+    said = " ".join(str(answer["message"]).split())[-500:]
+    if code == "DIES":
+        return BoardUnfit(
+            f"{facts.address}: {what} was installed and dies of signal {signal_name(answer['signal'])} when "
+            "it is imported: this build is not for this processor."
+        )
+    if code == "NO_PIP":
+        return BoardUnfit(
+            f"{facts.address}: {facts.python} ({version}) cannot make an environment: {said}. Install "
+            "what is missing (`sudo apt install python3-venv`), or let the host send it all with --offline."
+        )
+    if code == "NO_SPACE":
+        return BoardUnfit(
+            f"{facts.address}: the disk is full at {facts.envs}: installing {what} needs some 200 MB. "
+            "Make room there."
+        )
+    if code == "NO_WHEEL":
+        return BoardUnfit(
+            f"{facts.address}: pip on the board found no wheel of {what} for Python {version} on "
+            f"{facts.machine} with {facts.libc} {facts.libc_version[0]}.{facts.libc_version[1]}. If it has "
+            f"no network, use --offline. pip said: {said}"
+        )
+    return DeviceError(
+        f"{connection.address}: {what} could not be installed on the board. If it has no network, "
+        f"use --offline. pip said: {said}"
+    )

@@ -1,0 +1,1 @@
+"""SSH: configuration, host keys, authentication and commands."""

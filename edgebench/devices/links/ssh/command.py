@@ -1,0 +1,237 @@
+"""A command running on a board over one SSH channel: its output drained, its end understood."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import paramiko
+
+from edgebench.devices.links.connection import ByteProgress, ExecResult, read_status
+from edgebench.devices.links.shell import MarkedCommand
+from edgebench.devices.links.ssh.errors import Watchdog, wire_errors
+from edgebench.devices.links.ssh.link import Link
+from edgebench.errors import ConnectionFailed, DeviceError
+
+READ_BYTES = 65536
+# Handing paramiko a whole file at once is quadratic: 64 MiB took over 60 s, in pieces 2.5 s.
+PIECE_BYTES = 256 * 1024
+# How long after a command's own limit a stuck wire is cut.
+GRACE_S = 10.0
+# Of a followed command only the end of its standard error is kept.
+STDERR_TAIL_BYTES = 1 << 20
+
+
+class RemoteCommand:
+    """One command, started. Standard error is drained by a thread, so neither stream can block the other."""
+
+    def __init__(self, link: Link, argv: Sequence[str], *, reads_stdin: bool, open_s: float) -> None:
+        self.link, self.name, self.address = link, argv[0], link.settings.address
+        self.marked = MarkedCommand(argv, reads_stdin)
+        with Watchdog(open_s + GRACE_S, link.cut), wire_errors(self.address, f"'{self.name}' was started"):
+            self.channel: paramiko.Channel = link.transport.open_session(timeout=open_s)
+            self.channel.exec_command(self.marked.line())
+        self._stderr = bytearray()
+        self._drain = threading.Thread(target=self._read_stderr, name="edgebench-stderr", daemon=True)
+        self._drain.start()
+
+    def _read_stderr(self) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            while piece := self.channel.recv_stderr(READ_BYTES):
+                self._stderr += piece
+                del self._stderr[:-STDERR_TAIL_BYTES]
+
+    def read(self, limit_s: float) -> bytes:
+        """The next piece of standard output, empty at its end. Raises TimeoutError after ``limit_s``."""
+        self.channel.settimeout(max(0.001, limit_s))
+        return bytes(self.channel.recv(READ_BYTES))
+
+    def feed(self, data: bytes, progress: ByteProgress | None = None) -> None:
+        """Write to the command's standard input, piece by piece."""
+        for start in range(0, len(data), PIECE_BYTES):
+            piece = data[start : start + PIECE_BYTES]
+            self.channel.sendall(piece)
+            if progress:
+                progress(len(piece))
+
+    def result(self, stdout: bytes, limit_s: float) -> ExecResult:
+        """How the command ended, once its standard output has ended.
+
+        Raises ConnectionFailed if nobody said: the link went down under it.
+        """
+        self._drain.join(limit_s)
+        said, status = self.marked.split_end(bytes(self._stderr))
+        if status is None:
+            # The server's own word comes after the streams have ended, or never.
+            self.channel.status_event.wait(min(limit_s, GRACE_S))
+            shell_status = self.channel.exit_status
+            if shell_status >= 0:
+                words = (said.strip() or stdout.strip()).decode(errors="replace")[-400:]
+                raise DeviceError(
+                    f"{self.address}: the login shell did not run '{self.name}' and ended with status "
+                    f"{shell_status}: {words or 'it said nothing'}. Check that the account may run "
+                    "commands over SSH."
+                )
+            raise ConnectionFailed(
+                f"{self.address}: the link went down while '{self.name}' ran. "
+                "Check the board, then try again."
+            )
+        number, signal_number = read_status(status)
+        return ExecResult(number, signal_number, stdout, said)
+
+    def close(self) -> None:
+        """Close the channel; the lifeline of `edgebench.devices.links.shell` then ends the command."""
+        with Watchdog(2.0, self.link.cut), contextlib.suppress(Exception):
+            self.channel.close()
+
+
+def run_command(
+    link: Link, argv: Sequence[str], *, timeout_s: float, stdin: bytes | None, open_s: float
+) -> ExecResult:
+    """Run one command to its end; see `edgebench.devices.links.connection.Connection.exec`."""
+    deadline_s = time.monotonic() + timeout_s
+    command = RemoteCommand(link, argv, reads_stdin=stdin is not None, open_s=min(open_s, timeout_s))
+    stdout = bytearray()
+    try:
+        with (
+            Watchdog(timeout_s + GRACE_S, link.cut),
+            wire_errors(command.address, f"'{command.name}' ran"),
+        ):
+            feeder = _feed_in_background(command, stdin)
+            try:
+                while piece := command.read(deadline_s - time.monotonic()):
+                    stdout += piece
+            except TimeoutError:
+                raise ConnectionFailed(
+                    f"{command.address}: '{command.name}' did not finish within {timeout_s:g} s "
+                    "and was ended."
+                ) from None
+            own = command.marked.after_start(bytes(stdout))
+            said = bytes(stdout) if own is None else own
+            result = command.result(said, max(1.0, deadline_s - time.monotonic()))
+    finally:
+        command.close()
+    if feeder:
+        feeder.join(GRACE_S)
+    return result
+
+
+def _feed_in_background(command: RemoteCommand, stdin: bytes | None) -> threading.Thread | None:
+    if stdin is None:
+        return None
+
+    def feed() -> None:
+        # A command may end without reading all of it, which closes the channel under the write.
+        with contextlib.suppress(OSError, EOFError):
+            command.feed(stdin)
+            command.channel.shutdown_write()
+
+    thread = threading.Thread(target=feed, name="edgebench-stdin", daemon=True)
+    thread.start()
+    return thread
+
+
+def cat_file(
+    link: Link, source: Path, target: str, *, stall_s: float, open_s: float, progress: ByteProgress | None
+) -> None:
+    """Copy a file by ``cat > target``, for boards whose SSH server has no SFTP (dropbear)."""
+    argv = ["/bin/sh", "-c", 'cat > "$1"', "edgebench", target]
+    command = RemoteCommand(link, argv, reads_stdin=True, open_s=open_s)
+    try:
+        with (
+            Watchdog(stall_s, link.cut) as watchdog,
+            wire_errors(command.address, f"{source.name} was sent"),
+            source.open("rb") as reader,
+        ):
+
+            def moved(count: int) -> None:
+                watchdog.feed()
+                if progress:
+                    progress(count)
+
+            command.channel.settimeout(stall_s)
+            try:
+                while piece := reader.read(PIECE_BYTES):
+                    command.feed(piece, moved)
+                command.channel.shutdown_write()
+            except OSError:
+                # `cat` may have stopped reading because it could not write: it says so below.
+                if not link.is_up():
+                    raise
+            while command.read(stall_s):
+                pass
+            result = command.result(b"", stall_s)
+    finally:
+        command.close()
+    if not result.ok:
+        raise DeviceError(f"{command.address}: {target} cannot be written: {result.ending()}")
+
+
+class SshStream:
+    """The lines of a command on a board; see `edgebench.devices.links.connection.LineStream`."""
+
+    def __init__(self, link: Link, argv: Sequence[str], *, idle_timeout_s: float, open_s: float) -> None:
+        self.result: ExecResult | None = None
+        self._idle_timeout_s = idle_timeout_s
+        self._command = RemoteCommand(link, argv, reads_stdin=False, open_s=open_s)
+        self._rest = b""
+        self._started = self._closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        while True:
+            if not self._started:
+                own = self._command.marked.after_start(self._rest)
+                if own is not None:
+                    self._started, self._rest = True, own
+            line, newline, rest = self._rest.partition(b"\n")
+            if newline and self._started:
+                self._rest = rest
+                return line
+            if self._closed:
+                raise StopIteration
+            piece = self._read()
+            if piece:
+                self._rest += piece
+                continue
+            self._finish()
+            if self._rest and self._started:
+                line, self._rest = self._rest, b""
+                return line
+
+    def _read(self) -> bytes:
+        name, address = self._command.name, self._command.address
+        with wire_errors(address, f"'{name}' was followed"):
+            try:
+                return self._command.read(self._idle_timeout_s)
+            except TimeoutError:
+                self.close()
+                raise ConnectionFailed(
+                    f"{address}: '{name}' said nothing for {self._idle_timeout_s:g} s and was ended."
+                ) from None
+
+    def _finish(self) -> None:
+        try:
+            self.result = self._command.result(b"" if self._started else self._rest, GRACE_S)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._command.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""What is computed on this host beside the board: reference predictions and held-out scores."""

@@ -1,0 +1,39 @@
+"""What the host says: the fp32 parent's outputs on the host, against which a board is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgebench.harness.events import Events
+from edgebench.harness.host.predict import predict_on_host
+from edgebench.harness.speech import HeldOut
+from edgebench.harness.suite import Suite
+
+if TYPE_CHECKING:
+    from edgebench.models import Artifact
+
+
+def reference_artifacts(artifacts: Sequence[Artifact], known: Sequence[Artifact]) -> list[Artifact]:
+    """The artifacts to predict with on the host: each one's fp32 parent, or itself without one.
+
+    ``known`` are further artifacts, such as the packaged ones, in which a parent may be found.
+    """
+    by_hash = {artifact.sha256: artifact for artifact in (*known, *artifacts)}
+    wanted = (a.manifest.parent if a.manifest and a.manifest.parent else a.sha256 for a in artifacts)
+    chosen = {sha256: by_hash[sha256] for sha256 in wanted if sha256 in by_hash}
+    # A parent that is not at hand leaves its child to be compared with itself: same file, two machines.
+    for artifact in artifacts:
+        parent = artifact.manifest.parent if artifact.manifest else None
+        if parent and parent not in by_hash:
+            chosen[artifact.sha256] = artifact
+    return list(chosen.values())
+
+
+def host_reference(
+    suite: Suite, artifacts: Sequence[Artifact], corpora: Sequence[HeldOut], *, cache: Path, events: Events
+) -> list[dict[str, Any]]:
+    """The ``reference`` lines of a run (see ``predict_on_host``), before any board is touched."""
+    events.stage("predicting on this host, for parity")
+    return predict_on_host(suite, artifacts, corpora, cache=cache, events=events)

@@ -1,0 +1,1 @@
+"""What is read from an ONNX graph: shapes, parameters, multiply-accumulates, parity of outputs."""

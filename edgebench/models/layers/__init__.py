@@ -1,0 +1,1 @@
+"""Parts that several architectures share: front ends and heads."""

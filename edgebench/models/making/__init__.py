@@ -1,0 +1,1 @@
+"""Writing model files: export from torch, networks with random weights, cards."""

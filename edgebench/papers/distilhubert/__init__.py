@@ -1,0 +1,1 @@
+"""The DistilHuBERT paper on mobile speech emotion: its Table II and Fig. 1."""

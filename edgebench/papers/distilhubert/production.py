@@ -1,0 +1,87 @@
+"""The model that ships after the folds have been judged, and what it makes of a corpus it never met.
+
+The paper's production model (Sec. V-A): trained on all but 5 % of the clips, whoever speaks, so that its own
+figures are of learnt voices; Fig. 1 is its confusion matrix on another corpus.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgebench.corpora import Clip
+from edgebench.errors import CorpusError
+from edgebench.models import load_artifact
+from edgebench.results.metrics.accuracy import Scoring, score
+from edgebench.training.categorical_recipe import CategoricalRecipe
+from edgebench.training.categorical_run import bound_to, refuse_changed, train_fold
+from edgebench.training.evaluate import facts, predict
+from edgebench.training.fold_files import write_json
+from edgebench.training.folds import without_sounds
+from edgebench.training.gather import Gathered, training_facts
+from edgebench.training.produce import Origin, produce
+from edgebench.training.trainer import Progress
+
+if TYPE_CHECKING:
+    from edgebench.models import Artifact
+
+DONE = "production.json"
+
+
+def train_production(
+    recipe: CategoricalRecipe,
+    fold: Gathered,
+    output: Path,
+    *,
+    command: str,
+    notify: Callable[[Progress], None] | None = None,
+) -> tuple[Artifact, Artifact] | None:
+    """Train on ``fold`` (from its checkpoint, if there is one), export and quantize; the two artifacts.
+
+    ``production.json`` is written last, and where it stands the artifacts are read and not made again. Of
+    many processes the first returns them, the others None. Raises :class:`ConfigError` where ``output``
+    holds the model of another recipe or of other clips.
+    """
+    counted = recipe.for_clips(len(fold.train))
+    bound = bound_to(counted, fold) | {"quantization": recipe.quantization.model_dump()}
+    if (output / DONE).is_file():
+        record = json.loads((output / DONE).read_text(encoding="utf-8"))
+        refuse_changed(output, record["bound"], bound)
+        fp32, small = (load_artifact(output / f"{key}.onnx") for key in record["artifacts"])
+        return fp32, small
+    tuner = train_fold(counted, fold, output, notify=notify)
+    if not tuner.processes.is_main:
+        return None
+    origin = Origin(
+        training=training_facts(recipe, fold),
+        dimensions=False,
+        preparation=tuple(recipe.prepare.steps()),
+    )
+    pair = produce(tuner.best_model(), recipe, fold, output, command=command, origin=origin)
+    write_json(output / DONE, {"bound": bound, "artifacts": {made.key: made.sha256 for made in pair}})
+    return pair
+
+
+def cross_corpus(
+    artifacts: Sequence[Artifact], clips: Sequence[Clip], learnt: Sequence[Clip], *, seed: int
+) -> tuple[dict[str, Scoring], list[str]]:
+    """Each artifact by its key on clips of a corpus that it never met, and what was left out.
+
+    Clips whose sound was learnt are left out. Raises :class:`CorpusError` where none remains.
+    """
+    kept, notes = without_sounds(clips, learnt, role="corpus")
+    if not kept:
+        told = " ".join(notes) or "it has no clip of the four emotions."
+        raise CorpusError(
+            f"the corpus that only the finished model is to meet cannot test it: {told} Give one that the "
+            "model was not trained on."
+        )
+    truth = facts(kept)
+    found = {}
+    for artifact in artifacts:
+        assert artifact.manifest is not None
+        tasks = {name: task.model_dump() for name, task in artifact.manifest.tasks.items()}
+        found[artifact.key] = score(predict(artifact, kept), truth, tasks, seed=seed)
+    return found, notes

@@ -1,0 +1,1 @@
+"""Metrics: the table of them, and how each is drawn from the records."""

@@ -1,0 +1,123 @@
+"""Parity: how far the device's outputs are from the host's fp32 outputs on the same input.
+
+The host predicts with the fp32 file (``reference`` lines); an artifact is compared with the
+reference that its manifest names (``parity.reference``), else with its parent, else with its own
+prediction on the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgebench.results.metrics.statistics import Floats
+from edgebench.results.metrics.table import Figure, exact, missing
+from edgebench.results.records.messages import Output, Predictions, TrialMessage
+from edgebench.results.records.record import ArtifactFacts, Condition, ReferenceRecord
+
+# What an fp32 file may differ from its own prediction on the host: other kernels add in another
+# order (1e-7 on one machine; a few 1e-5 between processors on long inputs).
+FP32_TOLERANCE = 1e-3
+
+Named = dict[str, list[Floats]]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """``figure``: parity_max_abs. ``tolerance``: what is allowed, None where nobody said.
+
+    ``mismatch``: why the outputs cannot be subtracted (not finite, other names or shapes), or None.
+    """
+
+    figure: Figure
+    tolerance: float | None
+    mismatch: str | None = None
+
+
+def parity(
+    artifact: ArtifactFacts | None,
+    condition: Condition,
+    launches: Sequence[TrialMessage],
+    references: Sequence[ReferenceRecord],
+) -> Parity:
+    """parity_max_abs over all launches: offline over all predictions, single_stream over the first
+    inference's output (its first 64 floats)."""
+    name = "parity_max_abs"
+    if artifact is None:
+        return Parity(missing(name, "the null runtime has no outputs"), None)
+    shas = _reference_shas(artifact)
+    tolerance = _tolerance(artifact)
+    reference = next(
+        (
+            line
+            for sha in shas
+            for line in references
+            if line.artifact_sha256 == sha
+            and line.corpus == condition.corpus
+            and line.input_s == condition.input_s
+        ),
+        None,
+    )
+    if reference is None:
+        return Parity(missing(name, "the host made no fp32 prediction of this input"), tolerance)
+    offline = condition.scenario == "offline"
+    expected = _named(reference.predictions if offline else reference.output)
+    worst, count = -1.0, 0
+    for trial in launches:
+        found = _named(trial.predictions if offline else trial.output)
+        if found is None or expected is None:
+            continue
+        difference, problem, compared = _compare(expected, found)
+        if problem:
+            return Parity(missing(name, problem), tolerance, problem)
+        worst, count = max(worst, difference), max(count, compared)
+    if count == 0:
+        return Parity(missing(name, "no outputs were stored"), tolerance)
+    return Parity(exact(name, worst, n=count, reason="exact: the largest of all, not an estimate"), tolerance)
+
+
+def _reference_shas(artifact: ArtifactFacts) -> list[str]:
+    manifest = artifact.manifest or {}
+    named = (manifest.get("parity") or {}).get("reference")
+    return [sha for sha in (named, manifest.get("parent"), artifact.sha256) if sha]
+
+
+def _tolerance(artifact: ArtifactFacts) -> float | None:
+    """The manifest's; 1e-3 for a file that is compared with itself; None for a child without one."""
+    manifest = artifact.manifest or {}
+    stated = (manifest.get("parity") or {}).get("max_abs")
+    if stated is not None:
+        return float(stated)
+    return FP32_TOLERANCE if _reference_shas(artifact) == [artifact.sha256] else None
+
+
+def _named(stored: Output | Predictions | None) -> Named | None:
+    """Output name -> its arrays: one a clip, or one in all."""
+    if stored is None:
+        return None
+    per_output = stored.values if isinstance(stored, Predictions) else tuple((v,) for v in stored.values)
+    return {
+        name: [np.array([np.nan if v is None else v for v in row], dtype=np.float64) for row in rows]
+        for name, rows in zip(stored.names, per_output, strict=False)
+    }
+
+
+def _compare(expected: Named, found: Named) -> tuple[float, str | None, int]:
+    """(largest difference, what makes them incomparable, how many values were compared)."""
+    shared = expected.keys() & found.keys()
+    if not shared:
+        names = f"{', '.join(sorted(found))} on the device, {', '.join(sorted(expected))} on the host"
+        return 0.0, f"the outputs have no name in common: {names}", 0
+    worst, count = 0.0, 0
+    for name in sorted(shared):
+        if [v.shape for v in expected[name]] != [v.shape for v in found[name]]:
+            return 0.0, f"output {name} has another shape on the device than on the host", 0
+        for a, b in zip(expected[name], found[name], strict=True):
+            bad = int(np.sum(np.isfinite(a) & ~np.isfinite(b)))
+            if bad:
+                return 0.0, f"output {name} holds values on the device that are not finite numbers", 0
+            worst = max(worst, float(np.max(np.abs(a - b), initial=0.0)))
+            count += a.size
+    return worst, None, count

@@ -1,0 +1,1 @@
+"""The stored lines, and the store that keeps them."""
