@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-import results_builder as b
+from support import results_builder as b
 
 from edgebench.errors import StoreError
 from edgebench.results.records import record

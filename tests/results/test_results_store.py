@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-import results_builder as b
+from support import results_builder as b
 
 from edgebench.errors import StoreError, UsageError
 from edgebench.results import Store, StoreWarning, record_from
@@ -225,7 +225,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
     script = """
         import resource, signal, sys
         sys.path.insert(0, sys.argv[2])
-        import results_builder as b
+        from support import results_builder as b
         from edgebench.errors import StoreError
         from edgebench.results import Store, record_from
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -251,7 +251,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
 WRITER = """
     import sys
     sys.path.insert(0, sys.argv[2])
-    import results_builder as b
+    from support import results_builder as b
     from edgebench.results import Store, record_from
     store = Store(sys.argv[1])
     run_id = sys.argv[3]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import results_builder as b
+from support import results_builder as b
 
 from edgebench.results import summarise
 from edgebench.results.verdicts.rules import RULES, Finding
