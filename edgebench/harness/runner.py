@@ -184,7 +184,7 @@ def _header(
             "host": request.host,
             "address": board.connection.address,
             "fingerprint": with_runtimes(fingerprint),
-            "environment": dict(board.environment.versions),
+            "environments": {"onnxruntime": dict(board.environment.versions)},
             "emulated": board.facts.emulated,
         },
         "artifacts": [_artifact_record(artifact, suite) for artifact in prepared.artifacts],

@@ -45,14 +45,17 @@ class RecordModel(pydantic.BaseModel):
 
 
 class DeviceFacts(RecordModel):
-    """The device of a run: profile, address, fingerprint, versions of its environment."""
+    """The device of a run: profile, address, fingerprint.
+
+    ``environments``: the name of a runtime -> versions of the modules in its environment there.
+    """
 
     name: str
     profile: str | None
     host: str | None = None
     address: str | None
     fingerprint: Fingerprint
-    environment: dict[str, Any] = {}
+    environments: dict[str, dict[str, Any]] = {}
     emulated: bool = False
 
 
@@ -147,7 +150,8 @@ class Condition(RecordModel):
 class PlannedTrial(RecordModel):
     """One launch as the plan laid it out; a run taken up again finds its conditions here.
 
-    ``estimate_s``: the plan's guess at its wall time.
+    ``estimate_s``: the plan's guess at its wall time. ``group``: launches of one number are repeated
+    together where one of them was disturbed.
     """
 
     id: str
@@ -155,6 +159,7 @@ class PlannedTrial(RecordModel):
     launch: int
     round: int
     estimate_s: float
+    group: int | None = None
 
 
 class RunHeader(RecordModel):
@@ -200,7 +205,7 @@ class ReferenceRecord(RecordModel):
 
 
 class TrialRecord(RecordModel):
-    """One launch of one condition."""
+    """One launch of one condition. ``repeat``: 0 as planned, 1 where it stands for a disturbed one."""
 
     schema_version: int = SCHEMA_VERSION
     kind: Literal["trial"] = "trial"
@@ -208,6 +213,7 @@ class TrialRecord(RecordModel):
     condition: Condition
     launch: int
     round: int
+    repeat: int = 0
     trial: TrialMessage
 
 
@@ -287,7 +293,7 @@ def record_from(line: Mapping[str, Any]) -> Record:
             f"a line of kind {line.get('kind')!r} is not a valid record: {where}: {first['msg']} "
             f"({error.error_count()} faults in all)."
         ) from None
-    except (TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"a line of kind {line.get('kind')!r} is not a valid record: {error}.") from None
 
 
