@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edgebench.cli.options import JsonOption, named_paths
+from edgebench.cli.options import JsonOption, corpus_sources
 from edgebench.cli.train import says_how_to_go_on
 
 
@@ -50,8 +50,8 @@ def distilhubert_table2(
 
     with says_how_to_go_on(resume=resume), training_bar() as notify:
         found = reproduce_table2(
-            corpora=named_paths(corpus or [], "--corpus"),
-            train_only=named_paths(train_only or [], "--train-only"),
+            corpora=corpus_sources(corpus or [], "--corpus"),
+            train_only=corpus_sources(train_only or [], "--train-only"),
             output=output,
             overrides=settings or [],
             resume=resume,

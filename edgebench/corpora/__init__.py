@@ -6,7 +6,10 @@ from edgebench.corpora.inspection import Inspection, inspect_corpus
 from edgebench.corpora.pack import PackInfo, write_pack
 from edgebench.corpora.prototypes import PROTOTYPES
 from edgebench.corpora.readers import READERS, corpus_names, read_corpus, recognise_corpus
+from edgebench.corpora.reasons import grouped
+from edgebench.corpora.resample import Converted
 from edgebench.corpora.scorable import require_scorable
+from edgebench.corpora.source import Source, Where, as_source, parse_source
 from edgebench.corpora.splits.protocols import (
     k_folds,
     leave_one_session_out,
@@ -34,11 +37,16 @@ __all__ = [
     "SAMPLE_RATE_HZ",
     "UNKNOWN_SPEAKER",
     "Clip",
+    "Converted",
     "Inspection",
     "PackInfo",
+    "Source",
     "Split",
+    "Where",
+    "as_source",
     "corpus_names",
     "dtype_of",
+    "grouped",
     "inspect_corpus",
     "k_folds",
     "leaking_speakers",
@@ -46,6 +54,7 @@ __all__ = [
     "load_waveform",
     "make_split",
     "packaged_split",
+    "parse_source",
     "random_folds",
     "ratio_split",
     "read_corpus",

@@ -22,6 +22,18 @@ split by speaker takes it."""
 
 
 @dataclass(frozen=True)
+class Conversion:
+    """What a clip's file was before it was converted, and by what.
+
+    ``resampler`` names program, version and quality; where only channels were mixed down, it did nothing.
+    """
+
+    sample_rate_hz: int
+    channels: int
+    resampler: str
+
+
+@dataclass(frozen=True)
 class Clip:
     """A clip of a corpus. Rows are values: equal rows describe the same clip.
 
@@ -29,9 +41,11 @@ class Clip:
     this one. ``path`` is None for a clip that is generated rather than read. ``label`` is the
     corpus' own word; ``emotion`` is one of ``EMOTIONS``, or None where the word is none of the four
     (nothing is merged: calm is not neutral, fear is not anger). Arousal, dominance and valence are
-    in [0, 1], all three or none. ``language`` is a BCP 47 tag. ``votes`` are the shares of raters for
-    each emotion they named, summing to 1, sorted by word; words are ``EMOTIONS``' where they are one of
-    the four. ``partition`` is the part that the corpus itself puts the clip in, in its own word.
+    in [0, 1], each None where the corpus does not rate it. ``language`` is a BCP 47 tag. ``votes`` are the
+    shares of raters for each emotion they named, summing to 1, sorted by word; words are ``EMOTIONS``' where
+    they are one of the four. ``partition`` is the part that the corpus itself puts the clip in, in its own
+    word; ``release`` is the corpus' version where its files say. ``conversion`` is there where ``path`` is
+    a converted copy.
     """
 
     path: Path | None
@@ -50,6 +64,8 @@ class Clip:
     sex: str | None = None  # "female", "male", or None where the corpus does not say
     votes: tuple[tuple[str, float], ...] | None = None
     partition: str | None = None
+    release: str | None = None
+    conversion: Conversion | None = None
 
     @property
     def name(self) -> str:
@@ -58,7 +74,7 @@ class Clip:
 
     @property
     def adv(self) -> tuple[float, float, float] | None:
-        """Arousal, dominance and valence in that order, or None where the clip has none."""
+        """Arousal, dominance and valence in that order, or None where one of them is not known."""
         if self.arousal is None or self.dominance is None or self.valence is None:
             return None
         return (self.arousal, self.dominance, self.valence)
@@ -77,6 +93,11 @@ class Clip:
         return (anger, happiness, neutral, sadness)
 
     @property
+    def rated(self) -> tuple[str, ...]:
+        """Those of ``ADV`` that are known of this clip."""
+        return tuple(name for name in ADV if getattr(self, name) is not None)
+
+    @property
     def labelled(self) -> bool:
         """Whether anything can be scored on this clip."""
-        return self.emotion is not None or self.adv is not None
+        return self.emotion is not None or bool(self.rated)

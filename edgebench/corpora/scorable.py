@@ -16,8 +16,8 @@ def speakers(clips: Sequence[Clip]) -> list[str]:
 def require_scorable(clips: Sequence[Clip]) -> None:
     """Refuse clips that no interval could stand on.
 
-    Raises ``CorpusError`` where there is no clip, none has one of the four emotions or arousal,
-    dominance and valence, or where all labelled clips are one speaker's: intervals are drawn over
+    Raises ``CorpusError`` where there is no clip, none has one of the four emotions, arousal, dominance or
+    valence, or where all labelled clips are one speaker's: intervals are drawn over
     speakers, and one speaker says nothing about the next.
     """
     corpora = ", ".join(sorted({f"'{clip.corpus}'" for clip in clips})) or "none"
@@ -30,7 +30,7 @@ def require_scorable(clips: Sequence[Clip]) -> None:
         words = ", ".join(sorted({repr(clip.label) for clip in clips}))
         raise CorpusError(
             f"corpus {corpora}: none of {len(clips)} clips has a label that can be scored; found {words}, "
-            f"expected {', '.join(EMOTIONS)}, or arousal, dominance and valence in [0, 1]. "
+            f"expected {', '.join(EMOTIONS)}, or ratings of arousal, dominance or valence in [0, 1]. "
             "Add such clips, or run without this corpus."
         )
     names = speakers(labelled)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgebench import __version__
+from edgebench.corpora import Where
 from edgebench.devices import resolve_device
 from edgebench.errors import UsageError
 from edgebench.harness.board import Board, open_board
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 class Request:
     """What the user asked for.
 
-    ``models`` are packaged keys or paths; ``corpora`` maps a corpus to its folder, None for the
+    ``models`` are packaged keys or paths; ``corpora`` maps a corpus to where it lies, None for the
     synthetic one; ``host`` is what ``--host`` said, kept so that a resumed run finds the board.
     """
 
@@ -55,7 +56,7 @@ class Request:
     host: str | None
     suite: Suite
     models: Sequence[str]
-    corpora: Mapping[str, Path | None]
+    corpora: Mapping[str, Where | None]
     include_seen: bool
     offline: bool
     cache: Path
@@ -77,12 +78,12 @@ def prepare(request: Request, events: Events) -> Prepared:
     artifacts = [load_artifact(model) for model in request.models]
     corpora = []
     if "offline" in request.suite.scenarios and any(artifact.manifest for artifact in artifacts):
-        for name, folder in request.corpora.items():
+        for name, where in request.corpora.items():
             events.stage(f"packing corpus {name}")
             corpora.append(
                 prepare_corpus(
                     name,
-                    folder,
+                    where,
                     artifacts,
                     include_seen=request.include_seen,
                     cache=request.cache / "packs",

@@ -10,7 +10,7 @@ from official_layouts import (
 )
 
 from edgebench.corpora import PROTOTYPES, read_corpus
-from edgebench.corpora.readers import yaml_subset
+from edgebench.corpora.readers import yaml_text
 from edgebench.errors import CorpusError, UsageError
 
 # A database made with audformat 1.4.3 and saved with storage_format="csv": its header and tables as written.
@@ -214,16 +214,16 @@ def test_the_header_is_read_as_a_yaml_library_reads_it():
             return [text_of(item) for item in value]
         return "" if value is None else str(value)
 
-    assert yaml_subset.load(AUDFORMAT_HEADER) == text_of(yaml.safe_load(AUDFORMAT_HEADER))
-    assert yaml_subset.load(WRITTEN_BY_AUDFORMAT) == text_of(yaml.safe_load(WRITTEN_BY_AUDFORMAT))
+    assert yaml_text.load(AUDFORMAT_HEADER) == text_of(yaml.safe_load(AUDFORMAT_HEADER))
+    assert yaml_text.load(WRITTEN_BY_AUDFORMAT) == text_of(yaml.safe_load(WRITTEN_BY_AUDFORMAT))
     blocks = (
         "a:\n- x\n- 'it''s'\nb:\n  - y # why\nc: a value that runs\n  over lines\nd:\n"
         "e: \"q: \\\"r\\\"\"\n'f g': {}\nh: ['a ] b', \"{\", don't]\ni: {j: 'it''s', k: [l]}\n"
     )
-    assert yaml_subset.load(blocks) == text_of(yaml.safe_load(blocks))
+    assert yaml_text.load(blocks) == text_of(yaml.safe_load(blocks))
 
 
 @pytest.mark.parametrize("text", ["a: [x, y", "a: {x, y}", "a\n", "a: [x}", "a: [x] y", "  a: b\nc: d\n"])
 def test_yaml_that_does_not_fit_is_an_error_not_a_guess(text):
     with pytest.raises(ValueError, match="line"):
-        yaml_subset.load(text)
+        yaml_text.load(text)

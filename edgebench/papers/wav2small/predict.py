@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgebench.agent import pack as wire
-from edgebench.corpora import SAMPLE_RATE_HZ, read_corpus, write_pack
+from edgebench.corpora import SAMPLE_RATE_HZ, Where, read_corpus, write_pack
 from edgebench.corpora.audio import audio_facts, read_waveform
 from edgebench.errors import CorpusError, ModelError, UsageError
 from edgebench.files import sha256_of
@@ -34,7 +34,7 @@ _MOST_WINDOWS = 100_000
 
 
 def emotion_plane(
-    models: Sequence[str], corpus: str, folder: Path, *, include_seen: bool, cache: Path, events: Events
+    models: Sequence[str], corpus: str, folder: Where, *, include_seen: bool, cache: Path, events: Events
 ) -> Plane:
     """Figure 1: every clip of ``corpus`` with a category of whatever kind, as each model sees it.
 
