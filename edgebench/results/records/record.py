@@ -19,8 +19,8 @@ strict and frozen, and an unknown key is an error, save in what the agent says (
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal, Protocol
 
 import pydantic
 
@@ -93,6 +93,34 @@ class ClipTruth(RecordModel):
     seen: bool = False
 
 
+class LabelledClip(Protocol):
+    """A clip as corpora read it: what the record takes from it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def speaker(self) -> str: ...
+    @property
+    def emotion(self) -> str | None: ...
+    @property
+    def arousal(self) -> float | None: ...
+    @property
+    def dominance(self) -> float | None: ...
+    @property
+    def valence(self) -> float | None: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def label_source(self) -> str: ...
+    @property
+    def licence(self) -> str: ...
+
+
+def joined(values: Iterable[str]) -> str:
+    """The one value, or all of them joined where they differ."""
+    return " + ".join(sorted(set(values)))
+
+
 class CorpusFacts(RecordModel):
     """One packed corpus; ``sha256`` is the pack's. ``left_out``: reason -> number of clips."""
 
@@ -108,6 +136,32 @@ class CorpusFacts(RecordModel):
     unreadable: tuple[dict[str, str], ...] = ()
     include_seen: bool = False
     clips: tuple[ClipTruth, ...]
+
+    @classmethod
+    def of(
+        cls, name: str, clips: Sequence[LabelledClip], *, seen: Collection[str] = (), **facts: Any
+    ) -> CorpusFacts:
+        """The facts of these clips. ``seen``: speakers used in training; ``facts``: the other fields."""
+        return cls(
+            name=name,
+            label_source=joined(clip.label_source for clip in clips),
+            languages=tuple(sorted({clip.language for clip in clips})),
+            n_speakers=len({clip.speaker for clip in clips}),
+            licence=joined(clip.licence for clip in clips),
+            clips=tuple(
+                ClipTruth(
+                    id=clip.id,
+                    speaker=clip.speaker,
+                    emotion=clip.emotion,
+                    arousal=clip.arousal,
+                    dominance=clip.dominance,
+                    valence=clip.valence,
+                    seen=clip.speaker in seen,
+                )
+                for clip in clips
+            ),
+            **facts,
+        )
 
 
 class Requirements(RecordModel):
