@@ -5,6 +5,7 @@ reports (``edgebench.results.report``), ``compare`` and ``front`` read the rows.
 """
 
 from edgebench.results.metrics.table import METRICS, PUBLIC_NAMES, Figure, Metric
+from edgebench.results.records.codec import record_from
 from edgebench.results.records.messages import Fingerprint, Output, Predictions, TrialMessage
 from edgebench.results.records.record import (
     SCHEMA_VERSION,
@@ -22,7 +23,6 @@ from edgebench.results.records.record import (
     RunEnd,
     RunHeader,
     TrialRecord,
-    record_from,
 )
 from edgebench.results.records.store import RunInfo, Store, StoreWarning, new_run_id
 from edgebench.results.summary import Row, RunSummary, summarise
