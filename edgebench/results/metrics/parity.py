@@ -63,10 +63,9 @@ def parity(
         return Parity(missing(name, problem), tolerance, problem)
     if reference is None:
         return Parity(missing(name, "the host made no fp32 prediction of this input"), tolerance)
-    if expected is None or not answers:
-        return Parity(missing(name, "no outputs were stored"), tolerance)
     worst, count = 0.0, 0
-    for found in answers:
+    for found in answers if expected is not None else []:
+        assert expected is not None
         difference, problem, compared = _compare(expected, found)
         if problem:
             return Parity(missing(name, problem), tolerance, problem)
