@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgebench.errors import ModelError, nearest
+from edgebench.files import sha256_of
 from edgebench.models.formats.contents import Shape, Streaming
 from edgebench.models.formats.table import READERS, SUFFIXES, format_of
 from edgebench.models.graph.macs import MacCount
-from edgebench.models.manifest import Manifest, manifest_path, parse_manifest, read_manifest, sha256_of
+from edgebench.models.manifest import Manifest, manifest_path, parse_manifest, read_manifest
 
 PACKAGED = Path(__file__).parent / "packaged"
 SAMPLE_RATE_HZ = 16_000  # where no manifest says another
