@@ -72,9 +72,9 @@ def find_state(
     if unknown:
         raise ModelError(
             f"model {path} has {len(inputs)} inputs ({', '.join(repr(t.name) for t in inputs)}); "
-            f"{', '.join(map(repr, unknown))} cannot be fed: edgebench feeds one float32 waveform, states that "
-            "an output of the same name gives back, and the sample rate. Make the rest constants, or say which "
-            f'output feeds which input in {sidecar_path(path).name}: {{"state": {{"INPUT": "OUTPUT"}}}}.'
+            f"{', '.join(map(repr, unknown))} cannot be fed: edgebench feeds one float32 waveform, states "
+            "that an output of the same name gives back, and the sample rate. Make the rest constants, or "
+            f'say which output feeds which input: {sidecar_path(path).name} holds {{"state": {{"INPUT": "OUTPUT"}}}}.'
         )
     if not pairs:
         return only_input(path, [waveform] if not constants else inputs), None
@@ -140,7 +140,9 @@ def _stem(name: str) -> str:
 def _may_be_equal(one: Shape, other: Shape) -> bool:
     if not other:  # the file says nothing of this output
         return True
-    return len(one) == len(other) and all(None in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True))
+    return len(one) == len(other) and all(
+        None in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True)
+    )
 
 
 def _read_sidecar(path: Path) -> _Sidecar | None:
@@ -154,15 +156,13 @@ def _read_sidecar(path: Path) -> _Sidecar | None:
         raise ModelError(f"{path} cannot be read: {error}.") from None
 
 
-def _check_names(
-    path: Path, said: _Sidecar, inputs: Sequence[Tensor], outputs: Mapping[str, Shape]
-) -> None:
+def _check_names(path: Path, said: _Sidecar, inputs: Sequence[Tensor], outputs: Mapping[str, Shape]) -> None:
     names = {tensor.name for tensor in inputs}
     strange = [name for name in [*said.state, *said.constants] if name not in names]
     strange += [name for name in said.state.values() if name not in outputs]
     if strange:
         raise ModelError(
-            f"{sidecar_path(path)} names {', '.join(map(repr, strange))}, which {path.name} does not have: its "
-            f"inputs are {', '.join(map(repr, sorted(names)))}, its outputs "
+            f"{sidecar_path(path)} names {', '.join(map(repr, strange))}, which {path.name} does not have: "
+            f"its inputs are {', '.join(map(repr, sorted(names)))}, its outputs "
             f"{', '.join(map(repr, outputs))}."
         )

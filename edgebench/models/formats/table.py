@@ -21,7 +21,7 @@ _LFS = b"version https://git-lfs"
 
 
 def format_of(path: Path) -> str:
-    """The format of a file. Raises ModelError for one that is known and not taken, and where none can be read.
+    """The format of a file. Raises ModelError for a known format that is not taken, and an unreadable file.
 
     A file of no known signature is taken for ONNX, which has none; its reader looks closer.
     """

@@ -104,7 +104,9 @@ class _Reader:
 
         self._data = data
         self._model = tflite.Model.GetRootAs(data, 0)
-        self._codes = [self._code(self._model.OperatorCodes(n)) for n in range(self._model.OperatorCodesLength())]
+        self._codes = [
+            self._code(self._model.OperatorCodes(n)) for n in range(self._model.OperatorCodesLength())
+        ]
         self._filled = [self._is_filled(n) for n in range(self._model.BuffersLength())]
 
     def model(self) -> TfliteModel:

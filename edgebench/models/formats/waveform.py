@@ -74,7 +74,7 @@ def check_waveform(path: object, tensor: Tensor, *, least: int = LEAST_SAMPLES) 
     if samples is not None and samples < least:
         raise ModelError(
             f"model {path}: input {tensor.name!r} has the shape {told(tensor.shape)}: {samples} samples are "
-            f"{samples / 16_000:.3g} s at 16 kHz, too short for a waveform (at least {least} samples) and more "
-            f"likely features or an embedding; {_TAKEN}. {_FRONT_END}."
+            f"{samples / 16_000:.3g} s at 16 kHz, too short for a waveform (at least {least} samples) and "
+            f"more likely features or an embedding; {_TAKEN}. {_FRONT_END}."
         )
     return axis

@@ -49,7 +49,7 @@ def count_macs(model: onnx.ModelProto, *, input_s: float, sample_rate_hz: int = 
 def macs_at(
     model: onnx.ModelProto, *, samples: int, others: Mapping[str, tuple[int, ...]] | None = None
 ) -> int:
-    """Multiply-accumulates of ``samples`` of waveform. ``others``: shapes of further inputs. Raises likewise."""
+    """Multiply-accumulates of ``samples`` of waveform; raises likewise. ``others``: other inputs' shapes."""
     _refuse_uncounted(model)
     shapes = shapes_at(model, samples=samples, others=others)
     return sum(_node_macs(node, shapes) for node in model.graph.node)
