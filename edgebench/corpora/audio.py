@@ -63,6 +63,11 @@ class AudioFacts:
     length_known: bool = True
 
     @property
+    def format(self) -> str:
+        """Container and sample type, such as ``WAV PCM_16``."""
+        return f"{self.container} {self.subtype}"
+
+    @property
     def duration_s(self) -> float:
         """Length in seconds."""
         return self.samples / self.sample_rate_hz

@@ -25,11 +25,13 @@ split by speaker takes it."""
 class Conversion:
     """What a clip's file was before it was converted, and by what.
 
-    ``resampler`` names program, version and quality; where only channels were mixed down, it did nothing.
+    ``format``: container and sample type, such as ``WAV PCM_16``. ``resampler`` names program, version and
+    quality; where only channels were mixed down, it did nothing.
     """
 
     sample_rate_hz: int
     channels: int
+    format: str
     resampler: str
 
 

@@ -195,6 +195,7 @@ def inspect_clips(
             progress(done, len(clips))
     refused = [clip for clip in clips if clip.id in facts and not _fits(facts[clip.id])]
     usable = [clip for clip in clips if clip.id in facts and clip.labelled and _fits(facts[clip.id])]
+    originals = [clip.conversion or facts[clip.id] for clip in clips if clip.id in facts]
     emotions = Counter(clip.emotion or "none of the four" for clip in clips)
     return Inspection(
         name=name,
@@ -216,13 +217,9 @@ def inspect_clips(
             name: sum(clip.label_source == "human" and name in clip.rated for clip in clips) for name in ADV
         },
         with_votes=sum(clip.votes is not None for clip in clips),
-        sample_rates_hz=_counted(
-            str((clip.conversion or facts[clip.id]).sample_rate_hz) for clip in clips if clip.id in facts
-        ),
-        channels=_counted(
-            str((clip.conversion or facts[clip.id]).channels) for clip in clips if clip.id in facts
-        ),
-        formats=_counted(f"{fact.container} {fact.subtype}" for fact in facts.values()),
+        sample_rates_hz=_counted(str(own.sample_rate_hz) for own in originals),
+        channels=_counted(str(own.channels) for own in originals),
+        formats=_counted(own.format for own in originals),
         to_convert=len(refused),
         convert_command=_command(path, refused) if refused else None,
         converted=conversions(clips),

@@ -54,7 +54,7 @@ class Converted:
 
     def __str__(self) -> str:
         rates = ", ".join(f"{count} from {rate} Hz" for rate, count in self.sample_rates_hz.items())
-        mixed = f", {self.mixed_down} mixed down ({_MIX})" if self.mixed_down else ""
+        mixed = f"; of {self.mixed_down} the {_MIX}" if self.mixed_down else ""
         return f"{self.clips} clips ({rates}{mixed}) by {self.resampler}"
 
 
@@ -119,7 +119,8 @@ def _converted(clip: Clip, cache: Path) -> Clip:
         raise CorpusError(str(error)) from error
     except (CorpusError, OSError):
         return clip
-    return replace(clip, path=copy, conversion=Conversion(facts.sample_rate_hz, facts.channels, resampler()))
+    conversion = Conversion(facts.sample_rate_hz, facts.channels, facts.format, resampler())
+    return replace(clip, path=copy, conversion=conversion)
 
 
 class _CacheError(Exception):
