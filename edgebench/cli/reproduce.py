@@ -18,6 +18,7 @@ from edgebench.cli.options import (
     InventoryOption,
     JsonOption,
     OfflineOption,
+    ResampleOption,
     StoreOption,
     cache_dir,
     corpus_sources,
@@ -215,6 +216,7 @@ def wav2small_fig1(
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Take speakers seen in training too, marked as such.")
     ] = False,
+    resample: ResampleOption = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
@@ -223,7 +225,7 @@ def wav2small_fig1(
     from edgebench.papers.wav2small.figures_pages import plane_page, plane_sections
     from edgebench.papers.wav2small.predict import emotion_plane
 
-    ((name, source),) = corpus_sources([corpus], "--corpus").items()
+    ((name, source),) = corpus_sources([corpus], "--corpus", resample=resample).items()
     with Display() as display:
         plane = emotion_plane(
             models, name, source, include_seen=include_seen, cache=cache_dir(), events=display

@@ -30,13 +30,14 @@ class Extent:
     """The samples of a file, in bytes from ``start``.
 
     ``promised``: what the header says, None where its writer did not know. ``there``: what the file holds.
-    ``frame``: one sample of all channels.
+    ``frame``: one sample of all channels. ``zero_end``: whether the last byte is 0.
     """
 
     start: int
     promised: int | None
     there: int
     frame: int
+    zero_end: bool
 
     @property
     def whole_bytes(self) -> int | None:
@@ -47,7 +48,7 @@ class Extent:
         if self.there % self.frame == 0:
             return self.there
         padded = self.there - 1
-        return padded if padded % 2 == 1 and padded % self.frame == 0 else None
+        return padded if self.zero_end and padded % 2 == 1 and padded % self.frame == 0 else None
 
 
 @dataclass(frozen=True)
@@ -89,16 +90,16 @@ def with_true_length(path: Path, extent: Extent) -> io.BytesIO:
 def _wav(path: Path, chunks: list[_Chunk], size: int, file: BinaryIO) -> Extent:
     data = _named(chunks, b"data", path)
     frame = _field(file, chunks, b"fmt ", offset=12, size=2, order="little")
-    there = size - data.start
     wide = _field(file, chunks, b"ds64", offset=8, size=8, order="little")
     if data.length == 0xFFFF_FFFF and wide:
         unknown = wide >= _PLACEHOLDER_64
-        return Extent(data.start, None if unknown else wide, there, frame or 1)
+        return _extent(file, size, data.start, None if unknown else wide, frame)
+    there = size - data.start
     unknown = data.length > there and data.length >= _PLACEHOLDER_32
     # An empty chunk of samples, followed by bytes that are no chunks: the samples themselves.
     if data.length == 0 and there > 0 and not _well_formed(file, data.start, size):
         unknown = True
-    return Extent(data.start, None if unknown else data.length, there, frame or 1)
+    return _extent(file, size, data.start, None if unknown else data.length, frame)
 
 
 def _w64(path: Path, chunks: list[_Chunk], size: int, file: BinaryIO) -> Extent:
@@ -106,17 +107,22 @@ def _w64(path: Path, chunks: list[_Chunk], size: int, file: BinaryIO) -> Extent:
     frame = _field(file, chunks, b"fmt ", offset=12, size=2, order="little")
     there = size - data.start
     unknown = data.length >= _PLACEHOLDER_64 or (data.length <= 0 < there)
-    return Extent(data.start, None if unknown else data.length, there, frame or 1)
+    return _extent(file, size, data.start, None if unknown else data.length, frame)
 
 
 def _aiff(path: Path, chunks: list[_Chunk], size: int, file: BinaryIO) -> Extent:
     data = _named(chunks, b"SSND", path)
     channels = _field(file, chunks, b"COMM", offset=0, size=2, order="big")
     bits = _field(file, chunks, b"COMM", offset=6, size=2, order="big")
-    frame = max(channels * -(-bits // 8), 1)
-    start, there = data.start + 8, max(size - data.start - 8, 0)  # 8 bytes of offset and block size
-    unknown = data.length >= _PLACEHOLDER_32 or (data.length == 0 < there)
-    return Extent(start, None if unknown else max(data.length - 8, 0), there, frame)
+    start = data.start + 8  # behind an offset and a block size of 4 bytes each
+    unknown = data.length >= _PLACEHOLDER_32 or (data.length == 0 and start < size)
+    promised = None if unknown else max(data.length - 8, 0)
+    return _extent(file, size, start, promised, channels * -(-bits // 8))
+
+
+def _extent(file: BinaryIO, size: int, start: int, promised: int | None, frame: int) -> Extent:
+    file.seek(size - 1)
+    return Extent(start, promised, max(size - start, 0), max(frame, 1), file.read(1) == b"\0")
 
 
 def _chunks(file: BinaryIO, order: ByteOrder) -> Iterator[_Chunk]:

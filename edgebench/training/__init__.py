@@ -14,6 +14,7 @@ from edgebench.errors import UsageError
 from edgebench.training.recipe import Recipe, load_recipe, recipe_names
 
 if TYPE_CHECKING:
+    from edgebench.corpora import Where
     from edgebench.training.trainer import Progress
 
 __all__ = ["Recipe", "load_recipe", "recipe_names", "require_extra", "train"]
@@ -22,12 +23,12 @@ __all__ = ["Recipe", "load_recipe", "recipe_names", "require_extra", "train"]
 def train(
     recipe_name: str,
     *,
-    corpora: Mapping[str, Path],
+    corpora: Mapping[str, Where],
     output: Path,
     overrides: Sequence[str] = (),
     resume: bool = False,
     notify: Callable[[Progress], None] | None = None,
-    train_only: Mapping[str, Path] | None = None,
+    train_only: Mapping[str, Where] | None = None,
 ) -> Path:
     """Train a recipe; see :func:`edgebench.training.run.train`.
 

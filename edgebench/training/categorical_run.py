@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgebench.corpora import PARTS, write_split
+from edgebench.corpora import PARTS, Where, write_split
 from edgebench.errors import ConfigError, StoreError, UsageError
 from edgebench.training.categorical_data import CategoricalData
 from edgebench.training.categorical_recipe import CategoricalRecipe, FoldRecipe
@@ -47,8 +47,8 @@ Notify = Callable[[Progress], None]
 def fine_tune(
     recipe: CategoricalRecipe,
     *,
-    corpora: Mapping[str, Path],
-    train_only: Mapping[str, Path],
+    corpora: Mapping[str, Where],
+    train_only: Mapping[str, Where],
     output: Path,
     command: str,
     resume: bool = False,

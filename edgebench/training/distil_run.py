@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from edgebench.corpora import Where
 from edgebench.training.distil_data import DistilData
 from edgebench.training.distil_recipe import DistilRecipe
 from edgebench.training.distiller import Distiller, TeacherValidator
@@ -21,7 +22,7 @@ NOTES = "notes.txt"
 def distil(
     recipe: DistilRecipe,
     *,
-    corpora: Mapping[str, Path],
+    corpora: Mapping[str, Where],
     output: Path,
     command: str,
     notify: Callable[[Progress], None] | None = None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,7 @@ from edgebench.corpora import (
     PARTS,
     Clip,
     Split,
+    Where,
     packaged_split,
     read_corpus,
     read_split,
@@ -57,7 +57,7 @@ class Gathered:
 
 def gather(
     recipe: Recipe | DistilRecipe,
-    corpora: Mapping[str, Path],
+    corpora: Mapping[str, Where],
     *,
     unlabelled: bool = False,
     withheld: Collection[str] = (),
@@ -145,7 +145,7 @@ def training_facts(recipe: Recipe | DistilRecipe | CategoricalRecipe, gathered: 
         licences = {clip.licence for part in PARTS for clip in gathered.part(part) if clip.corpus == name}
         corpora[name] = CorpusSpeakers(**speakers, licence=" + ".join(sorted(licences)))
     # A clip that was heard without its label has nothing to say of where labels come from.
-    labelled = [clip for clip in gathered.train if clip.emotion is not None or clip.adv is not None]
+    labelled = [clip for clip in gathered.train if clip.labelled]
     return Training(
         corpora=corpora,
         split_sha256=gathered.split.sha256,

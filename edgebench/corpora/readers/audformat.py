@@ -183,8 +183,7 @@ def _sexes(folder: Path, header: Header) -> dict[str, str]:
             speaker: text(facts.get("gender")) or text(facts.get("sex")) or ""
             for speaker, facts in about.items()
         }
-    source = folder / f"db.{labels}.csv"
-    if not isinstance(labels, str) or not source.is_file():
+    if not isinstance(labels, str) or not (source := folder / f"db.{labels}.csv").is_file():
         return {}
     rows = [row for _, row in table_rows(source, corpus=READER.name, expected="a table", columns=[])]
     return {next(iter(row.values())): row.get("gender") or row.get("sex") or "" for row in rows}
@@ -202,9 +201,9 @@ def _clip(file: str, entry: _File, database: _Database) -> Clip:
     emotion = WORDS.get(label.lower())
     arousal, dominance, valence = _ratings(entry, header) if database.rated else prototype(emotion)
     sex = (facts.get("gender") or facts.get("sex") or database.sexes.get(facts["speaker"], "")).lower()
-    languages = header.get("languages") or []
-    only = str(languages[0]) if isinstance(languages, list) and len(languages) == 1 else ""
-    language = facts.get("language") or only
+    languages = header.get("languages")
+    only = text(languages[0]) if isinstance(languages, list) and len(languages) == 1 else None
+    language = facts.get("language") or only or ""
     return Clip(
         path=database.folder / file,
         id=file_id(Path(file)),

@@ -43,7 +43,7 @@ def emotion_plane(
     """
     artifacts = _dimensional(models, PLANE)
     events.stage(f"packing corpus {corpus}")
-    clips = read_corpus(corpus, folder)
+    clips = read_corpus(corpus, folder, progress=lambda done, total: events.advance(done, total, "clips"))
     seen = seen_speakers(artifacts, corpus)
     kept = clips if include_seen else [clip for clip in clips if clip.speaker not in seen]
     if not kept:
