@@ -201,6 +201,7 @@ def _header(
                 "condition": {**asdict(trial.condition), "device": target.name},
                 "launch": trial.launch,
                 "round": trial.round,
+                "group": trial.group,
                 "estimate_s": trial.estimate_s,
             }
             for trial in prepared.plan.trials

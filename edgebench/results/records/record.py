@@ -147,7 +147,8 @@ class Condition(RecordModel):
 class PlannedTrial(RecordModel):
     """One launch as the plan laid it out; a run taken up again finds its conditions here.
 
-    ``estimate_s``: the plan's guess at its wall time.
+    ``estimate_s``: the plan's guess at its wall time. ``group``: the launches of one round that are
+    repeated together have the same number; None in runs that repeated nothing.
     """
 
     id: str
@@ -155,6 +156,7 @@ class PlannedTrial(RecordModel):
     launch: int
     round: int
     estimate_s: float
+    group: int | None = None
 
 
 class RunHeader(RecordModel):
