@@ -6,15 +6,31 @@ could not measure is null.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from typing import Annotated, Any, Literal
 
 import pydantic
+
+
+def _finite(value: Any) -> Any:
+    """The value, where no number in it is infinite or NaN: JSON has no such numbers."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number that is not finite")
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _finite(part)
+    return value
+
+
+# Any JSON value.
+Json = Annotated[Any, pydantic.AfterValidator(_finite)]
 
 
 class AgentModel(pydantic.BaseModel):
     """What the agent said: unknown keys are kept, missing measurements are null."""
 
-    model_config = pydantic.ConfigDict(strict=True, frozen=True, extra="allow")
+    model_config = pydantic.ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False)
+    # Field(init=False) keeps type checkers from taking it for an argument.
+    __pydantic_extra__: dict[str, Json] = pydantic.Field(init=False)
 
 
 class RuntimeFacts(AgentModel):
@@ -24,7 +40,7 @@ class RuntimeFacts(AgentModel):
     version: str | None = None
     providers: tuple[str, ...] = ()
     numpy: str | None = None
-    error: dict[str, Any] | None = None
+    error: dict[str, Json] | None = None
 
 
 class Fingerprint(AgentModel):
