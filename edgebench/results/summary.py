@@ -132,7 +132,7 @@ def summarise(lines: Iterable[Record]) -> RunSummary:
     order = {artifact.key: number for number, artifact in enumerate(header.artifacts)}
     rows.sort(key=lambda row: _sort_key(row.condition, order))
     status = end.status if end else "open"
-    return RunSummary(header, status, end, tuple(rows), disturbances(trials))
+    return RunSummary(header, status, end, tuple(rows), disturbances(header, trials))
 
 
 def _sort_key(condition: Condition, order: Mapping[str, int]) -> tuple[Any, ...]:

@@ -63,22 +63,33 @@ def counted(header: RunHeader, trials: Sequence[TrialRecord]) -> list[TrialRecor
 class Disturbances:
     """What disturbed the planned launches of a run, and how many were made again.
 
-    ``shares``: the largest of each kind (``others``, ``steal``, ``queue_wait``, see ``Window``).
-    ``repeated`` holds the undisturbed launches of a repeated group as well.
+    ``judged``: launches whose loop telemetry looked at. ``shares``: the largest of each kind
+    (``others``, ``steal``, ``queue_wait``, see ``Window``). ``repeated`` holds the undisturbed launches
+    of a repeated group as well; ``replaced``: disturbed launches that a repeat stands for.
     """
 
     launches: int
+    judged: int
     disturbed: int
     repeated: int
+    replaced: int
     shares: Mapping[str, float]
 
 
-def disturbances(trials: Sequence[TrialRecord]) -> Disturbances:
+def disturbances(header: RunHeader, trials: Sequence[TrialRecord]) -> Disturbances:
     """How many launches were disturbed, by what at most, and how many were repeated."""
     planned = [line.trial for line in trials if line.trial.repeat_of is None]
+    kept = {line.trial.id for line in counted(header, trials)}
+    disturbed = [trial for trial in planned if trial.disturbed]
     shares: dict[str, float] = {}
-    for trial in planned:
+    for trial in disturbed:
         for kind, share in trial.disturbed.items():
             shares[kind] = max(share, shares.get(kind, 0.0))
-    disturbed = sum(bool(trial.disturbed) for trial in planned)
-    return Disturbances(len(planned), disturbed, len(trials) - len(planned), shares)
+    return Disturbances(
+        launches=len(planned),
+        judged=sum(trial.window is not None for trial in planned),
+        disturbed=len(disturbed),
+        repeated=len(trials) - len(planned),
+        replaced=sum(trial.id not in kept for trial in disturbed),
+        shares=shares,
+    )
