@@ -14,8 +14,10 @@ import os
 import sys
 import time
 
-from edgebench.agent import loop, protocol, sensors, waveform
-from edgebench.agent.runtimes import RUNTIMES, UnfitError
+from edgebench.agent import loop, protocol, waveform
+from edgebench.agent.runtimes import table
+from edgebench.agent.runtimes.base import UnfitError
+from edgebench.agent.sensors import memory
 
 TYPE_CHECKING = False  # see loop.py
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ def blank(trial: dict[str, Any]) -> dict[str, Any]:
         "memory": {"resettable": False, "page_bytes": os.sysconf("SC_PAGE_SIZE"), "marks": {}},
         "output": None,
         "predictions": None,
+        "trace": None,
     }
 
 
@@ -86,14 +89,14 @@ def measure(trial: dict[str, Any], record: dict[str, Any], say: Callable[[str], 
         os.sched_setaffinity(0, trial["cpus"])
     record["pid"] = os.getpid()
     record["affinity"] = sorted(os.sched_getaffinity(0))
-    record["memory"]["resettable"] = sensors.reset_peak()
+    record["memory"]["resettable"] = memory.reset_peak()
     marks = record["memory"]["marks"]
-    marks["interpreter"] = sensors.memory_mark()
+    marks["interpreter"] = memory.memory_mark()
 
     say(IMPORTING)
     runtime = _import_runtime(trial["runtime"])
     record["runtime"] = {"name": runtime.name, "version": runtime.version, "providers": runtime.providers}
-    marks["runtime"] = sensors.memory_mark()
+    marks["runtime"] = memory.memory_mark()
     _guard(protocol.PREPARATION, "preparation", waveform.check, trial["preparation"])
 
     say("loading the model")
@@ -102,11 +105,13 @@ def measure(trial: dict[str, Any], record: dict[str, Any], say: Callable[[str], 
     model = _guard(
         protocol.MODEL_LOAD,
         runtime.name,
-        lambda: runtime.load(path, threads=trial["threads"], session=trial["session"]),
+        lambda: runtime.load(
+            path, threads=trial["threads"], session={**trial["session"], "trace": trial["trace"]}
+        ),
     )
     record["load_ns"] = time.perf_counter_ns() - begun
     record["runtime"]["providers"] = model.providers
-    marks["model"] = sensors.memory_mark()
+    marks["model"] = memory.memory_mark()
 
     say("preparing the input")
     inputs = Inputs(trial, model)
@@ -116,7 +121,7 @@ def measure(trial: dict[str, Any], record: dict[str, Any], say: Callable[[str], 
     begun = time.perf_counter_ns()
     outputs = _guard(protocol.RUN_FAILED, runtime.name, infer)
     record["first_inference_ns"] = time.perf_counter_ns() - begun
-    marks["first_run"] = sensors.memory_mark()
+    marks["first_run"] = memory.memory_mark()
     record["output"] = {
         "names": model.output_names,
         "shapes": [list(getattr(output, "shape", ())) for output in outputs],
@@ -129,10 +134,10 @@ def measure(trial: dict[str, Any], record: dict[str, Any], say: Callable[[str], 
     gc.disable()
     _guard(protocol.RUN_FAILED, runtime.name, _loops, trial, record, inputs)
     gc.enable()
-    marks["end"] = sensors.memory_mark()
-    profile = model.finish()
-    if profile is not None:
-        record["profile"] = profile
+    marks["end"] = memory.memory_mark()
+    trace = model.finish()
+    if trace is not None:
+        record["trace"] = {"name": trace}
 
 
 def _loops(trial: dict[str, Any], record: dict[str, Any], inputs: Inputs) -> None:
@@ -217,10 +222,10 @@ class Inputs:
 
 
 def _import_runtime(name: str) -> Any:
-    if name not in RUNTIMES:
-        known = ", ".join(sorted(RUNTIMES))
+    if name not in table.RUNTIMES:
+        known = ", ".join(sorted(table.RUNTIMES))
         raise TrialError(protocol.RUNTIME_IMPORT, f"this agent knows no runtime {name!r}; known: {known}")
-    return _guard(protocol.RUNTIME_IMPORT, name, RUNTIMES[name])
+    return _guard(protocol.RUNTIME_IMPORT, name, table.make, name)
 
 
 def _guard(code: str, what: str, function: Callable[..., Any], *arguments: Any) -> Any:

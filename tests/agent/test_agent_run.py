@@ -19,6 +19,7 @@ import pytest
 from agent_board import Board, endless, model, trial
 
 from edgebench.agent import pack, waveform
+from edgebench.corpora import packfile
 
 MIB = 1 << 20
 
@@ -39,9 +40,9 @@ def test_a_run_from_start_to_end(board: Board) -> None:
     stamps = [message["monotonic_ns"] for message in messages]
     assert stamps == sorted(stamps)
     begin, end = messages[0], messages[-1]
-    assert (begin["protocol"], begin["run_id"], begin["trials"]) == (1, "run0", 3)
+    assert (begin["protocol"], begin["run_id"], begin["trials"]) == (2, "run0", 3)
     assert begin["agent_sha256"] == board.agent.name
-    assert begin["fingerprint"]["runtime"]["version"] == onnxruntime.__version__
+    assert begin["fingerprint"]["runtimes"]["onnxruntime"]["version"] == onnxruntime.__version__
     assert (end["status"], end["trials_done"]) == ("complete", 3)
 
     first, null, loose = (message for message in messages if message["kind"] == "trial")
@@ -77,7 +78,7 @@ def test_offline_predicts_every_clip_like_the_host(board: Board, tmp_path: Path)
     clips = {
         name: rng.integers(-9000, 9000, n).astype(np.int16) for name, n in [("a", 400), ("b", 4000), ("c", 9)]
     }
-    pack.write(tmp_path / "pack", clips.items())
+    packfile.write(tmp_path / "pack", clips.items())
     artifact = board.blob(model())
     steps = [{"step": "pad", "min_s": 0.1}, {"step": "crop", "max_s": 0.2}]
     packed = board.blob((tmp_path / "pack").read_bytes())
@@ -100,7 +101,7 @@ def test_offline_predicts_every_clip_like_the_host(board: Board, tmp_path: Path)
 def test_what_cannot_be_measured_says_why_and_the_next_trial_goes_on(board: Board, tmp_path: Path) -> None:
     good = model()
     offline = {"scenario": "offline", "input_s": None}
-    pack.write(tmp_path / "pack", [("a", np.zeros(1600, np.int16))])
+    packfile.write(tmp_path / "pack", [("a", np.zeros(1600, np.int16))])
     packed = (tmp_path / "pack").read_bytes()
     ok = board.blob(good)
     asked = {
