@@ -20,6 +20,7 @@ from edgebench.results.records.record import (
     Requirements,
     RunEnd,
     RunHeader,
+    TraceRecord,
     TrialRecord,
     record_from,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "Store",
     "StoreWarning",
     "TrialMessage",
+    "TraceRecord",
     "TrialRecord",
     "Verdict",
     "new_run_id",

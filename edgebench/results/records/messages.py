@@ -132,6 +132,7 @@ class Predictions(AgentModel):
 class TrialMessage(AgentModel):
     """The agent's ``trial`` message, word for word.
 
+    ``trace``: name, size and hash of the file that the runtime's profiler left on the board.
     ``samples_cpu_ns``: process CPU time of each inference, beside its wall time in ``samples_ns``.
     """
 
@@ -156,3 +157,4 @@ class TrialMessage(AgentModel):
     telemetry: Telemetry | None = None
     output: Output | None = None
     predictions: Predictions | None = None
+    trace: dict[str, Any] | None = None

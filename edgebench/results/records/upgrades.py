@@ -5,8 +5,8 @@ does not change its argument and does not set ``schema_version``.
 
 1 -> 2
     ``device.fingerprint.runtime`` (the facts of the only runtime there was) became
-    ``device.fingerprint.runtimes``: name -> facts. Everything else that is new in version 2 has a
-    default.
+    ``device.fingerprint.runtimes``: name -> facts. ``device.environment``, the versions of its packages,
+    became ``device.environments`` likewise. Everything else that is new in version 2 has a default.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ def from_1(line: dict[str, Any]) -> dict[str, Any]:
     """A line of version 1 as version 2 has it."""
     if line.get("kind") != "run":
         return line
-    device = line["device"]
+    device = {key: value for key, value in line["device"].items() if key != "environment"}
+    versions = line["device"].get("environment")
+    if versions:
+        device["environments"] = {_ONLY_RUNTIME_OF_1: versions}
     return {**line, "device": {**device, "fingerprint": with_runtimes(device["fingerprint"])}}
 
 

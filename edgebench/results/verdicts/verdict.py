@@ -20,7 +20,7 @@ from edgebench.results.metrics.table import METRICS, Figure
 from edgebench.results.records.record import Condition, RunHeader, TrialRecord
 from edgebench.results.verdicts.rules import EVERYTHING, RULES, SPOILS, Case, Finding, NotJudged
 
-UNSUPPORTED_CODES = ("RUNTIME_IMPORT", "MODEL_LOAD")
+UNSUPPORTED_CODES = ("RUNTIME_INSTALL", "RUNTIME_IMPORT", "MODEL_LOAD")
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ def judge(
 # --- what has no result -----------------------------------------------------------------------------
 
 _NEXT = {
+    "RUNTIME_INSTALL": "Install what the reason names on the board, or measure there without this runtime.",
     "RUNTIME_IMPORT": "Use another version of the runtime on this processor; `edgebench doctor` probes it.",
     "MODEL_LOAD": "Export the model for this runtime: a lower opset and IR, or operators that it has.",
     "RUN_FAILED": "Run the model once by hand with the input named; the message is the runtime's own.",
