@@ -120,20 +120,43 @@ class Output(AgentModel):
 
 
 class Predictions(AgentModel):
-    """Predictions over a pack: ``values[output][clip]`` is a flat list of floats."""
+    """Predictions over a pack: ``values[output][clip]`` is a flat list of floats.
 
-    clips: tuple[str, ...]
-    names: tuple[str, ...]
-    values: tuple[tuple[tuple[float | None, ...], ...], ...]
+    ``same_as``: the id of an earlier trial of the run whose clips, names and values are the same; they
+    are empty here then.
+    """
+
+    clips: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    values: tuple[tuple[tuple[float | None, ...], ...], ...] = ()
+    same_as: str | None = None
     pass_ns: tuple[int, ...] = ()
     audio_s: float | None = None
+
+
+class Window(AgentModel):
+    """What the kernel counted over the measured loop. Null: it does not tell.
+
+    ``cpu_ns``, ``queue_wait_ns``: CPU time and time spent ready but waiting for a CPU, of all threads of
+    the trial. ``others``, ``steal``: the shares of all CPUs, 0 to 1, that other processes and the
+    hypervisor took.
+    """
+
+    elapsed_ns: int | None = None
+    cpu_ns: int | None = None
+    queue_wait_ns: int | None = None
+    involuntary_switches: int | None = None
+    others: float | None = None
+    steal: float | None = None
 
 
 class TrialMessage(AgentModel):
     """The agent's ``trial`` message, word for word.
 
     ``trace``: name, size and hash of the file that the runtime's profiler left on the board.
-    ``samples_cpu_ns``: process CPU time of each inference, beside its wall time in ``samples_ns``.
+    ``samples_cpu_ns``: process CPU time of each inference (all threads, user and system), beside its
+    wall time in ``samples_ns``. ``disturbed``: one sentence for each way in which telemetry shows that
+    other work disturbed the launch. ``repeats``: the id of the planned trial that this one repeats.
     """
 
     kind: Literal["trial"] = "trial"
@@ -155,6 +178,9 @@ class TrialMessage(AgentModel):
     elapsed_ns: int | None = None
     memory: Memory | None = None
     telemetry: Telemetry | None = None
+    window: Window | None = None
+    disturbed: tuple[str, ...] = ()
+    repeats: str | None = None
     output: Output | None = None
     predictions: Predictions | None = None
     trace: dict[str, Any] | None = None

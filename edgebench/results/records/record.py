@@ -49,7 +49,7 @@ class RecordModel(pydantic.BaseModel):
 class DeviceFacts(RecordModel):
     """The device of a run: profile, address, fingerprint.
 
-    ``environments``: runtime -> package -> version, of what was installed for the run.
+    ``environments``: the name of a runtime -> versions of the modules in its environment there.
     """
 
     name: str
@@ -57,7 +57,7 @@ class DeviceFacts(RecordModel):
     host: str | None = None
     address: str | None
     fingerprint: Fingerprint
-    environments: dict[str, dict[str, str]] = {}
+    environments: dict[str, dict[str, Any]] = {}
     emulated: bool = False
 
 
@@ -152,8 +152,9 @@ class Condition(RecordModel):
 class PlannedTrial(RecordModel):
     """One launch as the plan laid it out; a run taken up again finds its conditions here.
 
-    ``estimate_s``: the plan's guess at its wall time. ``trace``: it is to run under the runtime's
-    profiler, and its line is a ``trace``.
+    ``estimate_s``: the plan's guess at its wall time. ``group``: launches of one number are repeated
+    together where one of them was disturbed. ``trace``: it is to run under the runtime's profiler, and
+    its line is a ``trace``.
     """
 
     id: str
@@ -162,6 +163,7 @@ class PlannedTrial(RecordModel):
     round: int
     estimate_s: float
     trace: bool = False
+    group: int | None = None
 
 
 class RunHeader(RecordModel):
@@ -207,7 +209,7 @@ class ReferenceRecord(RecordModel):
 
 
 class TrialRecord(RecordModel):
-    """One launch of one condition."""
+    """One launch of one condition. ``repeat``: 0 as planned, 1 where it stands for a disturbed one."""
 
     schema_version: int = SCHEMA_VERSION
     kind: Literal["trial"] = "trial"
@@ -215,6 +217,7 @@ class TrialRecord(RecordModel):
     condition: Condition
     launch: int
     round: int
+    repeat: int = 0
     trial: TrialMessage
 
 
@@ -319,7 +322,7 @@ def record_from(line: Mapping[str, Any]) -> Record:
             f"a line of kind {line.get('kind')!r} is not a valid record: {where}: {first['msg']} "
             f"({error.error_count()} faults in all)."
         ) from None
-    except (TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"a line of kind {line.get('kind')!r} is not a valid record: {error}.") from None
 
 

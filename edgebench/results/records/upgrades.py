@@ -4,9 +4,9 @@ A step takes the line of one version as a plain dict and returns it as the next 
 does not change its argument and does not set ``schema_version``.
 
 1 -> 2
-    ``device.fingerprint.runtime`` (the facts of the only runtime there was) became
-    ``device.fingerprint.runtimes``: name -> facts. ``device.environment``, the versions of its packages,
-    became ``device.environments`` likewise. Everything else that is new in version 2 has a default.
+    There was one runtime. ``device.fingerprint.runtime`` became ``device.fingerprint.runtimes`` and
+    ``device.environment`` became ``device.environments``, both by the runtime's name. Everything else
+    that is new in version 2 has a default.
 """
 
 from __future__ import annotations
@@ -23,10 +23,14 @@ def from_1(line: dict[str, Any]) -> dict[str, Any]:
     if line.get("kind") != "run":
         return line
     device = {key: value for key, value in line["device"].items() if key != "environment"}
-    versions = line["device"].get("environment")
-    if versions:
-        device["environments"] = {_ONLY_RUNTIME_OF_1: versions}
-    return {**line, "device": {**device, "fingerprint": with_runtimes(device["fingerprint"])}}
+    return {
+        **line,
+        "device": {
+            **device,
+            "fingerprint": with_runtimes(device["fingerprint"]),
+            "environments": {_ONLY_RUNTIME_OF_1: line["device"].get("environment", {})},
+        },
+    }
 
 
 def with_runtimes(fingerprint: dict[str, Any]) -> dict[str, Any]:
