@@ -27,7 +27,7 @@ from edgebench.harness.host.reference import host_reference, reference_artifacts
 from edgebench.harness.plan import Plan, Subject, make_plan
 from edgebench.harness.speech import HeldOut, prepare_corpus
 from edgebench.harness.suite import Suite
-from edgebench.models import load_artifact, packaged_artifacts
+from edgebench.models import load_artifact, load_artifacts, packaged_artifacts
 from edgebench.results import (
     SCHEMA_VERSION,
     DeploymentFacts,
@@ -76,7 +76,7 @@ class Prepared:
 
 def prepare(request: Request, events: Events) -> Prepared:
     """Read models and corpora and lay out the plan. Raises ModelError, CorpusError."""
-    artifacts = [load_artifact(model) for model in request.models]
+    artifacts = load_artifacts(request.models)
     corpora = []
     if "offline" in request.suite.scenarios and any(artifact.manifest for artifact in artifacts):
         for name, folder in request.corpora.items():
@@ -215,7 +215,7 @@ def _header(
             "environments": {name: dict(env.versions) for name, env in board.environments.items()},
             "emulated": board.facts.emulated,
         },
-        "artifacts": [_artifact_record(artifact, suite) for artifact in prepared.artifacts],
+        "artifacts": [_artifact_record(artifact, prepared.plan) for artifact in prepared.artifacts],
         "corpora": [corpus.record for corpus in prepared.corpora],
         "requirements": {
             "min_duration_s": suite.duration_s,
@@ -240,8 +240,11 @@ def _header(
     return header
 
 
-def _artifact_record(artifact: Artifact, suite: Suite) -> dict[str, Any]:
-    counts = {input_s: artifact.macs(input_s) for input_s in suite.input_s}
+def _artifact_record(artifact: Artifact, plan: Plan) -> dict[str, Any]:
+    """The facts of an artifact; its MACs at the lengths at which the plan measures it."""
+    own = [condition for condition in plan.conditions if condition.artifact_sha256 == artifact.sha256]
+    measured = sorted({condition.input_s for condition in own if condition.input_s is not None})
+    counts = {input_s: artifact.macs(input_s) for input_s in measured}
     return {
         "key": artifact.key,
         "sha256": artifact.sha256,
@@ -251,6 +254,7 @@ def _artifact_record(artifact: Artifact, suite: Suite) -> dict[str, Any]:
         "macs": {str(input_s): count.value for input_s, count in counts.items() if count},
         "macs_rule": next((count.rule for count in counts.values() if count), None),
         "manifest": artifact.manifest.model_dump(mode="json") if artifact.manifest else None,
+        "format": artifact.format,
         "opset": artifact.opset,
         "ir_version": artifact.ir_version,
     }

@@ -41,9 +41,9 @@ def check_models(artifacts: Iterable[Artifact], fingerprint: Mapping[str, Any], 
     if limits is None:
         return
     for artifact in artifacts:
-        if artifact.format != "onnx":
+        if artifact.opset is None or artifact.ir_version is None:  # another format
             continue
-        if (artifact.opset or 0) > limits[0] or (artifact.ir_version or 0) > limits[1]:
+        if artifact.opset > limits[0] or artifact.ir_version > limits[1]:
             raise ModelError(
                 f"model {artifact.key}: opset {artifact.opset}, IR {artifact.ir_version}; onnxruntime "
                 f"{version} on board {device!r} loads opset {limits[0]} and IR {limits[1]} at most. "
