@@ -221,7 +221,7 @@ def _agent_sha256() -> str | None:
     """The hash of the zip this runs from; None when it runs from a folder."""
     if not os.path.isfile(child.ROOT):
         return None
-    return _file_facts(os.path.dirname(child.ROOT), os.path.basename(child.ROOT))["sha256"]
+    return str(_file_facts(os.path.dirname(child.ROOT), os.path.basename(child.ROOT))["sha256"])
 
 
 def _file_facts(folder: str, name: str) -> dict[str, Any]:

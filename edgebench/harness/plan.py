@@ -207,7 +207,13 @@ def _groups(
         if "single_stream" in suite.scenarios:
             for input_s in sorted({length for s in subjects for length in s.lengths_of(suite)}):
                 group: list[_Member] = [
-                    (_condition(s, runtime, "single_stream", input_s, threads, None), s, None)
+                    (
+                        _condition(
+                            s, runtime, "single_stream", input_s=input_s, threads=threads, corpus=None
+                        ),
+                        s,
+                        None,
+                    )
                     for s in subjects
                     if input_s in s.lengths_of(suite)
                     for runtime in s.runtimes
@@ -218,7 +224,11 @@ def _groups(
                 # A model with a fixed time axis cannot take clips of any length, and outputs that
                 # no manifest explains cannot be scored: both are measured on generated input alone.
                 group = [
-                    (_condition(s, runtime, "offline", None, threads, corpus.name), s, corpus)
+                    (
+                        _condition(s, runtime, "offline", input_s=None, threads=threads, corpus=corpus.name),
+                        s,
+                        corpus,
+                    )
                     for s in subjects
                     if not s.lengths_s and s.scored
                     for runtime in s.runtimes
@@ -231,7 +241,7 @@ def _groups(
 
 
 def _condition(
-    subject: Subject, runtime: str, scenario: str, input_s: float | None, threads: int, corpus: str | None
+    subject: Subject, runtime: str, scenario: str, *, input_s: float | None, threads: int, corpus: str | None
 ) -> Condition:
     return Condition(subject.key, subject.sha256, scenario, input_s, threads, runtime, corpus)
 

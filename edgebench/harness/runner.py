@@ -254,7 +254,6 @@ def _artifact_record(artifact: Artifact, plan: Plan) -> dict[str, Any]:
         "macs": {str(input_s): count.value for input_s, count in counts.items() if count},
         "macs_rule": next((count.rule for count in counts.values() if count), None),
         "manifest": artifact.manifest.model_dump(mode="json") if artifact.manifest else None,
-        "format": artifact.format,
         "opset": artifact.opset,
         "ir_version": artifact.ir_version,
     }

@@ -46,19 +46,22 @@ class UnfitError(Exception):
 def waveform_shape(name: str, shape: list[int | None], is_float32: bool, described: str) -> list[int | None]:
     """Check that an input is one waveform; its shape, None for an axis of any length.
 
-    A waveform is float32 (samples,), (batch, samples) or (batch, 1, samples). Raises UnfitError.
+    A waveform is float32 (samples,), (batch, samples), (batch, 1, samples) or (batch, samples, 1).
+    Raises UnfitError.
     """
     if not is_float32 or len(shape) not in (1, 2, 3):
         raise UnfitError(
-            "input %r is %s; a waveform is float32 (batch, samples), (samples,) or (batch, 1, samples)"
-            % (name, described)
+            "input %r is %s; a waveform is float32 (samples,), (batch, samples), (batch, 1, samples) or "
+            "(batch, samples, 1)" % (name, described)
         )
     return shape
 
 
 def shape_of(waveform: Any, model_shape: list[int | None]) -> tuple[int, ...]:
     """The shape in which a model of ``model_shape`` is given a waveform. Raises UnfitError."""
-    shape = (1,) * (len(model_shape) - 1) + (len(waveform),)
+    ones = (1,) * (len(model_shape) - 1)
+    channel_last = len(model_shape) == 3 and model_shape[2] == 1 and model_shape[1] != 1
+    shape = (1, len(waveform), 1) if channel_last else (*ones, len(waveform))
     for axis, length in zip(model_shape, shape):
         if axis not in (None, length):
             raise UnfitError("the model's input is fixed to %s, the waveform is %s" % (model_shape, shape))

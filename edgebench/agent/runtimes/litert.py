@@ -69,9 +69,9 @@ class Model:
                 return [outputs[name] for name in names]
 
             return infer
-        lengths = sorted({shape[-1] for _, shape, _ in self._takes if shape[-1] is not None})
+        shapes = [shape for _, shape, _ in self._takes]
         raise base.UnfitError(
-            "the model takes waveforms of %s samples, this one has %d" % (lengths, len(waveform))
+            "the model's inputs are fixed to %s, the waveform has %d samples" % (shapes, len(waveform))
         )
 
     def finish(self) -> str | None:
