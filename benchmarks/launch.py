@@ -98,7 +98,7 @@ def trial_plan(work: Work) -> Plan:
         # A cap that is over at once leaves the minimum count: both sides warm up equally often.
         warmup={"min_count": work.warmup_count, "max_s": 1e-9},
     )
-    return make_plan(suite, [Subject.of(work.artifact)], [])
+    return make_plan(suite, [Subject.of(work.artifact)], [], device="local")
 
 
 def trial_spec(board: Board, work: Work) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 
-from edgebench.agent import child, cores, fingerprint, folders, journal, protocol, trial
+from edgebench.agent import child, cores, fingerprint, folders, journal, predictions, protocol, repeats, trial
 from edgebench.agent.sensors import files, telemetry
 
 TYPE_CHECKING = False  # see loop.py
@@ -131,10 +131,15 @@ def supervise(plan: dict[str, Any], run_dir: str, book: journal.Journal, *, lock
             trials=len(trials),
         )
         readings = telemetry.Telemetry()
-        for index, one in enumerate(trials):
-            book.write(protocol.TRIAL_BEGIN, id=one["id"], index=index)
+        told = predictions.Predictions()
+        queue = repeats.Queue(trials, plan.get("repeats"))
+        for index, one in enumerate(queue):
+            origin = {"repeat_of": one["repeat_of"]} if "repeat_of" in one else {}
+            book.write(protocol.TRIAL_BEGIN, id=one["id"], index=index, **origin)
             record = run_trial(plan, one, run_dir, readings=readings, stop_fd=stop_fd)
-            book.write(protocol.TRIAL, index=index, **record)
+            told.shorten(one, record)
+            queue.judge(one, record)
+            book.write(protocol.TRIAL, index=index, **record, **origin)
             if (record["error"] or {}).get("code") == protocol.CANCELLED_BY_HOST:
                 status = CANCELLED
                 break

@@ -137,13 +137,17 @@ class _Book:
         self._begin_ns: int | None = None
         done = [line.trial for line in stored if isinstance(line, TrialRecord | TraceRecord)]
         self.seq = max((trial.seq + 1 for trial in done), default=0)
-        self._done_s = sum(self._trials[trial.id].estimate_s for trial in done)
+        self._done_s = 0.0
+        for trial in done:
+            self._count(trial.id, trial.repeat_of)
 
     def hear(self, message: dict[str, Any]) -> None:
         """Store what is worth it."""
         self._usage.sample()
         if message["kind"] == protocol.BEGIN:
             self._begin_ns = message["monotonic_ns"]
+        elif message["kind"] == protocol.TRIAL_BEGIN and "repeat_of" in message:
+            self._events.stage(f"repeating disturbed launches on {self.board.target.name}")
         elif message["kind"] == protocol.TRIAL:
             self._store_trial(message)
 
@@ -164,7 +168,7 @@ class _Book:
         )
 
     def _store_trial(self, message: dict[str, Any]) -> None:
-        planned = self._trials[message["id"]]
+        planned = self._trials[message.get("repeat_of") or message["id"]]
         line = {
             "schema_version": SCHEMA_VERSION,
             "kind": "trial",
@@ -178,7 +182,7 @@ class _Book:
             line["kind"] = "trace"
             line["file"], line["message"] = self._fetch_trace(message)
         self._store.append(record_from(line))
-        self._done_s += planned.estimate_s
+        self._count(message["id"], message.get("repeat_of"))
         self._events.advance(self._done_s, self._total_s, "s")
         if error := message["error"]:
             where = f"{planned.condition.artifact} {planned.condition.scenario}"
@@ -199,3 +203,10 @@ class _Book:
             self._events.warn(str(error))
             return None, str(error)
         return {"path": str(path), "size_bytes": facts["size_bytes"], "sha256": facts["sha256"]}, None
+
+    def _count(self, id_: str, repeat_of: str | None) -> None:
+        """Add a launch to what is done; a repeat, which nobody planned, to what there is to do as well."""
+        estimate_s = self._trials[repeat_of or id_].estimate_s
+        self._done_s += estimate_s
+        if repeat_of is not None:
+            self._total_s += estimate_s

@@ -177,9 +177,8 @@ def _find(key_or_path: str | Path) -> Path:
 def _compare(path: Path, manifest: Manifest, *, format_: str, sha256: str, outputs: list[str]) -> None:
     if manifest.format != format_:
         raise ModelError(
-            f"model {path} is a {format_} file, its manifest says {manifest.format}. The two belong to "
-            "different files: restore the pair, or rename one so that the manifest is not taken for this "
-            "file's."
+            f"model {path} has the format {format_}, its manifest {manifest_path(path).name} says "
+            f"{manifest.format}: they belong to different files. Restore the pair, or rename one of the two."
         )
     if manifest.sha256 is not None and manifest.sha256 != sha256:
         raise ModelError(

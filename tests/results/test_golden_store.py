@@ -15,7 +15,8 @@ import pytest
 from support.cli import Edgebench
 
 from edgebench.results import Store, summarise
-from edgebench.results.records.record import SCHEMA_VERSION, decode
+from edgebench.results.records.codec import decode
+from edgebench.results.records.record import SCHEMA_VERSION
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "store_v1"
 REPORTS = {

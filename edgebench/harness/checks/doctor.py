@@ -125,7 +125,7 @@ def _processor(fingerprint: Mapping[str, Any]) -> Iterator[Check]:
 
 def _measuring(board: Board, pythons: Mapping[str, str]) -> Iterator[Check]:
     """Run the null runtime once: the lock, the memory marks and the harness's own overhead."""
-    plan = make_plan(Suite(name="doctor", scenarios=(), launches=1), [], [])
+    plan = make_plan(Suite(name="doctor", scenarios=(), launches=1), [], [], device=board.target.name)
     message = plan.message(run_id=new_run_id(), root=board.facts.root, user="doctor", pythons=pythons)
     said: list[dict[str, Any]] = []
     try:

@@ -16,9 +16,8 @@ from edgebench.errors import BoardUnfit, MeasurementError, ModelError
 from edgebench.harness.board import open_board
 from edgebench.harness.events import Events, Silent
 from edgebench.harness.follow import run_to_end
-from edgebench.harness.plan import Subject, make_plan
-from edgebench.harness.speech import HeldOut
-from edgebench.harness.suite import Suite, Warmup
+from edgebench.harness.plan import PackedCorpus, Subject, make_plan
+from edgebench.harness.suite import Repeats, Suite, Warmup
 from edgebench.results import SCHEMA_VERSION, new_run_id
 
 if TYPE_CHECKING:
@@ -26,7 +25,12 @@ if TYPE_CHECKING:
 
 
 def predict_on_host(
-    suite: Suite, artifacts: Sequence[Artifact], corpora: Sequence[HeldOut], *, cache: Path, events: Events
+    suite: Suite,
+    artifacts: Sequence[Artifact],
+    corpora: Sequence[PackedCorpus],
+    *,
+    cache: Path,
+    events: Events,
 ) -> list[dict[str, Any]]:
     """Predict every input of the suite's plan once, on the host, with each of ``artifacts``.
 
@@ -35,7 +39,7 @@ def predict_on_host(
     here, ModelError when it refuses a file, DeviceBusy while a run is measured here, MeasurementError
     when the agent ends before the last prediction.
     """
-    plan = make_plan(_once(suite), [Subject.of(a) for a in artifacts], [c.packed for c in corpora])
+    plan = make_plan(_once(suite), [Subject.of(a) for a in artifacts], corpora, device="local")
     by_id = {trial.id: trial for trial in plan.trials}
     lines: list[dict[str, Any]] = []
 
@@ -61,7 +65,7 @@ def predict_on_host(
     with open_board(target, runtimes=plan.runtimes, cache=cache, offline=False, events=Silent()) as board:
         for why in board.failed.values():
             raise BoardUnfit(why)
-        board.send({a.sha256: a.path for a in artifacts} | {c.packed.sha256: c.path for c in corpora})
+        board.send({a.sha256: a.path for a in artifacts} | {c.sha256: c.path for c in corpora})
         message = plan.message(
             run_id=new_run_id(), root=board.facts.root, user="reference", pythons=board.pythons
         )
@@ -84,6 +88,7 @@ def _once(suite: Suite) -> Suite:
             "threads": suite.threads[:1],
             "null_runtime": False,
             "warmup": Warmup(min_count=1, max_s=1e-9, window=1),
+            "repeats": Repeats(budget=0),
         }
     )
 

@@ -74,12 +74,12 @@ def find_state(
             f"model {path} has {len(inputs)} inputs ({', '.join(repr(t.name) for t in inputs)}); "
             f"{', '.join(map(repr, unknown))} cannot be fed: edgebench feeds one float32 waveform, states "
             "that an output of the same name gives back, and the sample rate. Make the rest constants, or "
-            f'say which output feeds which input: {sidecar_path(path).name} holds {{"state": {{"INPUT": "OUTPUT"}}}}.'
+            f"say in {sidecar_path(path).name} which output feeds which input: "
+            '{"state": {"INPUT": "OUTPUT"}}.'
         )
     if not pairs:
         return only_input(path, [waveform] if not constants else inputs), None
-    axis = samples_axis(waveform.shape)
-    fixed = None if axis is None else waveform.shape[axis]
+    fixed = _samples(waveform.shape)
     frame = said.frame or (DEFAULT_FRAME if fixed is None else fixed - said.context)
     if fixed is not None and frame + said.context != fixed:
         raise ModelError(
@@ -91,24 +91,28 @@ def find_state(
 
 
 def _waveform(inputs: Sequence[Tensor], *, taken: set[str], said: set[str]) -> Tensor | None:
-    """The only input that can be a waveform and is not ``taken``; None where several can.
+    """The input that can be a waveform and is not ``taken``; of several the one of any length, or None.
 
     Where all are taken, the first that nobody ``said`` to be something else: a net that cleans speech may
     call its input and its output alike, as a state is called.
     """
     fit = [tensor for tensor in inputs if tensor.dtype in _FLOATS and _is_frame(tensor.shape)]
     free = [tensor for tensor in fit if tensor.name not in taken]
-    if free:
+    if len(free) > 1:
+        free = [tensor for tensor in free if _samples(tensor.shape) is None]
         return free[0] if len(free) == 1 else None
+    if free:
+        return free[0]
     return next((tensor for tensor in fit if tensor.name not in said), None)
 
 
 def _is_frame(shape: Shape) -> bool:
+    return samples_axis(shape) is not None and (_samples(shape) or LEAST_FRAME) >= LEAST_FRAME
+
+
+def _samples(shape: Shape) -> int | None:
     axis = samples_axis(shape)
-    if axis is None:
-        return False
-    samples = shape[axis]
-    return samples is None or samples >= LEAST_FRAME
+    return None if axis is None else shape[axis]
 
 
 def _is_rate(tensor: Tensor) -> bool:

@@ -18,10 +18,8 @@ from typing import Any
 _ONLY_RUNTIME_OF_1 = "onnxruntime"
 
 
-def from_1(line: dict[str, Any]) -> dict[str, Any]:
-    """A line of version 1 as version 2 has it."""
-    if line.get("kind") != "run":
-        return line
+def header_from_1(line: dict[str, Any]) -> dict[str, Any]:
+    """A header of version 1 as version 2 has it."""
     device = {key: value for key, value in line["device"].items() if key != "environment"}
     return {
         **line,
@@ -42,5 +40,5 @@ def with_runtimes(fingerprint: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "runtimes": {runtime.get("name") or _ONLY_RUNTIME_OF_1: runtime}}
 
 
-# version -> the step that leads from it to the next one.
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: from_1}
+# version -> kind of line -> the step that leads to the next version; other kinds stay as they are.
+UPGRADES: dict[int, dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {1: {"run": header_from_1}}
