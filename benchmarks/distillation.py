@@ -55,12 +55,12 @@ class Throughput:
 def measure(overrides: Sequence[str], *, steps: int) -> Throughput:
     """Run ``steps`` steps twice, on fresh students; every sound is in memory beforehand."""
     from edgebench.corpora import packaged_split, split_clips, synthetic_clips
-    from edgebench.training.data import Prefetcher
-    from edgebench.training.distil_data import DistilData
-    from edgebench.training.distil_recipe import DistilRecipe
-    from edgebench.training.distiller import Distiller
-    from edgebench.training.recipe import load_recipe
-    from edgebench.training.teacher import load_teacher
+    from edgebench.training.distillation.data import DistilData
+    from edgebench.training.distillation.distiller import Distiller
+    from edgebench.training.distillation.recipe import DistilRecipe
+    from edgebench.training.recipes.sections import load_recipe
+    from edgebench.training.supervised.data import Prefetcher
+    from edgebench.training.teachers.teacher import load_teacher
 
     recipe = load_recipe("wav2small_distill", overrides=["teacher=wav2small.fp32", *overrides])
     assert isinstance(recipe, DistilRecipe)

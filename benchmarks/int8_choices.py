@@ -29,8 +29,8 @@ from edgebench.models.graph.parity import outputs
 from edgebench.models.making.export import OUTPUT_NAMES
 from edgebench.models.making.untrained import UntrainedNet
 from edgebench.models.quantization.schemes import SCHEMES, int8_static
-from edgebench.training.gather import calibration_clips, gather
-from edgebench.training.recipe import load_recipe
+from edgebench.training.clips.gather import calibration_clips, gather
+from edgebench.training.recipes.sections import load_recipe
 
 EVERYTHING = ["MatMul", "Gemm", "Conv", "MaxPool"]
 SIGNED = {"weights": "int8"}

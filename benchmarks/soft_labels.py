@@ -25,10 +25,10 @@ from rich.table import Table
 
 from edgebench.cli.options import named_paths
 from edgebench.corpora import EMOTIONS, Clip
-from edgebench.training.data import TrainingData
-from edgebench.training.gather import gather
-from edgebench.training.recipe import Recipe, load_recipe
-from edgebench.training.soft_labels import SoftLabels, load_teachers
+from edgebench.training.clips.gather import gather
+from edgebench.training.recipes.sections import Recipe, load_recipe
+from edgebench.training.supervised.data import TrainingData
+from edgebench.training.supervised.soft_labels import SoftLabels, load_teachers
 
 Floats = NDArray[np.float32]
 

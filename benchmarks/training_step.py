@@ -31,8 +31,8 @@ def seconds(*, narrow: bool, give_back: bool) -> float:
 
     from edgebench.corpora import SAMPLE_RATE_HZ
     from edgebench.models.architectures import build_architecture
-    from edgebench.training.memory import keep_freed_memory
-    from edgebench.training.recipe import load_recipe
+    from edgebench.training.loop.memory import keep_freed_memory
+    from edgebench.training.recipes.sections import load_recipe
 
     recipe = load_recipe("wav2small")
     if not give_back:

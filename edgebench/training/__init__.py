@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebench.errors import UsageError
-from edgebench.training.recipe import Recipe, load_recipe, recipe_names
+from edgebench.training.recipes.sections import Recipe, load_recipe, recipe_names
 
 if TYPE_CHECKING:
-    from edgebench.training.trainer import Progress
+    from edgebench.training.loop.loop import Progress
 
 __all__ = ["Recipe", "load_recipe", "recipe_names", "require_extra", "train"]
 

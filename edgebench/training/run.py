@@ -8,18 +8,18 @@ from pathlib import Path
 
 from edgebench.errors import UsageError
 from edgebench.models import packaged_artifacts
-from edgebench.training.categorical_recipe import CategoricalRecipe
-from edgebench.training.checkpoint import CHECKPOINT
-from edgebench.training.data import TrainingData
-from edgebench.training.distil_recipe import DistilRecipe
-from edgebench.training.evaluate import Validator
-from edgebench.training.gather import gather, training_facts
-from edgebench.training.processes import Processes
-from edgebench.training.produce import produce
-from edgebench.training.recipe import load_recipe
-from edgebench.training.soft_labels import SoftLabels, load_teachers
-from edgebench.training.taught import leave_out_heard, taught_origin, tell
-from edgebench.training.trainer import Progress, Trainer
+from edgebench.training.artifacts.produce import produce
+from edgebench.training.artifacts.score import Validator
+from edgebench.training.clips.gather import gather, training_facts
+from edgebench.training.distillation.recipe import DistilRecipe
+from edgebench.training.fine_tuning.recipe import CategoricalRecipe
+from edgebench.training.lineage import leave_out_heard, taught_origin, tell
+from edgebench.training.loop.checkpoint import CHECKPOINT
+from edgebench.training.loop.loop import Progress, Trainer
+from edgebench.training.loop.processes import Processes
+from edgebench.training.recipes.sections import load_recipe
+from edgebench.training.supervised.data import TrainingData
+from edgebench.training.supervised.soft_labels import SoftLabels, load_teachers
 
 # Recipe values that name a file or folder of this machine.
 PATHS = ("model.weights", "teacher", "teacher.paths", "data.films", "data.other_sounds", "data.background")
@@ -49,7 +49,7 @@ def train(
     refuse_another_run(output, resume=resume)
     command = command_line(recipe_name, corpora, overrides, train_only=train_only or {})
     if isinstance(recipe, CategoricalRecipe):
-        from edgebench.training.categorical_run import fine_tune  # noqa: PLC0415
+        from edgebench.training.fine_tuning.run import fine_tune  # noqa: PLC0415
 
         return fine_tune(
             recipe,
@@ -66,7 +66,7 @@ def train(
             "--train-only to a recipe of folds, such as distilhubert_loso, or the corpus with --corpus."
         )
     if isinstance(recipe, DistilRecipe):
-        from edgebench.training.distil_run import distil  # noqa: PLC0415
+        from edgebench.training.distillation.run import distil  # noqa: PLC0415
 
         return distil(recipe, corpora=corpora, output=output, command=command, notify=notify)
     teachers = load_teachers(recipe)

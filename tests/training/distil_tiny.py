@@ -9,11 +9,11 @@ import onnx
 from onnx import helper, numpy_helper
 
 from edgebench.corpora import Clip, synthetic_corpus
-from edgebench.training.distil_data import DistilData
-from edgebench.training.distil_recipe import DistilRecipe
-from edgebench.training.distiller import Distiller
-from edgebench.training.recipe import load_recipe
-from edgebench.training.teacher import load_teacher
+from edgebench.training.distillation.data import DistilData
+from edgebench.training.distillation.distiller import Distiller
+from edgebench.training.distillation.recipe import DistilRecipe
+from edgebench.training.recipes.sections import load_recipe
+from edgebench.training.teachers.teacher import load_teacher
 
 TINY = (
     "data.length_s=[0.2, 0.4]",

@@ -13,8 +13,8 @@ pytest.importorskip("audiomentations", reason="training needs audiomentations: p
 from edgebench.agent.waveform import prepare
 from edgebench.corpora import EMOTIONS, load_waveform, synthetic_corpus
 from edgebench.errors import CorpusError
-from edgebench.training.categorical_data import CategoricalData
-from edgebench.training.recipe import load_recipe
+from edgebench.training.fine_tuning.data import CategoricalData
+from edgebench.training.recipes.sections import load_recipe
 
 pytestmark = pytest.mark.train
 

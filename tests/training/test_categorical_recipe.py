@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edgebench.errors import ConfigError
-from edgebench.training.categorical_recipe import CategoricalRecipe, FoldRecipe
-from edgebench.training.recipe import load_recipe
+from edgebench.training.fine_tuning.recipe import CategoricalRecipe, FoldRecipe
+from edgebench.training.recipes.sections import load_recipe
 
 
 def recipe(*overrides: str) -> CategoricalRecipe:

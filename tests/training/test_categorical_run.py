@@ -18,9 +18,9 @@ from edgebench.corpora import EMOTIONS, read_corpus, read_split  # noqa: E402
 from edgebench.errors import ConfigError, StoreError, UsageError  # noqa: E402
 from edgebench.models.architectures import ARCHITECTURES  # noqa: E402
 from edgebench.training import load_recipe, train  # noqa: E402
-from edgebench.training.categorical_data import CategoricalData  # noqa: E402
-from edgebench.training.fine_tuner import CategoricalValidator, FineTuner  # noqa: E402
-from edgebench.training.folds import folds_of, read_parts  # noqa: E402
+from edgebench.training.fine_tuning.data import CategoricalData  # noqa: E402
+from edgebench.training.fine_tuning.fine_tuner import CategoricalValidator, FineTuner  # noqa: E402
+from edgebench.training.fine_tuning.folds import folds_of, read_parts  # noqa: E402
 
 pytestmark = pytest.mark.train
 

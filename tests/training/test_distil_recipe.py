@@ -8,8 +8,8 @@ import pytest
 from distil_tiny import tiny_recipe
 
 from edgebench.errors import ConfigError
-from edgebench.training.distil_recipe import DistilRecipe
-from edgebench.training.recipe import Recipe, load_recipe
+from edgebench.training.distillation.recipe import DistilRecipe
+from edgebench.training.recipes.sections import Recipe, load_recipe
 
 
 def test_the_papers_numbers():

@@ -16,11 +16,11 @@ from edgebench.corpora import Split, write_split  # noqa: E402
 from edgebench.errors import ConfigError, CorpusError, UsageError  # noqa: E402
 from edgebench.models import load_artifact  # noqa: E402
 from edgebench.training import train  # noqa: E402
-from edgebench.training.gather import gather  # noqa: E402
-from edgebench.training.recipe import load_recipe  # noqa: E402
+from edgebench.training.clips.gather import gather  # noqa: E402
+from edgebench.training.lineage import leave_out_heard  # noqa: E402
+from edgebench.training.recipes.sections import load_recipe  # noqa: E402
 from edgebench.training.run import command_line  # noqa: E402
-from edgebench.training.taught import leave_out_heard  # noqa: E402
-from edgebench.training.teacher import load_teacher  # noqa: E402
+from edgebench.training.teachers.teacher import load_teacher  # noqa: E402
 
 pytestmark = pytest.mark.train
 

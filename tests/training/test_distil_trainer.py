@@ -19,12 +19,13 @@ from distil_tiny import few_clips, plain_teacher, tiny_distiller, tiny_recipe, t
 
 from edgebench.corpora import load_waveform  # noqa: E402
 from edgebench.errors import ConfigError  # noqa: E402
-from edgebench.training import distil_augment, losses  # noqa: E402
-from edgebench.training.checkpoint import CHECKPOINT, read_checkpoint  # noqa: E402
-from edgebench.training.distil_data import DistilData  # noqa: E402
-from edgebench.training.distil_losses import quadrant_correction  # noqa: E402
-from edgebench.training.distiller import TeacherValidator  # noqa: E402
-from edgebench.training.teacher import load_teacher  # noqa: E402
+from edgebench.training.distillation import augment as distil_augment  # noqa: E402
+from edgebench.training.distillation.data import DistilData  # noqa: E402
+from edgebench.training.distillation.distiller import TeacherValidator  # noqa: E402
+from edgebench.training.distillation.losses import quadrant_correction  # noqa: E402
+from edgebench.training.loop import losses  # noqa: E402
+from edgebench.training.loop.checkpoint import CHECKPOINT, read_checkpoint  # noqa: E402
+from edgebench.training.teachers.teacher import load_teacher  # noqa: E402
 
 pytestmark = pytest.mark.train
 HERE = Path(__file__).parent

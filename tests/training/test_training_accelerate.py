@@ -18,11 +18,11 @@ from distil_tiny import tiny_distiller, tiny_teacher  # noqa: E402
 from tiny_run import tiny_trainer  # noqa: E402
 
 from edgebench.errors import ConfigError  # noqa: E402
-from edgebench.training import losses  # noqa: E402
-from edgebench.training.data import Share  # noqa: E402
-from edgebench.training.distil_losses import quadrant_correction  # noqa: E402
-from edgebench.training.processes import AtHome, Processes  # noqa: E402
-from edgebench.training.trainer import Loop  # noqa: E402
+from edgebench.training.distillation.losses import quadrant_correction  # noqa: E402
+from edgebench.training.loop import losses  # noqa: E402
+from edgebench.training.loop.loop import Loop  # noqa: E402
+from edgebench.training.loop.processes import AtHome, Processes  # noqa: E402
+from edgebench.training.supervised.data import Share  # noqa: E402
 
 pytestmark = pytest.mark.train
 HERE = Path(__file__).parent

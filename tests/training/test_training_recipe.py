@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgebench.errors import ConfigError
-from edgebench.training.recipe import FOLDER, load_recipe, recipe_names
+from edgebench.training.recipes.sections import FOLDER, load_recipe, recipe_names
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -22,11 +22,11 @@ from edgebench.errors import CorpusError, UsageError  # noqa: E402
 from edgebench.models import load_artifact  # noqa: E402
 from edgebench.models.artifact import PACKAGED  # noqa: E402
 from edgebench.training import train  # noqa: E402
-from edgebench.training.evaluate import evaluate, evaluate_loss, predict_corpora  # noqa: E402
-from edgebench.training.gather import calibration_clips, gather, weights_licence  # noqa: E402
-from edgebench.training.recipe import load_recipe  # noqa: E402
+from edgebench.training.artifacts.score import evaluate, evaluate_loss, predict_corpora  # noqa: E402
+from edgebench.training.clips.gather import calibration_clips, gather, weights_licence  # noqa: E402
+from edgebench.training.loop.loop import Trainer  # noqa: E402
+from edgebench.training.recipes.sections import load_recipe  # noqa: E402
 from edgebench.training.run import command_line  # noqa: E402
-from edgebench.training.trainer import Trainer  # noqa: E402
 
 pytestmark = pytest.mark.train
 

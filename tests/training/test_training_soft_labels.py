@@ -13,12 +13,13 @@ pytest.importorskip("torch")
 
 from edgebench.errors import ConfigError, CorpusError, UsageError
 from edgebench.models import load_artifact
-from edgebench.training import soft_labels, train
-from edgebench.training.data import TrainingData
-from edgebench.training.gather import gather, training_facts
-from edgebench.training.recipe import load_recipe
-from edgebench.training.soft_labels import SoftLabels, blend, even_factors, load_teachers, softmax
-from edgebench.training.trainer import Trainer
+from edgebench.training import train
+from edgebench.training.clips.gather import gather, training_facts
+from edgebench.training.loop.loop import Trainer
+from edgebench.training.recipes.sections import load_recipe
+from edgebench.training.supervised import soft_labels
+from edgebench.training.supervised.data import TrainingData
+from edgebench.training.supervised.soft_labels import SoftLabels, blend, even_factors, load_teachers, softmax
 from tests.training.distil_tiny import tiny_teacher
 from tests.training.tiny_run import TINY, few_clips
 

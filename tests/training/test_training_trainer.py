@@ -12,10 +12,10 @@ from tiny_run import few_clips, tiny_recipe, tiny_trainer  # noqa: E402
 
 from edgebench.errors import ConfigError, StoreError  # noqa: E402
 from edgebench.models.architectures import ARCHITECTURES  # noqa: E402
-from edgebench.training.checkpoint import CHECKPOINT, CURVES  # noqa: E402
-from edgebench.training.data import TrainingData  # noqa: E402
-from edgebench.training.evaluate import Validator  # noqa: E402
-from edgebench.training.trainer import average_of, learning_rate_ratio  # noqa: E402
+from edgebench.training.artifacts.score import Validator  # noqa: E402
+from edgebench.training.loop.checkpoint import CHECKPOINT, CURVES  # noqa: E402
+from edgebench.training.loop.loop import average_of, learning_rate_ratio  # noqa: E402
+from edgebench.training.supervised.data import TrainingData  # noqa: E402
 
 pytestmark = pytest.mark.train
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgebench.corpora import Clip, synthetic_corpus
-from edgebench.training.data import TrainingData
-from edgebench.training.recipe import Recipe, load_recipe
-from edgebench.training.trainer import Trainer
+from edgebench.training.loop.loop import Trainer
+from edgebench.training.recipes.sections import Recipe, load_recipe
+from edgebench.training.supervised.data import TrainingData
 
 TINY = (
     "data.crop_s=0.3",

@@ -15,14 +15,14 @@ from edgebench.corpora import Clip
 from edgebench.errors import CorpusError
 from edgebench.models import load_artifact
 from edgebench.results.metrics.accuracy import Scoring, score
-from edgebench.training.categorical_recipe import CategoricalRecipe
-from edgebench.training.categorical_run import bound_to, refuse_changed, train_fold
-from edgebench.training.evaluate import facts, predict
-from edgebench.training.fold_files import write_json
-from edgebench.training.folds import without_sounds
-from edgebench.training.gather import Gathered, training_facts
-from edgebench.training.produce import Origin, produce
-from edgebench.training.trainer import Progress
+from edgebench.training.artifacts.produce import Origin, produce
+from edgebench.training.artifacts.score import facts, predict
+from edgebench.training.clips.gather import Gathered, training_facts
+from edgebench.training.fine_tuning.fold_files import write_json
+from edgebench.training.fine_tuning.folds import without_sounds
+from edgebench.training.fine_tuning.recipe import CategoricalRecipe
+from edgebench.training.fine_tuning.run import bound_to, refuse_changed, train_fold
+from edgebench.training.loop.loop import Progress
 
 if TYPE_CHECKING:
     from edgebench.models import Artifact

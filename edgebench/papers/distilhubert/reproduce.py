@@ -21,16 +21,16 @@ from edgebench.papers.distilhubert.production import cross_corpus, train_product
 from edgebench.papers.distilhubert.table2 import ALONE, JOINED, PAPER_PRODUCTION, figure1, table2
 from edgebench.results.metrics.accuracy import Scoring
 from edgebench.results.report.files import write_figure
-from edgebench.training.categorical_recipe import CategoricalRecipe
-from edgebench.training.categorical_run import refuse_another, run_folds
-from edgebench.training.evaluate import evaluate, predict_corpora
-from edgebench.training.folds import cross_corpus_clips, folds_of, production_fold, read_parts
-from edgebench.training.gather import Gathered
-from edgebench.training.processes import Processes
-from edgebench.training.recipe import load_recipe
+from edgebench.training.artifacts.score import evaluate, predict_corpora
+from edgebench.training.clips.gather import Gathered
+from edgebench.training.fine_tuning.folds import cross_corpus_clips, folds_of, production_fold, read_parts
+from edgebench.training.fine_tuning.recipe import CategoricalRecipe
+from edgebench.training.fine_tuning.run import refuse_another, run_folds
+from edgebench.training.lineage import tell
+from edgebench.training.loop.loop import Progress
+from edgebench.training.loop.processes import Processes
+from edgebench.training.recipes.sections import load_recipe
 from edgebench.training.run import command_line
-from edgebench.training.taught import tell
-from edgebench.training.trainer import Progress
 
 if TYPE_CHECKING:
     from edgebench.models import Artifact

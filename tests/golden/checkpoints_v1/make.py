@@ -10,6 +10,7 @@ end, of which ``expected.json`` keeps the curves and one projection of every ten
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -64,6 +65,12 @@ def end_of(folder: Path) -> dict[str, object]:
     }
 
 
+def stop_after(steps: int):
+    """A listener that interrupts this process at the given call of it."""
+    calls = itertools.count(1)
+    return lambda progress: os.kill(os.getpid(), signal.SIGINT) if next(calls) == steps else None
+
+
 def main() -> None:
     small_nets()
     write_split(SPLIT, HERE / "split.json")
@@ -76,15 +83,8 @@ def main() -> None:
             given = {"corpora": corpora.get(name, {}), "overrides": run["overrides"]}
             kept, whole = HERE / name, Path(scratch) / name
             shutil.rmtree(kept, ignore_errors=True)
-            steps = []
-
-            def stop(progress) -> None:
-                steps.append(progress.step)
-                if len(steps) == run["stop_after"]:
-                    os.kill(os.getpid(), signal.SIGINT)
-
             try:
-                train(run["recipe"], output=kept, notify=stop, **given)
+                train(run["recipe"], output=kept, notify=stop_after(run["stop_after"]), **given)
                 sys.exit(f"{name} was not stopped")
             except Interrupted:
                 pass

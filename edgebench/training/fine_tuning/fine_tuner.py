@@ -14,12 +14,12 @@ from edgebench.agent.waveform import prepare
 from edgebench.corpora import EMOTIONS, SAMPLE_RATE_HZ, Clip
 from edgebench.errors import UsageError
 from edgebench.results.metrics.accuracy import accuracy, f1_mean, recall_mean
-from edgebench.training.categorical_data import CategoricalBatch, CategoricalData
-from edgebench.training.categorical_recipe import FoldRecipe
-from edgebench.training.data import Waveforms
-from edgebench.training.focal import emotion_numbers, focal_loss
-from edgebench.training.processes import AtHome
-from edgebench.training.trainer import Loop, optimiser_of
+from edgebench.training.fine_tuning.data import CategoricalBatch, CategoricalData
+from edgebench.training.fine_tuning.focal import emotion_numbers, focal_loss
+from edgebench.training.fine_tuning.recipe import FoldRecipe
+from edgebench.training.loop.loop import Loop, optimiser_of
+from edgebench.training.loop.processes import AtHome
+from edgebench.training.supervised.data import Waveforms
 
 
 class FineTuner(Loop[FoldRecipe, CategoricalBatch]):

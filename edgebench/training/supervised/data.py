@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from edgebench.corpora import EMOTIONS, SAMPLE_RATE_HZ, Clip, load_waveform
 from edgebench.errors import CorpusError
-from edgebench.training import augment
-from edgebench.training.recipe import AugmentSection, Recipe
+from edgebench.training.recipes.sections import AugmentSection, Recipe
+from edgebench.training.supervised import augment
 
 # Streams of the seed: the order of an epoch, the draws of a step, those of a clip. 3 and 4: the trainer's.
 _ORDER, _DRAW, _CLIP = 1, 2, 5

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from edgebench.training.recipe import (
+from edgebench.training.recipes.sections import (
     ComputeSection,
     Count,
     ModelSection,

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from edgebench.corpora import ADV, SAMPLE_RATE_HZ, Clip, load_waveform
 from edgebench.errors import ConfigError
-from edgebench.training import losses
-from edgebench.training.distil_data import DistilBatch, DistilData
-from edgebench.training.distil_losses import quadrant_correction, quadrants, soft_cross_entropy
-from edgebench.training.distil_recipe import DistilRecipe
-from edgebench.training.evaluate import by_corpus
-from edgebench.training.teacher import Teacher
-from edgebench.training.trainer import Loop, optimiser_of
+from edgebench.training.artifacts.score import by_corpus
+from edgebench.training.distillation.data import DistilBatch, DistilData
+from edgebench.training.distillation.losses import quadrant_correction, quadrants, soft_cross_entropy
+from edgebench.training.distillation.recipe import DistilRecipe
+from edgebench.training.loop import losses
+from edgebench.training.loop.loop import Loop, optimiser_of
+from edgebench.training.teachers.teacher import Teacher
 
 LONGEST_S = 30.0  # of a validation clip, as a board crops it
 

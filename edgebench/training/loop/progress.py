@@ -13,7 +13,7 @@ from rich.progress import Progress as Bar
 from rich.table import Column
 
 if TYPE_CHECKING:
-    from edgebench.training.trainer import Progress
+    from edgebench.training.loop.loop import Progress
 
 LINE_EVERY_S = 30.0
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from edgebench.errors import CorpusError
 from edgebench.models.manifest import CorpusSpeakers, Training
-from edgebench.training.gather import Gathered
-from edgebench.training.produce import Origin
-from edgebench.training.teacher import Teacher
+from edgebench.training.artifacts.produce import Origin
+from edgebench.training.clips.gather import Gathered
+from edgebench.training.teachers.teacher import Teacher
 
 
 def leave_out_heard(gathered: Gathered, teachers: Sequence[Teacher]) -> tuple[Gathered, list[str]]:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from edgebench.corpora import EMOTIONS, Clip
 from edgebench.errors import CorpusError
-from edgebench.training.losses import EPSILON, smooth
+from edgebench.training.loop.losses import EPSILON, smooth
 
 
 def focal_loss(

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from edgebench.agent.waveform import prepare
 from edgebench.corpora import SAMPLE_RATE_HZ, Clip
 from edgebench.errors import CorpusError
-from edgebench.training.categorical_augment import augment
-from edgebench.training.categorical_recipe import _SHORTEST_S, FoldRecipe
-from edgebench.training.data import Waveforms
-from edgebench.training.focal import balanced_weights, emotion_numbers
+from edgebench.training.fine_tuning.augment import augment
+from edgebench.training.fine_tuning.focal import balanced_weights, emotion_numbers
+from edgebench.training.fine_tuning.recipe import _SHORTEST_S, FoldRecipe
+from edgebench.training.supervised.data import Waveforms
 
 _ORDER, _DRAW = 1, 2  # streams of the seed, as in data.py
 

@@ -19,11 +19,10 @@ from typing import Any
 
 from edgebench.corpora import PARTS, write_split
 from edgebench.errors import ConfigError, StoreError, UsageError
-from edgebench.training.categorical_data import CategoricalData
-from edgebench.training.categorical_recipe import CategoricalRecipe, FoldRecipe
-from edgebench.training.checkpoint import changes
-from edgebench.training.fine_tuner import CategoricalValidator, FineTuner
-from edgebench.training.fold_files import (
+from edgebench.training.clips.gather import SPLIT, Gathered, ids_sha256
+from edgebench.training.fine_tuning.data import CategoricalData
+from edgebench.training.fine_tuning.fine_tuner import CategoricalValidator, FineTuner
+from edgebench.training.fine_tuning.fold_files import (
     METRICS,
     RUN,
     VERSION,
@@ -35,11 +34,12 @@ from edgebench.training.fold_files import (
     write_fold,
     write_json,
 )
-from edgebench.training.folds import folds_of, read_parts
-from edgebench.training.gather import SPLIT, Gathered, ids_sha256
-from edgebench.training.processes import Processes
-from edgebench.training.taught import tell
-from edgebench.training.trainer import Progress
+from edgebench.training.fine_tuning.folds import folds_of, read_parts
+from edgebench.training.fine_tuning.recipe import CategoricalRecipe, FoldRecipe
+from edgebench.training.lineage import tell
+from edgebench.training.loop.checkpoint import changes
+from edgebench.training.loop.loop import Progress
+from edgebench.training.loop.processes import Processes
 
 Notify = Callable[[Progress], None]
 

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from edgebench.training.distil_recipe import NotNegative, PositiveRange, Range
-from edgebench.training.recipe import (
+from edgebench.training.distillation.recipe import NotNegative, PositiveRange, Range
+from edgebench.training.recipes.sections import (
     ComputeSection,
     Count,
     Positive,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from edgebench.training.distil_data import DistilData
-from edgebench.training.distil_recipe import DistilRecipe
-from edgebench.training.distiller import Distiller, TeacherValidator
-from edgebench.training.gather import gather, training_facts
-from edgebench.training.processes import Processes
-from edgebench.training.produce import produce
-from edgebench.training.taught import leave_out_heard, taught_origin, tell
-from edgebench.training.teacher import load_teacher
-from edgebench.training.trainer import Progress
+from edgebench.training.artifacts.produce import produce
+from edgebench.training.clips.gather import gather, training_facts
+from edgebench.training.distillation.data import DistilData
+from edgebench.training.distillation.distiller import Distiller, TeacherValidator
+from edgebench.training.distillation.recipe import DistilRecipe
+from edgebench.training.lineage import leave_out_heard, taught_origin, tell
+from edgebench.training.loop.loop import Progress
+from edgebench.training.loop.processes import Processes
+from edgebench.training.teachers.teacher import load_teacher
 
 NOTES = "notes.txt"
 

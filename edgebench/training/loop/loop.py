@@ -22,21 +22,21 @@ from torch.optim.swa_utils import AveragedModel
 from edgebench.corpora import SAMPLE_RATE_HZ
 from edgebench.errors import ConfigError, Interrupted, StoreError
 from edgebench.models.architectures import build_architecture
-from edgebench.training import losses
-from edgebench.training.augment import mask_log_mel
-from edgebench.training.board_files import BoardFile
-from edgebench.training.checkpoint import History, State, read_checkpoint, write_checkpoint, write_curves
-from edgebench.training.data import Batch, BatchSource, Prefetcher, Share, TrainingData
-from edgebench.training.memory import keep_freed_memory
-from edgebench.training.pace import Pace
-from edgebench.training.processes import AtHome, Processes
-from edgebench.training.recipe import Recipe
-from edgebench.training.soft_labels import SoftLabels
-from edgebench.training.stopping import stop_on_signals
+from edgebench.training.loop import losses
+from edgebench.training.loop.checkpoint import History, State, read_checkpoint, write_checkpoint, write_curves
+from edgebench.training.loop.memory import keep_freed_memory
+from edgebench.training.loop.pace import Pace
+from edgebench.training.loop.processes import AtHome, Processes
+from edgebench.training.loop.stopping import stop_on_signals
+from edgebench.training.loop.tensorboard import BoardFile
+from edgebench.training.recipes.sections import Recipe
+from edgebench.training.supervised.augment import mask_log_mel
+from edgebench.training.supervised.data import Batch, BatchSource, Prefetcher, Share, TrainingData
+from edgebench.training.supervised.soft_labels import SoftLabels
 
 if TYPE_CHECKING:
-    from edgebench.training.categorical_recipe import FoldRecipe
-    from edgebench.training.distil_recipe import DistilRecipe
+    from edgebench.training.distillation.recipe import DistilRecipe
+    from edgebench.training.fine_tuning.recipe import FoldRecipe
 
 _MASKS, _TORCH = 3, 4  # streams of the seed; 1 and 2 are the data's
 

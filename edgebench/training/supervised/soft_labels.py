@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebench.errors import ConfigError
-from edgebench.training.data import Batch, TrainingData
-from edgebench.training.recipe import Recipe, TeacherSection
-from edgebench.training.teacher import Teacher, load_teacher
+from edgebench.training.recipes.sections import Recipe, TeacherSection
+from edgebench.training.supervised.data import Batch, TrainingData
+from edgebench.training.teachers.teacher import Teacher, load_teacher
 
 Array = NDArray[np.float32]
 ALIGNED_OVER = 2000  # clips at most: a frequency of a quarter is then known to a hundredth

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from edgebench.corpora import SAMPLE_RATE_HZ, Clip
 from edgebench.errors import CorpusError
-from edgebench.training import distil_augment as sound
-from edgebench.training.distil_recipe import DistilRecipe
-from edgebench.training.sounds import SPEECH, Bucket, Buckets, SoundFolder, Speech
-from edgebench.training.teacher import Teacher
+from edgebench.training.distillation import augment as sound
+from edgebench.training.distillation.recipe import DistilRecipe
+from edgebench.training.distillation.sounds import SPEECH, Bucket, Buckets, SoundFolder, Speech
+from edgebench.training.teachers.teacher import Teacher
 
 _DRAW = 5  # stream of the seed; 1 to 4 are taken, see data.py and trainer.py
 FOLDERS = ("films", "other_sounds", "background")

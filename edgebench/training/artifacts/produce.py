@@ -30,10 +30,10 @@ from edgebench.models.making.export import (
 )
 from edgebench.models.manifest import Calibration, Macs, Manifest, Parity, Task
 from edgebench.models.quantization.schemes import quantize, scheme_named
-from edgebench.training import baseline
-from edgebench.training.baseline import predict_baseline
-from edgebench.training.evaluate import FIGURES, by_corpus, evaluate, evaluate_loss, predict_corpora
-from edgebench.training.gather import (
+from edgebench.training.artifacts import baseline
+from edgebench.training.artifacts.baseline import predict_baseline
+from edgebench.training.artifacts.score import FIGURES, by_corpus, evaluate, evaluate_loss, predict_corpora
+from edgebench.training.clips.gather import (
     SPLIT,
     Gathered,
     calibration_clips,
@@ -41,15 +41,15 @@ from edgebench.training.gather import (
     training_facts,
     weights_licence,
 )
-from edgebench.training.recipe import Recipe, ValidationSection
+from edgebench.training.recipes.sections import Recipe, ValidationSection
 
 if TYPE_CHECKING:
     import onnx
     from torch import nn
 
     from edgebench.models.manifest import Training
-    from edgebench.training.categorical_recipe import CategoricalRecipe
-    from edgebench.training.distil_recipe import DistilRecipe
+    from edgebench.training.distillation.recipe import DistilRecipe
+    from edgebench.training.fine_tuning.recipe import CategoricalRecipe
 
 MACS_INPUT_S = 5.0
 # What is done to every clip before the net sees it: a clip shorter than a tenth of a second leaves

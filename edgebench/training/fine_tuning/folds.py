@@ -25,8 +25,8 @@ from edgebench.corpora import (
     split_clips,
 )
 from edgebench.errors import CorpusError, UsageError
-from edgebench.training.categorical_recipe import CategoricalRecipe
-from edgebench.training.gather import Gathered
+from edgebench.training.clips.gather import Gathered
+from edgebench.training.fine_tuning.recipe import CategoricalRecipe
 
 _NAMED = 5  # clips that a note names before it counts the rest
 

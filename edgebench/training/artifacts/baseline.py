@@ -16,7 +16,7 @@ from torch.nn import functional
 from edgebench.corpora import EMOTIONS, Clip, load_waveform
 from edgebench.models.layers.frontend import LogMel
 from edgebench.results.records.messages import Predictions
-from edgebench.training.soft_labels import even_factors, softmax
+from edgebench.training.supervised.soft_labels import even_factors, softmax
 
 OUTPUT = "emotion_logits"
 KEY = "logistic regression"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebench.corpora import SAMPLE_RATE_HZ
-from edgebench.training.categorical_recipe import CategoricalAugmentSection
+from edgebench.training.fine_tuning.recipe import CategoricalAugmentSection
 
 Waveform = NDArray[np.float32]
 

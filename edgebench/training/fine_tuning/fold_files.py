@@ -25,7 +25,7 @@ from edgebench.results.metrics.accuracy import CATEGORICAL, Scoring, losses, sco
 from edgebench.results.metrics.table import Figure
 from edgebench.results.records.messages import Predictions
 from edgebench.results.records.record import ClipTruth, CorpusFacts
-from edgebench.training.checkpoint import _replace
+from edgebench.training.loop.checkpoint import _replace
 
 RUN, PREDICTIONS, FOLD = "run.json", "predictions.json", "fold.json"
 VERSION = 1

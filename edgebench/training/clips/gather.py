@@ -23,11 +23,11 @@ from edgebench.corpora import (
 )
 from edgebench.errors import CorpusError, UsageError
 from edgebench.models.manifest import CorpusSpeakers, Training
-from edgebench.training.recipe import Recipe
+from edgebench.training.recipes.sections import Recipe
 
 if TYPE_CHECKING:
-    from edgebench.training.categorical_recipe import CategoricalRecipe
-    from edgebench.training.distil_recipe import DistilRecipe
+    from edgebench.training.distillation.recipe import DistilRecipe
+    from edgebench.training.fine_tuning.recipe import CategoricalRecipe
 
 SYNTHETIC = "synthetic"
 SPLIT = "split.json"  # in the folder of a run: who trained, who validated, who was tested

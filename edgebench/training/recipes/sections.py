@@ -17,10 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edgebench.errors import ConfigError, explain, nearest
 
 if TYPE_CHECKING:
-    from edgebench.training.categorical_recipe import CategoricalRecipe
-    from edgebench.training.distil_recipe import DistilRecipe
+    from edgebench.training.distillation.recipe import DistilRecipe
+    from edgebench.training.fine_tuning.recipe import CategoricalRecipe
 
-FOLDER = Path(__file__).parent / "recipes"
+FOLDER = Path(__file__).parent
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -209,8 +209,8 @@ def load_recipe(
 
 def _schema(path: Path, method: object) -> type[Recipe] | type[DistilRecipe] | type[CategoricalRecipe]:
     # Imported here, since their sections are built of ours.
-    from edgebench.training.categorical_recipe import CategoricalRecipe  # noqa: PLC0415
-    from edgebench.training.distil_recipe import DistilRecipe  # noqa: PLC0415
+    from edgebench.training.distillation.recipe import DistilRecipe  # noqa: PLC0415
+    from edgebench.training.fine_tuning.recipe import CategoricalRecipe  # noqa: PLC0415
 
     if method is None:
         return Recipe
