@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebench.errors import UsageError
-from edgebench.training.recipes.sections import Recipe, load_recipe, recipe_names
+from edgebench.training.methods import load_recipe
+from edgebench.training.recipes.reading import recipe_names
+from edgebench.training.recipes.sections import Recipe
 
 if TYPE_CHECKING:
     from edgebench.training.loop.loop import Progress

@@ -12,7 +12,7 @@ pytest.importorskip("audiomentations", reason="training needs audiomentations: p
 
 from edgebench.corpora import load_waveform, synthetic_corpus
 from edgebench.training.fine_tuning import augment as sound
-from edgebench.training.recipes.sections import load_recipe
+from edgebench.training.methods import load_recipe
 
 pytestmark = pytest.mark.train
 

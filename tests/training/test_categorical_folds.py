@@ -18,7 +18,7 @@ from edgebench.training.fine_tuning.folds import (
     read_parts,
     without_sounds,
 )
-from edgebench.training.recipes.sections import load_recipe
+from edgebench.training.methods import load_recipe
 
 
 @pytest.fixture(scope="module")

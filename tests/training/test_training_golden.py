@@ -17,7 +17,6 @@ from support.fold_corpora import write_iemocap  # noqa: E402
 
 from edgebench.models.architectures import ARCHITECTURES, wav2small  # noqa: E402
 from edgebench.training import run, train  # noqa: E402
-from edgebench.training.distillation import run as distillation_run  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -36,8 +35,7 @@ def resumed(tmp_path, monkeypatch):
     monkeypatch.setitem(ARCHITECTURES, tiny_hubert.NAME, tiny_hubert.PLACE)
     monkeypatch.setattr(wav2small, "CHANNELS", 2)
     monkeypatch.setattr(wav2small, "WIDTH", 2 * wav2small.MELS_AFTER_POOL)
-    for module in (run, distillation_run):
-        monkeypatch.setattr(module, "produce", lambda *args, **options: None)
+    monkeypatch.setattr(run, "produce", lambda *args, **options: None)
     monkeypatch.chdir(GOLDEN)
 
     def go_on(name: str) -> tuple[Path, list[int]]:

@@ -16,7 +16,7 @@ from torch.nn import functional
 from edgebench.corpora import EMOTIONS, Clip, load_waveform
 from edgebench.models.layers.frontend import LogMel
 from edgebench.results.records.messages import Predictions
-from edgebench.training.supervised.soft_labels import even_factors, softmax
+from edgebench.training.teachers.distributions import even_factors, softmax
 
 OUTPUT = "emotion_logits"
 KEY = "logistic regression"
@@ -63,7 +63,7 @@ def predict_baseline(
 ) -> Predictions:
     """Learn on the training clips, standardised by them, and answer for the test clips.
 
-    With ``unlabelled`` clips the answers are aligned over these (:func:`~.soft_labels.even_factors`), as a
+    With ``unlabelled`` clips the answers are aligned over these (:func:`.even_factors`), as a
     teacher's are: what the regression makes of the same speech without labels. No label of them is used.
     """
     seen = statistics(train)

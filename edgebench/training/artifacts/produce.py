@@ -1,13 +1,12 @@
 """What a finished run leaves: the fp32 artifact, the quantized one, their manifests and the card.
 
-Training speakers calibrate the quantizer, validation speakers set its tolerance, and test speakers
-are met here for the first time, to be reported and nothing else.
+Training speakers calibrate the quantizer and validation speakers set its tolerance. Test speakers are used
+here for the first time, and only to report figures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,70 +19,42 @@ from edgebench.models.artifact import Artifact
 from edgebench.models.graph.macs import count_macs
 from edgebench.models.graph.parity import largest_difference
 from edgebench.models.making.card import CardFacts, CorpusCounts, Row, render_card
-from edgebench.models.making.export import (
-    IR_VERSION,
-    OPSET,
-    OUTPUT_NAMES,
-    drop_output,
-    export_onnx,
-    save_artifact,
-)
+from edgebench.models.making.export import IR_VERSION, OPSET, export_onnx, save_artifact
 from edgebench.models.manifest import Calibration, Macs, Manifest, Parity, Task
+from edgebench.models.outputs import DIMENSIONS, EMOTION_LOGITS
 from edgebench.models.quantization.schemes import quantize, scheme_named
 from edgebench.training.artifacts import baseline
 from edgebench.training.artifacts.baseline import predict_baseline
-from edgebench.training.artifacts.score import FIGURES, by_corpus, evaluate, evaluate_loss, predict_corpora
-from edgebench.training.clips.gather import (
-    SPLIT,
-    Gathered,
-    calibration_clips,
-    ids_sha256,
-    training_facts,
-    weights_licence,
-)
-from edgebench.training.recipes.sections import Recipe, ValidationSection
+from edgebench.training.artifacts.score import METRICS, accuracy_drop, predict_corpora, score_artifact
+from edgebench.training.clips.gather import SPLIT, Gathered, by_corpus, calibration_clips, ids_sha256
+from edgebench.training.lineage import Lineage
+from edgebench.training.recipes.sections import Recipe
 
 if TYPE_CHECKING:
     import onnx
-    from torch import nn
 
-    from edgebench.models.manifest import Training
-    from edgebench.training.distillation.recipe import DistilRecipe
-    from edgebench.training.fine_tuning.recipe import CategoricalRecipe
+    from edgebench.models.layers.speech_net import SpeechNet
 
 MACS_INPUT_S = 5.0
-# What is done to every clip before the net sees it: a clip shorter than a tenth of a second leaves
-# nothing to pool over, and beyond half a minute memory grows without a gain.
-PREPARATION: list[dict[str, Any]] = [{"step": "pad", "min_s": 0.1}, {"step": "crop", "max_s": 30.0}]
 # Other processors round the 8-bit products otherwise; a file that is wrong is wrong by far more.
 PARITY_MARGIN = 2.0
 NOISE_LENGTHS_S = (1.0, 2.0, 5.0, 10.0)  # the suite's generated inputs are noise: a tolerance covers them
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where weights come from when not from labels alone.
-
-    ``licences`` bind them beside those of the clips. Without ``emotions``, or without ``dimensions``, that
-    head was never trained, and its output is left out of the artifacts. ``preparation`` is what was done
-    to every clip before the net met it.
-    """
-
-    training: Training
-    licences: tuple[str, ...] = ()
-    emotions: bool = True
-    dimensions: bool = True
-    preparation: Sequence[dict[str, Any]] = tuple(PREPARATION)
+# The module of each head, by the name that every architecture gives it.
+HEAD_MODULES = {DIMENSIONS: "adv", EMOTION_LOGITS: "emotion"}
+TASKS = {
+    DIMENSIONS: Task(kind="dimensional", labels=list(ADV)),
+    EMOTION_LOGITS: Task(kind="categorical", labels=list(EMOTIONS)),
+}
 
 
 def produce(
-    model: nn.Module,
-    recipe: Recipe | DistilRecipe | CategoricalRecipe,
+    model: SpeechNet,
+    recipe: Recipe,
     gathered: Gathered,
     output: Path,
     *,
     command: str,
-    origin: Origin | None = None,
+    lineage: Lineage,
 ) -> tuple[Artifact, Artifact]:
     """Export, quantize, check, score and describe ``model``; returns the fp32 and the quantized artifact.
 
@@ -91,10 +62,8 @@ def produce(
     """
     output.mkdir(parents=True, exist_ok=True)
     write_split(gathered.split, output / SPLIT)
-    known = _Common(model, recipe, gathered, origin)
-    exported = export_onnx(model)
-    for name in set(OUTPUT_NAMES) - known.tasks.keys():
-        drop_output(exported, name)
+    known = _Common(model, recipe, lineage)
+    exported = export_onnx(model, outputs=lineage.outputs)
     fp32 = known.save(exported, output, key=f"{recipe.architecture}.fp32", scheme={"name": "fp32"})
     clips = calibration_clips(gathered.train, per_class=recipe.quantization.clips_per_class, seed=recipe.seed)
     scheme = scheme_named(recipe.quantization.scheme)
@@ -119,34 +88,15 @@ def produce(
 class _Common:
     """What the artifacts of one run have in common."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        recipe: Recipe | DistilRecipe | CategoricalRecipe,
-        gathered: Gathered,
-        origin: Origin | None,
-    ) -> None:
+    def __init__(self, model: SpeechNet, recipe: Recipe, lineage: Lineage) -> None:
         self.card = f"{recipe.architecture}.md"
-        origin = origin or Origin(training_facts(recipe, gathered))
-        self.training, self.preparation = origin.training, list(origin.preparation)
-        licences = [clip.licence for clip in [*gathered.train, *gathered.validation]]
-        self.licence = weights_licence([*licences, *origin.licences])
-        self.tasks = {}
-        left_out = set()  # the head of what was not learnt, by the name that every architecture gives it
-        if origin.dimensions:
-            self.tasks[OUTPUT_NAMES[0]] = Task(kind="dimensional", labels=list(ADV))
-        else:
-            left_out.add("adv")
-        if origin.emotions:
-            self.tasks[OUTPUT_NAMES[1]] = Task(kind="categorical", labels=list(EMOTIONS))
-        else:
-            left_out.add("emotion")
-        self.parameters = sum(
-            p.numel() for name, p in model.named_parameters() if left_out.isdisjoint(name.split("."))
-        )
+        self.training, self.licence = lineage.training, lineage.licence
+        self.preparation = [dict(step) for step in lineage.preparation]
+        self.tasks = {name: TASKS[name] for name in lineage.outputs}
+        self.parameters = count_parameters(model, lineage.outputs)
 
     def waveforms(self, clips: Sequence[Clip]) -> list[NDArray[np.float32]]:
-        """The clips as the net meets them."""
+        """The clips as the net receives them."""
         return [prepare(load_waveform(clip), self.preparation, SAMPLE_RATE_HZ) for clip in clips]
 
     def save(self, graph: onnx.ModelProto, folder: Path, **particular: Any) -> Artifact:
@@ -184,7 +134,7 @@ def _tolerance(fp32: Path, graph: onnx.ModelProto, clips: Sequence[NDArray[np.fl
 def _card(
     fp32: Artifact,
     small: Artifact,
-    recipe: Recipe | DistilRecipe | CategoricalRecipe,
+    recipe: Recipe,
     gathered: Gathered,
     *,
     command: str,
@@ -197,9 +147,9 @@ def _card(
     rows = [
         Row(artifact.key, found.corpus, found.label_source, found.clips, found.speakers, found.figures)
         for artifact, predictions in zip(pair, predicted, strict=True)
-        for found in evaluate(artifact, gathered.test, predictions, seed=recipe.seed)
+        for found in score_artifact(artifact, gathered.test, predictions, seed=recipe.seed)
     ]
-    if OUTPUT_NAMES[1] in fp32.manifest.tasks:  # the baseline names emotions, and nothing else
+    if EMOTION_LOGITS in fp32.manifest.tasks:  # the baseline names emotions, and nothing else
         rows += _baseline_rows(fp32, gathered, seed=recipe.seed)
     counts = {
         name: CorpusCounts(
@@ -213,17 +163,17 @@ def _card(
         training=fp32.manifest.training,
         split=gathered.split.name,
         leaks_speakers=gathered.split.leaks_speakers,
-        chosen=not isinstance(recipe.validation, ValidationSection) or recipe.validation.keep == "best",
+        chosen=recipe.chosen_by_validation,
         counts=counts,
-        metrics=FIGURES,
+        metrics=METRICS,
         rows=rows,
-        losses=evaluate_loss(pair, gathered.test, predicted, seed=recipe.seed),
+        losses=accuracy_drop(pair, gathered.test, predicted, seed=recipe.seed),
         command=command,
     )
 
 
 def _baseline_rows(artifact: Artifact, gathered: Gathered, *, seed: int) -> list[Row]:
-    """The trivial baseline, learnt on each corpus' training speakers alone and scored like the nets."""
+    """The baseline, trained on each corpus' training speakers alone and scored like the nets."""
     train = by_corpus([clip for clip in gathered.train if clip.emotion is not None])
     test = by_corpus(gathered.test)
     predictions = {
@@ -232,5 +182,11 @@ def _baseline_rows(artifact: Artifact, gathered: Gathered, *, seed: int) -> list
     clips = [clip for name in predictions for clip in test[name]]
     return [
         Row(baseline.KEY, found.corpus, found.label_source, found.clips, found.speakers, found.figures)
-        for found in evaluate(artifact, clips, predictions, seed=seed)
+        for found in score_artifact(artifact, clips, predictions, seed=seed)
     ]
+
+
+def count_parameters(model: SpeechNet, outputs: Sequence[str]) -> int:
+    """The parameters of the net, without the heads of outputs that an artifact leaves out."""
+    left_out = {head for name, head in HEAD_MODULES.items() if name not in outputs}
+    return sum(p.numel() for name, p in model.named_parameters() if left_out.isdisjoint(name.split(".")))

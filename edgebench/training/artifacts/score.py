@@ -1,7 +1,7 @@
-"""Scoring: a net while it trains, on the validation speakers; an artifact when it is done, on any.
+"""Scoring a finished artifact on clips, by corpus.
 
-Figures come from :mod:`edgebench.results.metrics.accuracy`, the same code that scores a board's predictions,
-so that a card and a report can never disagree about what UA is.
+The metrics are those of :mod:`edgebench.results.metrics.accuracy`, which scores a board's predictions too, so
+that a card and a report use one definition of each.
 """
 
 from __future__ import annotations
@@ -14,63 +14,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgebench.agent.waveform import prepare
-from edgebench.corpora import EMOTIONS, SAMPLE_RATE_HZ, Clip, load_waveform
+from edgebench.corpora import SAMPLE_RATE_HZ, Clip, load_waveform
 from edgebench.errors import ModelError
 from edgebench.results.metrics.accuracy import CATEGORICAL, CCC, losses, score
 from edgebench.results.metrics.table import Figure
 from edgebench.results.records.messages import Predictions
 from edgebench.results.records.record import ClipTruth, CorpusFacts
+from edgebench.training.clips.gather import by_corpus
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
     from edgebench.models import Artifact
 
-FIGURES = (*CATEGORICAL, *CCC)
-
-
-class Validator:
-    """Scores a net on whole clips, one at a time, as a board will see them.
-
-    ``score`` is the UA averaged over corpora, synthetic ones left out where a real one is present:
-    a corpus of many clips must not decide alone, and a generator not at all.
-    """
-
-    def __init__(self, clips: Sequence[Clip]) -> None:
-        self.clips = list(clips)
-        self._log_mels: list[Tensor] = []
-        names = {clip.corpus for clip in clips}
-        real = {clip.corpus for clip in clips if clip.label_source != "synthetic"}
-        self.corpora, self.judges = sorted(names), sorted(real or names)
-
-    def __call__(self, model: nn.Module) -> dict[str, float]:
-        import audmetric  # noqa: PLC0415
-        import torch  # noqa: PLC0415
-
-        with torch.no_grad():
-            if not self._log_mels:
-                # The front end is fixed, so what it makes of the validation clips is made once.
-                self._log_mels = [
-                    model.features(torch.from_numpy(load_waveform(clip)).unsqueeze(0))  # type: ignore[operator]
-                    for clip in self.clips
-                ]
-            logits = torch.cat([model.classify(log_mel)[1] for log_mel in self._log_mels])  # type: ignore[operator]
-        truth = np.array([EMOTIONS.index(str(clip.emotion)) for clip in self.clips])
-        prediction = logits.argmax(1).numpy()
-        found: dict[str, float] = {}
-        for corpus in self.corpora:
-            rows = np.array([clip.corpus == corpus for clip in self.clips])
-            present = sorted(set(truth[rows].tolist()))
-            recalls = audmetric.recall_per_class(
-                truth[rows], prediction[rows], labels=list(range(len(EMOTIONS)))
-            )
-            found[f"ua_{corpus}"] = float(np.mean([recalls[label] for label in present]))
-        found["loss_validation"] = float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(truth)))
-        return {"score": float(np.mean([found[f"ua_{corpus}"] for corpus in self.judges])), **found}
+METRICS = (*CATEGORICAL, *CCC)
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class CorpusScore:
     """One artifact on the clips of one corpus: figures by metric name, with intervals over speakers."""
 
     corpus: str
@@ -107,19 +66,19 @@ def predict_corpora(artifact: Artifact, clips: Sequence[Clip]) -> dict[str, Pred
     return {corpus: predict(artifact, chosen) for corpus, chosen in by_corpus(clips).items()}
 
 
-def evaluate(
+def score_artifact(
     artifact: Artifact, clips: Sequence[Clip], predictions: Mapping[str, Predictions], *, seed: int = 0
-) -> list[Evaluation]:
+) -> list[CorpusScore]:
     """Score an artifact on each corpus among the clips; the clips are the caller's choice of speakers."""
     found = []
     for corpus, chosen in by_corpus(clips).items():
         scoring = score(predictions[corpus], facts(chosen), _tasks(artifact), seed=seed)
         speakers = tuple(sorted({clip.speaker for clip in chosen}))
-        found.append(Evaluation(corpus, scoring.label_source, speakers, scoring.n_clips, scoring.figures))
+        found.append(CorpusScore(corpus, scoring.label_source, speakers, scoring.n_clips, scoring.figures))
     return found
 
 
-def evaluate_loss(
+def accuracy_drop(
     artifacts: tuple[Artifact, Artifact],
     clips: Sequence[Clip],
     predictions: tuple[Mapping[str, Predictions], Mapping[str, Predictions]],
@@ -158,14 +117,6 @@ def facts(clips: Sequence[Clip]) -> CorpusFacts:
             for clip in clips
         ),
     )
-
-
-def by_corpus(clips: Sequence[Clip]) -> dict[str, list[Clip]]:
-    """Clips by corpus, corpora sorted, clips in their order."""
-    chosen: dict[str, list[Clip]] = {}
-    for clip in clips:
-        chosen.setdefault(clip.corpus, []).append(clip)
-    return dict(sorted(chosen.items()))
 
 
 def _tasks(artifact: Artifact) -> dict[str, dict[str, Any]]:

@@ -1,12 +1,11 @@
-"""The clips of a run: read, divided by the split's speakers, and what may be done with the result."""
+"""The clips of a run: read from the corpora and divided by the split's speakers."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,18 +21,10 @@ from edgebench.corpora import (
     synthetic_clips,
 )
 from edgebench.errors import CorpusError, UsageError
-from edgebench.models.manifest import CorpusSpeakers, Training
-from edgebench.training.recipes.sections import Recipe
-
-if TYPE_CHECKING:
-    from edgebench.training.distillation.recipe import DistilRecipe
-    from edgebench.training.fine_tuning.recipe import CategoricalRecipe
+from edgebench.training.recipes.sections import SplitRecipe
 
 SYNTHETIC = "synthetic"
 SPLIT = "split.json"  # in the folder of a run: who trained, who validated, who was tested
-
-# From free to bound: weights follow the most bound corpus that they were learnt from.
-LICENCES = ("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "CC-BY-NC-SA-4.0", "research use only")
 
 
 @dataclass(frozen=True)
@@ -56,7 +47,7 @@ class Gathered:
 
 
 def gather(
-    recipe: Recipe | DistilRecipe,
+    recipe: SplitRecipe,
     corpora: Mapping[str, Path],
     *,
     unlabelled: bool = False,
@@ -130,43 +121,6 @@ def _without_label(clip: Clip) -> Clip:
     return replace(clip, emotion=None, label="", arousal=None, dominance=None, valence=None, votes=None)
 
 
-def training_facts(recipe: Recipe | DistilRecipe | CategoricalRecipe, gathered: Gathered) -> Training:
-    """What the manifest says about where the weights come from: speakers that occurred, by part.
-
-    A speaker is named once: where a split leaks speakers, as learnt.
-    """
-    corpora = {}
-    for name in gathered.corpora:
-        speakers: dict[str, list[str]] = {}
-        for part in PARTS:
-            earlier = {speaker for listed in speakers.values() for speaker in listed}
-            found = {clip.speaker for clip in gathered.part(part) if clip.corpus == name}
-            speakers[part] = sorted(found - earlier)
-        licences = {clip.licence for part in PARTS for clip in gathered.part(part) if clip.corpus == name}
-        corpora[name] = CorpusSpeakers(**speakers, licence=" + ".join(sorted(licences)))
-    # A clip that was heard without its label has nothing to say of where labels come from.
-    labelled = [clip for clip in gathered.train if clip.emotion is not None or clip.adv is not None]
-    return Training(
-        corpora=corpora,
-        split_sha256=gathered.split.sha256,
-        seed=recipe.seed,
-        recipe=recipe.name,
-        label_source=" + ".join(sorted({clip.label_source for clip in labelled})),
-    )
-
-
-def weights_licence(licences: Iterable[str]) -> str:
-    """The licence of weights learnt from corpora under these licences: the most bound of them.
-
-    A licence outside :data:`LICENCES` binds in a way that is not known here, so it is named as it is.
-    """
-    found = set(licences)
-    unknown = sorted(found - set(LICENCES))
-    if unknown:
-        return " + ".join(unknown)
-    return max(found, key=LICENCES.index)
-
-
 def calibration_clips(clips: Sequence[Clip], *, per_class: int, seed: int) -> list[Clip]:
     """Up to ``per_class`` clips of each corpus and emotion, drawn by the seed, in a fixed order."""
     rng = np.random.default_rng(seed)
@@ -185,3 +139,11 @@ def calibration_clips(clips: Sequence[Clip], *, per_class: int, seed: int) -> li
 def ids_sha256(clips: Sequence[Clip]) -> str:
     """Hash of the clips' names in order: what a manifest calls a set of clips by."""
     return hashlib.sha256("\n".join(clip.name for clip in clips).encode()).hexdigest()
+
+
+def by_corpus(clips: Sequence[Clip]) -> dict[str, list[Clip]]:
+    """Clips by corpus, corpora sorted, clips in their order."""
+    chosen: dict[str, list[Clip]] = {}
+    for clip in clips:
+        chosen.setdefault(clip.corpus, []).append(clip)
+    return dict(sorted(chosen.items()))

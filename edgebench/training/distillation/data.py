@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgebench.corpora import SAMPLE_RATE_HZ, Clip
 from edgebench.errors import CorpusError
 from edgebench.training.distillation import augment as sound
-from edgebench.training.distillation.recipe import DistilRecipe
+from edgebench.training.distillation.recipe import DistillationRecipe
 from edgebench.training.distillation.sounds import SPEECH, Bucket, Buckets, SoundFolder, Speech
 from edgebench.training.teachers.teacher import Teacher
 
@@ -25,7 +25,7 @@ _DRAW = 5  # stream of the seed; 1 to 4 are taken, see data.py and trainer.py
 FOLDERS = ("films", "other_sounds", "background")
 
 
-class DistilBatch(NamedTuple):
+class DistillationBatch(NamedTuple):
     """waveforms (batch, samples), and the teacher's answers: adv (batch, 3), logits (batch, 4) or None."""
 
     waveforms: NDArray[np.float32]
@@ -33,10 +33,10 @@ class DistilBatch(NamedTuple):
     logits: NDArray[np.float32] | None
 
 
-class DistilData:
+class DistillationData:
     """Batches by step number. ``augment_s`` and ``teacher_s`` add up what the two took, for benchmarks."""
 
-    def __init__(self, clips: Sequence[Clip], recipe: DistilRecipe, teacher: Teacher) -> None:
+    def __init__(self, clips: Sequence[Clip], recipe: DistillationRecipe, teacher: Teacher) -> None:
         if not clips:
             raise CorpusError(
                 "the speech bucket is empty: no clip of a training speaker. Give corpora with --corpus "
@@ -55,11 +55,11 @@ class DistilData:
         self.notes = _notes(recipe, buckets, self.first, self.second)
         self.augment_s = self.teacher_s = 0.0
 
-    def batch(self, step: int) -> DistilBatch:
+    def batch(self, step: int) -> DistillationBatch:
         """The batch of a step (0, 1, ...): mixed, distorted, and labelled as it then sounds."""
         return self._labelled(lambda: self.waveforms(step))
 
-    def share(self, step: int, rows: range) -> DistilBatch:
+    def rows(self, step: int, rows: range) -> DistillationBatch:
         """Some rows of a batch that several processes make and label: the same whoever makes them.
 
         subtle: these draws are a row's own, all but the length, so that no process has to make the rows
@@ -71,14 +71,14 @@ class DistilData:
             lambda: np.stack([self._mix(samples, np.random.default_rng([*seed, row + 1])) for row in rows])
         )
 
-    def _labelled(self, make: Callable[[], NDArray[np.float32]]) -> DistilBatch:
+    def _labelled(self, make: Callable[[], NDArray[np.float32]]) -> DistillationBatch:
         began = time.perf_counter()
         waveforms = make()
         made = time.perf_counter()
         adv, logits = self.teacher(waveforms)
         self.augment_s += made - began
         self.teacher_s += time.perf_counter() - made
-        return DistilBatch(waveforms, adv, logits)
+        return DistillationBatch(waveforms, adv, logits)
 
     def waveforms(self, step: int) -> NDArray[np.float32]:
         """What teacher and student hear at a step, (batch, samples): one length for all."""
@@ -111,7 +111,9 @@ class DistilData:
         return mixed
 
 
-def _notes(recipe: DistilRecipe, buckets: Mapping[str, Bucket], first: Buckets, second: Buckets) -> list[str]:
+def _notes(
+    recipe: DistillationRecipe, buckets: Mapping[str, Bucket], first: Buckets, second: Buckets
+) -> list[str]:
     """What was asked for and is not there, and what is used in its place; one sentence each."""
     notes = []
     for which, weights, chosen in (

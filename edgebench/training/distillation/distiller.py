@@ -8,26 +8,29 @@ from typing import ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgebench.corpora import ADV, SAMPLE_RATE_HZ, Clip, load_waveform
 from edgebench.errors import ConfigError
-from edgebench.training.artifacts.score import by_corpus
-from edgebench.training.distillation.data import DistilBatch, DistilData
+from edgebench.models.layers.speech_net import SpeechNet
+from edgebench.models.outputs import DIMENSIONS, EMOTION_LOGITS
+from edgebench.training.clips.gather import by_corpus
+from edgebench.training.distillation.data import DistillationBatch, DistillationData
 from edgebench.training.distillation.losses import quadrant_correction, quadrants, soft_cross_entropy
-from edgebench.training.distillation.recipe import DistilRecipe
+from edgebench.training.distillation.recipe import DistillationRecipe
 from edgebench.training.loop import losses
-from edgebench.training.loop.loop import Loop, optimiser_of
+from edgebench.training.loop.loop import Loop
+from edgebench.training.loop.optimiser import optimiser_of
 from edgebench.training.teachers.teacher import Teacher
 
 LONGEST_S = 30.0  # of a validation clip, as a board crops it
 
 
-class Distiller(Loop[DistilRecipe, DistilBatch]):
+class Distiller(Loop[DistillationRecipe, DistillationBatch]):
     """Trains the recipe's architecture on the teacher's answers."""
 
     score: ClassVar[str] = "CCC with the teacher"
-    data: DistilData
+    data: DistillationData
 
     def make_optimiser(self) -> torch.optim.Optimizer:
         """SGD as the paper has it, or AdamW."""
@@ -43,13 +46,14 @@ class Distiller(Loop[DistilRecipe, DistilBatch]):
             weight_decay=schedule.weight_decay,
         )
 
-    def loss(self, batch: DistilBatch, rng: np.random.Generator) -> Tensor:
+    def loss(self, batch: DistillationBatch, rng: np.random.Generator) -> Tensor:
         """``100 * (1 - CCC) + 4 * quadrant correction`` by the recipe's weights; nothing is drawn."""
         weights = self.recipe.loss
-        log_mel = self.in_order(self.model.features(self.tensor(batch.waveforms)))  # type: ignore[operator]
+        log_mel = self.in_order(self.model.features(self.tensor(batch.waveforms)))
         with self.autocast():
-            adv, logits = self.model.classify(log_mel)  # type: ignore[operator]
-        truth, prediction = self.whole(self.tensor(batch.adv)), self.whole(adv.float())
+            answers = self.model.classify(log_mel)
+        truth = self.whole(self.tensor(batch.adv))
+        prediction = self.whole(answers[DIMENSIONS].float())
         total = weights.ccc_weight * losses.ccc_loss(truth, prediction)
         total = total + weights.quadrant_weight * quadrant_correction(
             truth, prediction, neutral=weights.neutral
@@ -62,7 +66,7 @@ class Distiller(Loop[DistilRecipe, DistilBatch]):
                 )
             emotion = soft_cross_entropy(
                 self.whole(self.tensor(batch.logits)),
-                self.whole(logits.float()),
+                self.whole(answers[EMOTION_LOGITS].float()),
                 temperature=weights.emotion_temperature,
             )
             total = total + weights.emotion_weight * emotion
@@ -91,18 +95,19 @@ class TeacherValidator:
         }
         self._log_mels: dict[str, list[Tensor]] = {}
 
-    def __call__(self, model: nn.Module) -> dict[str, float]:
+    def __call__(self, model: SpeechNet) -> dict[str, float]:
         found: dict[str, float] = {}
         agreeing = total = 0
         with torch.no_grad():
             if not self._log_mels:  # the front end is fixed: what it makes of the clips is made once
                 for corpus, chosen in self._clips.items():
                     self._log_mels[corpus] = [
-                        model.features(torch.from_numpy(_whole(clip)))  # type: ignore[operator]
-                        for clip in chosen
+                        model.features(torch.from_numpy(_whole(clip))) for clip in chosen
                     ]
             for corpus, truth in self._truth.items():
-                prediction = torch.cat([model.classify(m)[0] for m in self._log_mels[corpus]])  # type: ignore[operator]
+                prediction = torch.cat(
+                    [model.classify(m, outputs=[DIMENSIONS])[DIMENSIONS] for m in self._log_mels[corpus]]
+                )
                 for name, value in zip(ADV, losses.ccc(truth, prediction).tolist(), strict=True):
                     found[f"ccc_{name}_{corpus}"] = value
                 same = quadrants(truth, neutral=self._neutral) == quadrants(prediction, neutral=self._neutral)

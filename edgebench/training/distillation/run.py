@@ -1,53 +1,39 @@
-"""``edgebench train`` on a recipe of distillation: from a teacher and sounds to artifacts and card."""
+"""A distillation from recipe, teacher and sounds to the trained net."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-
-from edgebench.training.artifacts.produce import produce
-from edgebench.training.clips.gather import gather, training_facts
-from edgebench.training.distillation.data import DistilData
+from edgebench.training.clips.gather import gather
+from edgebench.training.distillation.data import DistillationData
 from edgebench.training.distillation.distiller import Distiller, TeacherValidator
-from edgebench.training.distillation.recipe import DistilRecipe
-from edgebench.training.lineage import leave_out_heard, taught_origin, tell
-from edgebench.training.loop.loop import Progress
+from edgebench.training.distillation.recipe import DistillationRecipe
+from edgebench.training.lineage import without_seen_speakers
 from edgebench.training.loop.processes import Processes
+from edgebench.training.loop.progress import tell
+from edgebench.training.method import Job, Trained
 from edgebench.training.teachers.teacher import load_teacher
 
 NOTES = "notes.txt"
 
 
-def distil(
-    recipe: DistilRecipe,
-    *,
-    corpora: Mapping[str, Path],
-    output: Path,
-    command: str,
-    notify: Callable[[Progress], None] | None = None,
-) -> Path:
-    """Distil the recipe's teacher into its architecture; goes on from a checkpoint in ``output``.
+def train(recipe: DistillationRecipe, job: Job) -> Trained | None:
+    """See :meth:`edgebench.training.method.Method.train`.
 
-    What is missing, and what is used in its place, is told on stderr; ``notes.txt`` keeps it. Raises the
-    errors of :mod:`edgebench.errors`: no teacher, a teacher that cannot teach, buckets and corpora that
-    cannot be read.
+    Notes on what is missing, and on what is used instead, go to stderr and into ``notes.txt``.
     """
     emotions = recipe.loss.emotion_weight > 0.0
     teacher = load_teacher(recipe.teacher, threads=recipe.compute.teacher_threads, emotions=emotions)
-    gathered, notes = leave_out_heard(gather(recipe, corpora, unlabelled=recipe.data.unlabelled), [teacher])
-    data = DistilData(gathered.train, recipe, teacher)
+    everything = gather(recipe, job.corpora, unlabelled=recipe.data.unlabelled)
+    gathered, notes = without_seen_speakers(everything, [teacher.artifact])
+    data = DistillationData(gathered.train, recipe, teacher)
     notes = [*data.notes, *notes]
     main = Processes().is_main
     if main:
         tell(notes)
     validate = TeacherValidator(gathered.validation, teacher, neutral=recipe.loss.neutral)
-    distiller = Distiller(recipe, data, validate, output)
+    distiller = Distiller(recipe, data, validate, job.output)
     distiller.resume()
-    distiller.run(notify=notify)
+    distiller.run(notify=job.notify)
     if not main:
-        return output
-    facts = training_facts(recipe, gathered)
-    origin = taught_origin(facts, [teacher], emotions=emotions, human_labels=False)
-    produce(distiller.best_model(), recipe, gathered, output, command=command, origin=origin)
-    (output / NOTES).write_text("".join(f"{note}\n" for note in notes), encoding="utf-8")
-    return output
+        return None
+    (job.output / NOTES).write_text("".join(f"{note}\n" for note in notes), encoding="utf-8")
+    return Trained(distiller.best_model(), gathered, [teacher.artifact])

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from edgebench.corpora import SAMPLE_RATE_HZ, Clip
 from edgebench.corpora.audio import audio_facts
 from edgebench.errors import CorpusError
+from edgebench.training.clips.waveforms import Waveforms
 from edgebench.training.distillation.augment import Waveform, cut
-from edgebench.training.supervised.data import Waveforms
 
 SUFFIXES = frozenset({".wav", ".flac"})
 SPEECH = "speech"

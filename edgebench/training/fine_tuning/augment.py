@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebench.corpora import SAMPLE_RATE_HZ
-from edgebench.training.fine_tuning.recipe import CategoricalAugmentSection
+from edgebench.training.fine_tuning.recipe import FineTuningAugmentSection
 
 Waveform = NDArray[np.float32]
 
 
-def augment(waveform: Waveform, options: CategoricalAugmentSection, rng: np.random.Generator) -> Waveform:
+def augment(waveform: Waveform, options: FineTuningAugmentSection, rng: np.random.Generator) -> Waveform:
     """Each of the four by its probability, in the paper's order; as many samples as before."""
     if rng.random() < options.gain_probability:
         waveform = gain(waveform, float(rng.uniform(*options.gain_db)))

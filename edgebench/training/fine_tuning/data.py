@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from edgebench.agent.waveform import prepare
 from edgebench.corpora import SAMPLE_RATE_HZ, Clip
 from edgebench.errors import CorpusError
+from edgebench.training.clips.waveforms import Waveforms
 from edgebench.training.fine_tuning.augment import augment
 from edgebench.training.fine_tuning.focal import balanced_weights, emotion_numbers
-from edgebench.training.fine_tuning.recipe import _SHORTEST_S, FoldRecipe
-from edgebench.training.supervised.data import Waveforms
+from edgebench.training.fine_tuning.recipe import SHORTEST_S, FoldRecipe
 
 _ORDER, _DRAW = 1, 2  # streams of the seed, as in data.py
 
 
-class CategoricalBatch(NamedTuple):
+class FineTuningBatch(NamedTuple):
     """waveforms (batch, samples), zeros after each end; lengths (batch,) in samples; emotions (batch,)."""
 
     waveforms: NDArray[np.float32]
@@ -33,7 +33,7 @@ class CategoricalBatch(NamedTuple):
     emotions: NDArray[np.int64]
 
 
-class CategoricalData:
+class FineTuningData:
     """Batches by step number from the clips of one fold's train part. ``weights``: a class, (4,)."""
 
     def __init__(self, clips: Sequence[Clip], recipe: FoldRecipe) -> None:
@@ -47,7 +47,7 @@ class CategoricalData:
         self.weights = balanced if recipe.loss.balanced else np.ones_like(balanced)
         self.samples = round(recipe.prepare.length_s * SAMPLE_RATE_HZ)
         self._steps = recipe.prepare.sound_steps()
-        self._shortest = round(_SHORTEST_S * SAMPLE_RATE_HZ)
+        self._shortest = round(SHORTEST_S * SAMPLE_RATE_HZ)
         self._order = lru_cache(maxsize=2)(self._permutation)
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
@@ -58,11 +58,11 @@ class CategoricalData:
         size, count = self.recipe.optimiser.batch, len(self.names)
         return [int(self._order(at // count)[at % count]) for at in range(step * size, (step + 1) * size)]
 
-    def batch(self, step: int) -> CategoricalBatch:
+    def batch(self, step: int) -> FineTuningBatch:
         """The batch of a step (0, 1, ...), augmented."""
-        return self.share(step, range(self.recipe.optimiser.batch))
+        return self.rows(step, range(self.recipe.optimiser.batch))
 
-    def share(self, step: int, rows: range) -> CategoricalBatch:
+    def rows(self, step: int, rows: range) -> FineTuningBatch:
         """Some rows of that batch, the same whoever makes them."""
         indices = self.indices(step)
         waveforms = np.zeros((len(rows), self.samples), dtype=np.float32)
@@ -73,4 +73,4 @@ class CategoricalData:
             augmented = augment(prepared, self.recipe.augment, rng)
             waveforms[at, : len(augmented)] = augmented
             lengths[at] = max(len(augmented), self._shortest)
-        return CategoricalBatch(waveforms, lengths, self.emotions[[indices[row] for row in rows]])
+        return FineTuningBatch(waveforms, lengths, self.emotions[[indices[row] for row in rows]])

@@ -13,19 +13,22 @@ from torch import Tensor, nn
 from edgebench.agent.waveform import prepare
 from edgebench.corpora import EMOTIONS, SAMPLE_RATE_HZ, Clip
 from edgebench.errors import UsageError
+from edgebench.models.layers.speech_net import SpeechNet
+from edgebench.models.outputs import EMOTION_LOGITS
 from edgebench.results.metrics.accuracy import accuracy, f1_mean, recall_mean
-from edgebench.training.fine_tuning.data import CategoricalBatch, CategoricalData
+from edgebench.training.clips.waveforms import Waveforms
+from edgebench.training.fine_tuning.data import FineTuningBatch, FineTuningData
 from edgebench.training.fine_tuning.focal import emotion_numbers, focal_loss
 from edgebench.training.fine_tuning.recipe import FoldRecipe
-from edgebench.training.loop.loop import Loop, optimiser_of
+from edgebench.training.loop.loop import Loop
+from edgebench.training.loop.optimiser import optimiser_of
 from edgebench.training.loop.processes import AtHome
-from edgebench.training.supervised.data import Waveforms
 
 
-class FineTuner(Loop[FoldRecipe, CategoricalBatch]):
+class FineTuner(Loop[FoldRecipe, FineTuningBatch]):
     """Trains the recipe's architecture on the emotions of one fold's train part."""
 
-    data: CategoricalData
+    data: FineTuningData
 
     def make_optimiser(self) -> torch.optim.Optimizer:
         """AdamW of what is not frozen. Raises :class:`UsageError` where nothing can be frozen."""
@@ -41,17 +44,17 @@ class FineTuner(Loop[FoldRecipe, CategoricalBatch]):
             self.model, learning_rate=schedule.learning_rate, weight_decay=schedule.weight_decay
         )
 
-    def loss(self, batch: CategoricalBatch, rng: np.random.Generator) -> Tensor:
+    def loss(self, batch: FineTuningBatch, rng: np.random.Generator) -> Tensor:
         """The focal loss of a batch; nothing is drawn."""
         device = next(self.model.parameters()).device
         waveforms, lengths, emotions = (torch.from_numpy(part).to(device) for part in batch)
         with self.autocast():
             masked = self.recipe.prepare.padding == "masked"
-            _, logits = self.model(waveforms, lengths) if masked else self.model(waveforms)
+            answers = self.model(waveforms, lengths if masked else None, outputs=[EMOTION_LOGITS])
         options = self.recipe.loss
         return focal_loss(
             self.whole(emotions),
-            self.whole(logits.float()),
+            self.whole(answers[EMOTION_LOGITS].float()),
             weights=torch.from_numpy(self.data.weights).to(device, torch.float32),
             gamma=options.gamma,
             smoothing=options.smoothing,
@@ -64,12 +67,12 @@ class FineTuner(Loop[FoldRecipe, CategoricalBatch]):
         """What the best epoch says of whole clips, (clips, 4), computed where the training was."""
         device = self.processes.device
         model = self.best_model().to(device)
-        judged = model if device.type == "cpu" else cast(nn.Module, AtHome(model, device))
+        judged = model if device.type == "cpu" else cast(SpeechNet, AtHome(model, device))
         waveforms = Waveforms(clips, self.recipe.data.cache_mb * 1_000_000)
         return logits_of(judged, waveforms, self.recipe.prepare.steps())
 
 
-class CategoricalValidator:
+class FoldValidator:
     """Scores a net on whole clips, one at a time and unpadded, as a board will see them.
 
     ``score`` is the UA averaged over corpora; beside it the WA, macro F1 and loss of all clips pooled.
@@ -81,7 +84,7 @@ class CategoricalValidator:
         self._waveforms = Waveforms(clips, recipe.data.cache_mb * 1_000_000)
         self._steps = recipe.prepare.steps()
 
-    def __call__(self, model: nn.Module) -> dict[str, float]:
+    def __call__(self, model: SpeechNet) -> dict[str, float]:
         logits = logits_of(model, self._waveforms, self._steps)
         prediction = logits.argmax(1)
         uas = {
@@ -100,13 +103,14 @@ class CategoricalValidator:
         }
 
 
-def logits_of(model: nn.Module, waveforms: Waveforms, steps: list[dict[str, Any]]) -> NDArray[np.float32]:
+def logits_of(model: SpeechNet, waveforms: Waveforms, steps: list[dict[str, Any]]) -> NDArray[np.float32]:
     """The emotion logits of whole clips, prepared by ``steps``, one at a time: (clips, 4)."""
     rows = []
     with torch.no_grad():
         for index in range(len(waveforms.clips)):
             prepared = prepare(waveforms[index], steps, SAMPLE_RATE_HZ)
-            rows.append(model(torch.from_numpy(np.ascontiguousarray(prepared)[np.newaxis]))[1].numpy())
+            batch = torch.from_numpy(np.ascontiguousarray(prepared)[np.newaxis])
+            rows.append(model(batch, outputs=[EMOTION_LOGITS])[EMOTION_LOGITS].numpy())
     found: NDArray[np.float32] = np.concatenate(rows).astype(np.float32)
     return found
 

@@ -26,7 +26,7 @@ from edgebench.corpora import (
 )
 from edgebench.errors import CorpusError, UsageError
 from edgebench.training.clips.gather import Gathered
-from edgebench.training.fine_tuning.recipe import CategoricalRecipe
+from edgebench.training.fine_tuning.recipe import FineTuningRecipe
 
 _NAMED = 5  # clips that a note names before it counts the rest
 
@@ -70,7 +70,7 @@ def read_parts(
     return clips, extra, notes
 
 
-def folds_of(recipe: CategoricalRecipe, clips: Sequence[Clip], train_only: Sequence[Clip]) -> list[Gathered]:
+def folds_of(recipe: FineTuningRecipe, clips: Sequence[Clip], train_only: Sequence[Clip]) -> list[Gathered]:
     """The folds in the order they are run; ``train_only`` joins the train part of each.
 
     Raises what the protocol raises, and :class:`CorpusError` for a fold with an empty part.
@@ -97,7 +97,7 @@ def folds_of(recipe: CategoricalRecipe, clips: Sequence[Clip], train_only: Seque
     return [gather_fold(split, clips, train_only) for split in splits]
 
 
-def production_fold(recipe: CategoricalRecipe, clips: Sequence[Clip], train_only: Sequence[Clip]) -> Gathered:
+def production_fold(recipe: FineTuningRecipe, clips: Sequence[Clip], train_only: Sequence[Clip]) -> Gathered:
     """Clips whoever speaks: all but ``production.holdout_share`` train; of the rest, half tests.
 
     Its figures are of voices that were learnt, which the split says.
@@ -121,7 +121,7 @@ def gather_fold(split: Split, clips: Sequence[Clip], train_only: Sequence[Clip])
     return Gathered(split, **parts)
 
 
-def cross_corpus_clips(recipe: CategoricalRecipe, path: Path) -> list[Clip]:
+def cross_corpus_clips(recipe: FineTuningRecipe, path: Path) -> list[Clip]:
     """The clips of the corpus that only the production model meets, by the paper's reading of its labels."""
     options = recipe.cross_corpus
     clips = [

@@ -1,7 +1,7 @@
 """The recipe of categorical fine-tuning: every number of the DistilHuBERT paper's Sec. III, and ours.
 
-A TOML file that says ``method = "fine_tuning"`` is parsed by :class:`CategoricalRecipe`. It counts in epochs;
-:meth:`CategoricalRecipe.for_clips` counts them out in steps for the clips of one fold.
+A TOML file that says ``method = "fine_tuning"`` is parsed by :class:`FineTuningRecipe`. It counts in epochs;
+:meth:`FineTuningRecipe.for_clips` counts them out in steps for the clips of one fold.
 """
 
 from __future__ import annotations
@@ -11,18 +11,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from edgebench.training.distillation.recipe import NotNegative, PositiveRange, Range
 from edgebench.training.recipes.sections import (
-    ComputeSection,
     Count,
+    Fraction,
+    LoopRecipe,
+    ModelSection,
+    NotNegative,
     Positive,
-    QuantizationSection,
-    Share,
+    PositiveRange,
+    Range,
+    Recipe,
+    ScheduleSection,
+    Section,
     ValidationSection,
-    _Section,
 )
 
-_SHORTEST_S = 0.1  # less leaves the convolutions nothing to pool over
+SHORTEST_S = 0.1  # less leaves the convolutions nothing to pool over
 
 Protocol = Literal["leave_one_session_out", "k_folds", "ratio_split", "random_folds"]
 
@@ -33,21 +37,20 @@ def _some_of_all(share: float) -> float:
     return share
 
 
-PartShare = Annotated[float, AfterValidator(_some_of_all)]
+PartFraction = Annotated[float, AfterValidator(_some_of_all)]
 
 
-class CategoricalModelSection(_Section):
+class FineTuningModelSection(ModelSection):
     """``weights``: a folder or hub name in the Hugging Face layout; "" starts everything at random.
 
     ``dropout`` is the head's. The frozen feature encoder is the stack of convolutions, not the transformer.
     """
 
     weights: Annotated[str | None, BeforeValidator(lambda value: value or None)]
-    dropout: Share
     freeze_feature_encoder: bool
 
 
-class DivideSection(_Section):
+class DivideSection(Section):
     """What a protocol needs beside its name; see :mod:`edgebench.corpora.splits.protocols`.
 
     ``folds`` for ``k_folds`` and ``random_folds``; the shares of speakers for ``ratio_split``. Leaving one
@@ -55,18 +58,18 @@ class DivideSection(_Section):
     """
 
     folds: Count
-    test_share: PartShare
-    validation_share: PartShare
+    test_share: PartFraction
+    validation_share: PartFraction
     seed: Annotated[int, Field(ge=0)]
 
 
-class CategoricalDataSection(_Section):
+class ClipsSection(Section):
     """How many decoded waveforms stay in memory."""
 
     cache_mb: Count
 
 
-class PrepareSection(_Section):
+class PrepareSection(Section):
     """What is done to every clip, in training as on a board: the steps of the artifact's manifest.
 
     ``padding`` "heard": every clip is padded to ``length_s``, wherever it is met, and the net hears the
@@ -74,14 +77,14 @@ class PrepareSection(_Section):
     """
 
     trim_top_db: Positive
-    pre_emphasis: Share
+    pre_emphasis: Fraction
     peak: Positive
     length_s: Positive
     padding: Literal["heard", "masked"]
 
     def steps(self) -> list[dict[str, Any]]:
         """The steps in order, as :mod:`edgebench.agent.waveform` takes them."""
-        shortest_s = self.length_s if self.padding == "heard" else _SHORTEST_S
+        shortest_s = self.length_s if self.padding == "heard" else SHORTEST_S
         return [*self.sound_steps(), {"step": "pad", "min_s": shortest_s}]
 
     def sound_steps(self) -> list[dict[str, Any]]:
@@ -94,27 +97,27 @@ class PrepareSection(_Section):
         ]
 
 
-class CategoricalAugmentSection(_Section):
-    """Each probability is a clip's; ranges are drawn from uniformly. See :mod:`.categorical_augment`."""
+class FineTuningAugmentSection(Section):
+    """Each probability is a clip's; ranges are drawn from uniformly. See :mod:`.augment`."""
 
-    gain_probability: Share
+    gain_probability: Fraction
     gain_db: Range
-    noise_probability: Share
+    noise_probability: Fraction
     noise_amplitude: PositiveRange
-    pitch_probability: Share
+    pitch_probability: Fraction
     pitch_semitones: Range
-    polarity_probability: Share
+    polarity_probability: Fraction
 
 
-class FocalSection(_Section):
+class FocalSection(Section):
     """See :func:`.focal.focal_loss`. With ``balanced``, classes weigh by how few training clips they have."""
 
     gamma: NotNegative
-    smoothing: Share
+    smoothing: Fraction
     balanced: bool
 
 
-class EpochOptimiserSection(_Section):
+class EpochOptimiserSection(Section):
     """AdamW, linear warm-up over ``warmup_ratio`` of all steps, cosine to ``final_ratio`` of the peak.
 
     ``clip_norm = 0`` clips nothing; ``average_decay = 0`` keeps the weights as they are after each step.
@@ -124,32 +127,32 @@ class EpochOptimiserSection(_Section):
     epochs: Count
     learning_rate: Positive
     weight_decay: NotNegative
-    warmup_ratio: Share
-    final_ratio: Share
+    warmup_ratio: Fraction
+    final_ratio: Fraction
     clip_norm: NotNegative
     average_decay: Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
-class EpochValidationSection(_Section):
+class EpochValidationSection(Section):
     """After every epoch; ``patience`` epochs without a better UA end the run, the best is kept."""
 
     patience: Count
 
 
-class ProductionSection(_Section):
+class ProductionSection(Section):
     """The model that ships: all clips but ``holdout_share``, half of which validates and half tests."""
 
-    holdout_share: PartShare
+    holdout_share: PartFraction
 
 
-class CrossCorpusSection(_Section):
+class CrossCorpusSection(Section):
     """The corpus that only the production model meets, and its labels that count as neutral there."""
 
     corpus: str
     as_neutral: tuple[str, ...]
 
 
-class StepOptimiserSection(EpochOptimiserSection):
+class StepOptimiserSection(EpochOptimiserSection, ScheduleSection):
     """The same in steps, for a number of clips."""
 
     steps: Count
@@ -162,26 +165,21 @@ class StepValidationSection(EpochValidationSection, ValidationSection):
     window: Count = 1
 
 
-class CategoricalRecipe(_Section):
-    """One fine-tuning, resolved; ``protocol`` says how the tested corpora are divided."""
+class FineTuningRecipe(Recipe):
+    """One fine-tuning; ``protocol`` says how the tested corpora are divided."""
 
-    name: str
     method: Literal["fine_tuning"]
-    architecture: str
     protocol: Protocol
-    seed: Annotated[int, Field(ge=0)]
-    model: CategoricalModelSection
+    model: FineTuningModelSection
     divide: DivideSection
-    data: CategoricalDataSection
+    data: ClipsSection
     prepare: PrepareSection
-    augment: CategoricalAugmentSection
+    augment: FineTuningAugmentSection
     loss: FocalSection
     optimiser: EpochOptimiserSection
     validation: EpochValidationSection
-    compute: ComputeSection
     production: ProductionSection
     cross_corpus: CrossCorpusSection
-    quantization: QuantizationSection
 
     def for_clips(self, clips: int) -> FoldRecipe:
         """The recipe of a fold with so many training clips; epochs run on across batches, all of one size."""
@@ -195,7 +193,7 @@ class CategoricalRecipe(_Section):
         return FoldRecipe.model_validate(values)
 
 
-class FoldRecipe(CategoricalRecipe):
+class FoldRecipe(FineTuningRecipe, LoopRecipe):
     """A recipe counted out for one fold."""
 
     optimiser: StepOptimiserSection

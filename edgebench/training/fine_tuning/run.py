@@ -20,8 +20,8 @@ from typing import Any
 from edgebench.corpora import PARTS, write_split
 from edgebench.errors import ConfigError, StoreError, UsageError
 from edgebench.training.clips.gather import SPLIT, Gathered, ids_sha256
-from edgebench.training.fine_tuning.data import CategoricalData
-from edgebench.training.fine_tuning.fine_tuner import CategoricalValidator, FineTuner
+from edgebench.training.fine_tuning.data import FineTuningData
+from edgebench.training.fine_tuning.fine_tuner import FineTuner, FoldValidator
 from edgebench.training.fine_tuning.fold_files import (
     METRICS,
     RUN,
@@ -35,36 +35,27 @@ from edgebench.training.fine_tuning.fold_files import (
     write_json,
 )
 from edgebench.training.fine_tuning.folds import folds_of, read_parts
-from edgebench.training.fine_tuning.recipe import CategoricalRecipe, FoldRecipe
-from edgebench.training.lineage import tell
+from edgebench.training.fine_tuning.recipe import FineTuningRecipe, FoldRecipe
 from edgebench.training.loop.checkpoint import changes
 from edgebench.training.loop.loop import Progress
 from edgebench.training.loop.processes import Processes
+from edgebench.training.loop.progress import tell
+from edgebench.training.method import Job
 
 Notify = Callable[[Progress], None]
 
 
-def fine_tune(
-    recipe: CategoricalRecipe,
-    *,
-    corpora: Mapping[str, Path],
-    train_only: Mapping[str, Path],
-    output: Path,
-    command: str,
-    resume: bool = False,
-    notify: Notify | None = None,
-) -> Path:
-    """Train and test every fold of the recipe's protocol; finished folds in ``output`` are kept.
+def train(recipe: FineTuningRecipe, job: Job) -> None:
+    """Train and test every fold of the recipe's protocol; finished folds in ``job.output`` are kept.
 
-    ``corpora`` are divided, ``train_only`` joins the train part of every fold. Raises the errors of
-    :mod:`edgebench.errors`.
+    ``job.corpora`` are divided, ``job.train_only`` joins the train part of every fold.
     """
-    refuse_another(output, resume=resume)
-    clips, extra, notes = read_parts(corpora, train_only)
+    refuse_another(job.output, resume=job.resume)
+    clips, extra, notes = read_parts(job.corpora, job.train_only)
     if Processes().is_main:
         tell(notes)
-    run_folds(recipe, folds_of(recipe, clips, extra), output, command=command, notes=notes, notify=notify)
-    return output
+    folds = folds_of(recipe, clips, extra)
+    run_folds(recipe, folds, job.output, command=job.command, notes=notes, notify=job.notify)
 
 
 def refuse_another(output: Path, *, resume: bool) -> None:
@@ -76,7 +67,7 @@ def refuse_another(output: Path, *, resume: bool) -> None:
 
 
 def run_folds(
-    recipe: CategoricalRecipe,
+    recipe: FineTuningRecipe,
     folds: Sequence[Gathered],
     output: Path,
     *,
@@ -103,7 +94,7 @@ def run_folds(
 
 
 def run_fold(
-    recipe: CategoricalRecipe, fold: Gathered, folder: Path, *, notify: Notify | None = None
+    recipe: FineTuningRecipe, fold: Gathered, folder: Path, *, notify: Notify | None = None
 ) -> FoldResult | None:
     """One fold: train, choose the epoch on its validation part, answer for its test part.
 
@@ -140,8 +131,8 @@ def train_fold(
     recipe: FoldRecipe, fold: Gathered, folder: Path, *, notify: Notify | None = None
 ) -> FineTuner:
     """Train to the end, from the checkpoint in ``folder`` if there is one; leaves ``split.json`` there."""
-    data = CategoricalData(fold.train, recipe)
-    tuner = FineTuner(recipe, data, CategoricalValidator(fold.validation, recipe), folder)
+    data = FineTuningData(fold.train, recipe)
+    tuner = FineTuner(recipe, data, FoldValidator(fold.validation, recipe), folder)
     if tuner.processes.is_main:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -198,7 +189,7 @@ def refuse_changed(folder: Path, before: Mapping[str, Any], now: Mapping[str, An
 
 
 def _run_record(
-    recipe: CategoricalRecipe,
+    recipe: FineTuningRecipe,
     results: Sequence[FoldResult],
     folds: int,
     *,

@@ -77,8 +77,9 @@ def read_checkpoint(folder: Path, *, recipe: str, clips: Sequence[str]) -> State
             f"checkpoint {path} is of version {values.get('version')!r}; this edgebench reads "
             f"{CHECKPOINT_VERSION}. Start again in another --output."
         )
-    if values["recipe"] != recipe:
-        differ = ", ".join(changes(json.loads(values["recipe"]), json.loads(recipe)))
+    before, now = json.loads(values["recipe"]), json.loads(recipe)
+    if before != now:
+        differ = ", ".join(changes(before, now))
         raise ConfigError(
             f"checkpoint {path} was written by another recipe: {differ}. "
             "Give the same recipe and overrides, or another --output."

@@ -1,6 +1,6 @@
 """The training loop: seeded, resumable to the bit, judged on the validation speakers alone.
 
-One update is :meth:`Trainer.step`; everything around it is bookkeeping. All randomness is drawn from
+One update is :meth:`Loop.step`; everything around it is bookkeeping. All randomness is drawn from
 (seed, stream, step), so the state of a run is its weights, its optimiser and its history.
 """
 
@@ -11,39 +11,32 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
+from typing import ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
-from edgebench.corpora import SAMPLE_RATE_HZ
 from edgebench.errors import ConfigError, Interrupted, StoreError
 from edgebench.models.architectures import build_architecture
-from edgebench.training.loop import losses
+from edgebench.models.layers.speech_net import SpeechNet
+from edgebench.training.loop.batches import BatchSource, OwnRows, Prefetcher
 from edgebench.training.loop.checkpoint import History, State, read_checkpoint, write_checkpoint, write_curves
 from edgebench.training.loop.memory import keep_freed_memory
+from edgebench.training.loop.optimiser import average_of, learning_rate_ratio
 from edgebench.training.loop.pace import Pace
 from edgebench.training.loop.processes import AtHome, Processes
 from edgebench.training.loop.stopping import stop_on_signals
 from edgebench.training.loop.tensorboard import BoardFile
-from edgebench.training.recipes.sections import Recipe
-from edgebench.training.supervised.augment import mask_log_mel
-from edgebench.training.supervised.data import Batch, BatchSource, Prefetcher, Share, TrainingData
-from edgebench.training.supervised.soft_labels import SoftLabels
-
-if TYPE_CHECKING:
-    from edgebench.training.distillation.recipe import DistilRecipe
-    from edgebench.training.fine_tuning.recipe import FoldRecipe
+from edgebench.training.recipes.sections import LoopRecipe
 
 _MASKS, _TORCH = 3, 4  # streams of the seed; 1 and 2 are the data's
 
 # validate(model) -> {"score": mean UA, ...}: any numbers worth a column in the curves
-Validate = Callable[[nn.Module], dict[str, float]]
+Validate = Callable[[SpeechNet], dict[str, float]]
 
-R = TypeVar("R", bound="Recipe | DistilRecipe | FoldRecipe")
+R = TypeVar("R", bound=LoopRecipe)
 B = TypeVar("B")  # what one update is made on
 
 
@@ -60,57 +53,6 @@ class Progress:
     best: float | None
     score: str = "UA"
     pace: Pace = field(default_factory=Pace)
-
-
-def learning_rate_ratio(step: int, *, steps: int, warmup_steps: int, final_ratio: float) -> float:
-    """Linear up to 1 over the warm-up, then a half cosine down to ``final_ratio`` at the last step."""
-    if step < warmup_steps:
-        return (step + 1) / warmup_steps
-    done = (step - warmup_steps) / max(1, steps - warmup_steps)
-    return final_ratio + (1.0 - final_ratio) * 0.5 * (1.0 + float(np.cos(np.pi * min(1.0, done))))
-
-
-def average_of(model: nn.Module, *, decay: float) -> AveragedModel:
-    """An exponential average of weights and buffers that forgets its start: the decay grows into its value.
-
-    subtle: buffers are averaged too, so that batch norm's statistics belong to the averaged weights.
-    """
-
-    def blend(mean: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
-        if not mean.is_floating_point():
-            return new
-        seen = float(count)
-        return torch.lerp(mean, new, 1.0 - min(decay, (1.0 + seen) / (10.0 + seen)))
-
-    return AveragedModel(model, avg_fn=blend, use_buffers=True)
-
-
-def optimiser_of(
-    model: nn.Module, *, learning_rate: float, weight_decay: float, pretrained_ratio: float = 1.0
-) -> torch.optim.AdamW:
-    """AdamW that decays kernels and matrices; biases and norms have nothing to shrink.
-
-    Where ``pretrained_ratio`` is not 1, everything but ``model.new_parameters()`` stands in groups of
-    that ``ratio`` to the learning rate.
-    """
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    parts = [(1.0, trained)]
-    if pretrained_ratio != 1.0:
-        new = {id(parameter) for parameter in getattr(model, "new_parameters", lambda: ())()}
-        if not new:
-            raise ConfigError(
-                f"optimiser.pretrained_ratio is {pretrained_ratio:g}, and {type(model).__name__} has no "
-                "layers beside those that a checkpoint fills. Leave it at 1."
-            )
-        old = [parameter for parameter in trained if id(parameter) not in new]
-        parts = [(pretrained_ratio, old), (1.0, [p for p in trained if id(p) in new])]
-    groups = []
-    for ratio, part in parts:
-        groups += [
-            {"params": [p for p in part if p.ndim > 1], "weight_decay": weight_decay, "ratio": ratio},
-            {"params": [p for p in part if p.ndim <= 1], "weight_decay": 0.0, "ratio": ratio},
-        ]
-    return torch.optim.AdamW(groups, lr=learning_rate)
 
 
 class Loop(ABC, Generic[R, B]):
@@ -166,7 +108,7 @@ class Loop(ABC, Generic[R, B]):
         schedule, every = self.recipe.optimiser, self.recipe.validation.every_steps
         last = schedule.steps if stop_after is None else min(schedule.steps, self.history.step + stop_after)
         alone = self.processes.count == 1
-        prefetcher = Prefetcher(self.data if alone else Share(self.data, self._rows))
+        prefetcher = Prefetcher(self.data if alone else OwnRows(self.data, self._rows))
         if self._gave_up():
             last = self.history.step
         history, self.pace, self._seen_pace = self.history, Pace(), Pace()
@@ -234,7 +176,7 @@ class Loop(ABC, Generic[R, B]):
         """Maps (batch, channels, frames, mels) in the memory order that the recipe computes in."""
         return maps.contiguous(memory_format=self._order)
 
-    def best_model(self) -> nn.Module:
+    def best_model(self) -> SpeechNet:
         """The averaged model at the best validation (see ``validation.window``), in eval mode."""
         if self.best is None:
             raise ConfigError(
@@ -284,9 +226,9 @@ class Loop(ABC, Generic[R, B]):
 
     def _validate(self) -> None:
         """Judge the averaged model, on the main process alone; the others learn what it found."""
-        model = self.average.module.eval()
+        model = cast(SpeechNet, self.average.module.eval())
         device = self.processes.device
-        judged = model if device.type == "cpu" else cast(nn.Module, AtHome(model, device))
+        judged = model if device.type == "cpu" else cast(SpeechNet, AtHome(model, device))
         found = self.processes.told_by_main(self.validate(judged) if self.processes.is_main else None)
         history, pace = self.history, self.pace.since(self._seen_pace)
         self._seen_pace = replace(self.pace)
@@ -310,44 +252,3 @@ class Loop(ABC, Generic[R, B]):
 
     def _gave_up(self) -> bool:
         return self.history.since_best >= self.recipe.validation.patience
-
-
-class Trainer(Loop[Recipe, Batch]):
-    """Trains the recipe's architecture on the labels of ``data``."""
-
-    data: TrainingData | SoftLabels
-
-    def make_optimiser(self) -> torch.optim.Optimizer:
-        schedule = self.recipe.optimiser
-        return optimiser_of(
-            self.model,
-            learning_rate=schedule.learning_rate,
-            weight_decay=schedule.weight_decay,
-            pretrained_ratio=schedule.pretrained_ratio,
-        )
-
-    def identity(self) -> tuple[str, list[str]]:
-        return self.recipe.training_json(), self.data.names
-
-    def loss(self, batch: Batch, rng: np.random.Generator) -> Tensor:
-        """The recipe's loss of a batch, masks drawn from ``rng``."""
-        augment, weights = self.recipe.augment, self.recipe.loss
-        hop_samples: int = self.model.hop_samples  # type: ignore[assignment]
-        log_mel = mask_log_mel(
-            self.model.features(self.tensor(batch.waveforms)),  # type: ignore[operator]
-            mel_masks=augment.mel_masks,
-            mel_mask_bands=augment.mel_mask_bands,
-            time_masks=augment.time_masks,
-            time_mask_frames=round(augment.time_mask_s * SAMPLE_RATE_HZ / hop_samples),
-            rng=rng,
-        )
-        with self.autocast():
-            adv, logits = self.model.classify(self.in_order(log_mel))  # type: ignore[operator]
-        emotion = losses.cross_entropy(
-            self.whole(self.tensor(batch.emotions)),
-            self.whole(logits.float()),
-            weights=self.whole(self.tensor(batch.weights)),
-            smoothing=weights.smoothing,
-        )
-        dimensional = losses.ccc_loss(self.whole(self.tensor(batch.adv)), self.whole(adv.float()))
-        return weights.emotion_weight * emotion + weights.ccc_weight * dimensional

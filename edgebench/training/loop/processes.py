@@ -140,14 +140,14 @@ class AtHome:
     def __init__(self, model: nn.Module, device: torch.device) -> None:
         self._model, self._device = model, device
 
-    def __call__(self, *given: Any) -> Any:
-        return self._home(self._model(*self._away(given)))
+    def __call__(self, *given: Any, **options: Any) -> Any:
+        return self._home(self._model(*self._away(given), **options))
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._model, name)
         if not callable(found):
             return found
-        return lambda *given: self._home(found(*self._away(given)))
+        return lambda *given, **options: self._home(found(*self._away(given), **options))
 
     def _away(self, given: Any) -> list[Any]:
         return [value.to(self._device) if isinstance(value, Tensor) else value for value in given]
@@ -155,4 +155,6 @@ class AtHome:
     def _home(self, answer: Any) -> Any:
         if isinstance(answer, Tensor):
             return answer.cpu()
-        return tuple(self._home(part) for part in answer) if isinstance(answer, tuple) else answer
+        if isinstance(answer, dict):
+            return {name: self._home(part) for name, part in answer.items()}
+        return answer

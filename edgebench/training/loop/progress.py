@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from edgebench.training.loop.loop import Progress
 
 LINE_EVERY_S = 30.0
+
+
+def tell(notes: Sequence[str]) -> None:
+    """Write notes to stderr: what is missing, left out, or used in the place of something else."""
+    for note in notes:
+        sys.stderr.write(f"note: {note}\n")
 
 
 @contextlib.contextmanager

@@ -6,56 +6,22 @@ So a resumed run draws what the unbroken one would have drawn, and no state of a
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebench.corpora import EMOTIONS, SAMPLE_RATE_HZ, Clip, load_waveform
+from edgebench.corpora import EMOTIONS, SAMPLE_RATE_HZ, Clip
 from edgebench.errors import CorpusError
-from edgebench.training.recipes.sections import AugmentSection, Recipe
+from edgebench.training.clips.waveforms import Waveforms
 from edgebench.training.supervised import augment
+from edgebench.training.supervised.recipe import AugmentSection, SupervisedRecipe
 
 # Streams of the seed: the order of an epoch, the draws of a step, those of a clip. 3 and 4: the trainer's.
 _ORDER, _DRAW, _CLIP = 1, 2, 5
-
-
-B = TypeVar("B")
-B_co = TypeVar("B_co", covariant=True)
-
-
-class BatchSource(Protocol[B_co]):
-    """Batches by step number: a pure function of the step, so that a run can be taken up anywhere."""
-
-    def batch(self, step: int) -> B_co:
-        """The batch of a step (0, 1, ...)."""
-
-
-class Share(Generic[B]):
-    """What one of several processes makes of each batch: the rows that are its own.
-
-    A source with a method ``share(step, rows)`` makes no others; of any other source, whose batches must
-    be named tuples of arrays (None where there is nothing), the whole batch is made and cut.
-    """
-
-    def __init__(self, source: BatchSource[B], rows: range) -> None:
-        self._source, self._rows = source, rows
-
-    def batch(self, step: int) -> B:
-        """The rows of the batch of a step (0, 1, ...)."""
-        if hasattr(self._source, "share"):
-            made: B = self._source.share(step, self._rows)
-            return made
-        whole, rows = self._source.batch(step), slice(self._rows.start, self._rows.stop)
-        parts = (None if part is None else part[rows] for part in whole)  # type: ignore[attr-defined]
-        return type(whole)(*parts)
 
 
 class Batch(NamedTuple):
@@ -65,30 +31,6 @@ class Batch(NamedTuple):
     emotions: NDArray[np.float32]
     adv: NDArray[np.float32]
     weights: NDArray[np.float32]
-
-
-@dataclass
-class Waveforms:
-    """Decoded waveforms by index, kept in memory up to a budget; the rest is decoded on every use."""
-
-    clips: Sequence[Clip]
-    budget_bytes: int
-
-    def __post_init__(self) -> None:
-        self._kept: dict[int, NDArray[np.float32]] = {}
-        self.kept_bytes = 0
-        self._lock = threading.Lock()
-
-    def __getitem__(self, index: int) -> NDArray[np.float32]:
-        kept = self._kept.get(index)
-        if kept is not None:
-            return kept
-        waveform = load_waveform(self.clips[index], sample_rate_hz=SAMPLE_RATE_HZ)
-        with self._lock:
-            if index not in self._kept and self.kept_bytes + waveform.nbytes <= self.budget_bytes:
-                self._kept[index] = waveform
-                self.kept_bytes += waveform.nbytes
-        return waveform
 
 
 def emotion_targets(clips: Sequence[Clip]) -> NDArray[np.float32]:
@@ -124,7 +66,7 @@ def balance_weights(
 class TrainingData:
     """Batches by step number from the clips of the training speakers."""
 
-    def __init__(self, clips: Sequence[Clip], recipe: Recipe) -> None:
+    def __init__(self, clips: Sequence[Clip], recipe: SupervisedRecipe) -> None:
         if len(clips) < recipe.optimiser.batch:
             raise CorpusError(
                 f"{len(clips)} clips to train on are fewer than one batch of {recipe.optimiser.batch}. "
@@ -161,7 +103,7 @@ class TrainingData:
         rng = np.random.default_rng([self.recipe.seed, _DRAW, step])
         return _stack([self._item(index, rng) for index in self.indices(step)])
 
-    def share(self, step: int, rows: range) -> Batch:
+    def rows(self, step: int, rows: range) -> Batch:
         """Some rows of a batch that several processes make, augmented: the same whoever makes them.
 
         subtle: these draws are a row's own, so that no process has to make the rows of another; those of
@@ -218,30 +160,3 @@ def _draw_response(
     if rng.random() < options.equalise_probability:
         return speed, rng.uniform(-options.equalise_db, options.equalise_db, size=6)
     return speed, None
-
-
-class Prefetcher(Generic[B]):
-    """Prepares the next batch in a thread while the current one is trained on."""
-
-    def __init__(self, data: BatchSource[B]) -> None:
-        self._data = data
-        self.waited_s = 0.0  # that the loop stood still for data
-        self._began = time.perf_counter()
-
-    def waited_share(self) -> float:
-        """Share of the time since the start that the trainer stood still for data, 0..1."""
-        return self.waited_s / max(1e-9, time.perf_counter() - self._began)
-
-    def batches(self, first_step: int, last_step: int) -> Iterator[tuple[int, B]]:
-        """Yield (step, batch) for ``first_step <= step < last_step``."""
-        if first_step >= last_step:
-            return
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as pool:
-            pending = pool.submit(self._data.batch, first_step)
-            for step in range(first_step, last_step):
-                began = time.perf_counter()
-                batch = pending.result()
-                self.waited_s += time.perf_counter() - began
-                if step + 1 < last_step:
-                    pending = pool.submit(self._data.batch, step + 1)
-                yield step, batch

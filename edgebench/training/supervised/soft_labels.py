@@ -14,20 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebench.errors import ConfigError
-from edgebench.training.recipes.sections import Recipe, TeacherSection
 from edgebench.training.supervised.data import Batch, TrainingData
+from edgebench.training.supervised.recipe import SupervisedRecipe, TeacherSection
+from edgebench.training.teachers.distributions import even_factors, softmax
 from edgebench.training.teachers.teacher import Teacher, load_teacher
 
 Array = NDArray[np.float32]
 ALIGNED_OVER = 2000  # clips at most: a frequency of a quarter is then known to a hundredth
-
-
-def softmax(logits: Array, *, temperature: float) -> Array:
-    """Distributions (batch, classes) of logits divided by ``temperature``."""
-    scaled = logits / temperature
-    raised = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    spread: Array = (raised / raised.sum(axis=1, keepdims=True)).astype(np.float32)
-    return spread
 
 
 def blend(hard: Array, soft: Array, *, share: float) -> Array:
@@ -38,26 +31,7 @@ def blend(hard: Array, soft: Array, *, share: float) -> Array:
     return blended
 
 
-def even_factors(distributions: Array) -> Array:
-    """Factors (classes,) by which distributions (rows, classes) say every class equally often in the mean.
-
-    Each row is scaled to a sum of 1 after its factors. ReMixMatch scales once; this goes on until it holds.
-    The factors sum to 1.
-    """
-    rows = np.maximum(distributions.astype(np.float64), 1e-6)  # a class that is never given has no factor
-    factors = np.full(rows.shape[1], 1.0 / rows.shape[1])
-    for _ in range(1000):
-        scaled = rows * factors
-        mean = (scaled / scaled.sum(axis=1, keepdims=True)).mean(axis=0)
-        if np.abs(mean * len(factors) - 1.0).max() < 1e-4:
-            break
-        factors = factors / mean
-        factors /= factors.sum()
-    found: Array = factors.astype(np.float32)
-    return found
-
-
-def load_teachers(recipe: Recipe) -> list[Teacher]:
+def load_teachers(recipe: SupervisedRecipe) -> list[Teacher]:
     """The teachers that the recipe names, none where it has no use for any.
 
     Raises :class:`ConfigError` where it says what part teachers have and names none, and what
@@ -90,10 +64,10 @@ class SoftLabels:
         """The batch of a step (0, 1, ...); its labels are the teachers' as far as the recipe says."""
         return self._labelled(self.data.batch(step), self.data.indices(step))
 
-    def share(self, step: int, rows: range) -> Batch:
+    def rows(self, step: int, rows: range) -> Batch:
         """Some rows of a batch that several processes make and label."""
         indices = self.data.indices(step)
-        return self._labelled(self.data.share(step, rows), [indices[row] for row in rows])
+        return self._labelled(self.data.rows(step, rows), [indices[row] for row in rows])
 
     def answers(self, waveforms: Array) -> tuple[Array, Array]:
         """Waveforms (batch, samples) to the teachers' mean distributions (batch, 4) and A/D/V (batch, 3)."""

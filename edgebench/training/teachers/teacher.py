@@ -14,7 +14,7 @@ from edgebench.agent.waveform import PreparationError, check, prepare
 from edgebench.corpora import ADV, EMOTIONS, SAMPLE_RATE_HZ
 from edgebench.errors import ConfigError, ModelError
 from edgebench.models.artifact import Artifact, load_artifact
-from edgebench.models.making.export import OUTPUT_NAMES
+from edgebench.models.outputs import DIMENSIONS, EMOTION_LOGITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -136,12 +136,12 @@ def _dimensional(artifact: Artifact) -> tuple[str, list[int]]:
         for name, task in artifact.manifest.tasks.items():
             if task.kind == "dimensional" and sorted(task.labels) == sorted(ADV):
                 return name, [task.labels.index(label) for label in ADV]
-    elif OUTPUT_NAMES[0] in artifact.outputs:
-        return OUTPUT_NAMES[0], [0, 1, 2]
+    elif DIMENSIONS in artifact.outputs:
+        return DIMENSIONS, [0, 1, 2]
     raise ModelError(
         f"teacher {artifact.path} gives no arousal, dominance and valence: its outputs are "
         f"{_listed(artifact.outputs)}. Take a teacher whose manifest names them, or whose output is called "
-        f"{OUTPUT_NAMES[0]!r}."
+        f"{DIMENSIONS!r}."
     )
 
 
@@ -151,8 +151,8 @@ def _categorical(artifact: Artifact) -> tuple[str, list[int]]:
         for name, task in artifact.manifest.tasks.items():
             if task.kind == "categorical" and sorted(task.labels) == sorted(EMOTIONS):
                 return name, [task.labels.index(label) for label in EMOTIONS]
-    elif OUTPUT_NAMES[1] in artifact.outputs:
-        return OUTPUT_NAMES[1], [0, 1, 2, 3]
+    elif EMOTION_LOGITS in artifact.outputs:
+        return EMOTION_LOGITS, [0, 1, 2, 3]
     raise ModelError(
         f"teacher {artifact.path} gives no logits of {', '.join(EMOTIONS)}, and the recipe asks for soft "
         f"emotion targets (loss.emotion_weight): its outputs are {_listed(artifact.outputs)}. "
