@@ -6,15 +6,31 @@ could not measure is null.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from typing import Annotated, Any, Literal
 
 import pydantic
+
+
+def _finite(value: Any) -> Any:
+    """The value, where no number in it is infinite or NaN: JSON has no such numbers."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number that is not finite")
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _finite(part)
+    return value
+
+
+# Any JSON value.
+Json = Annotated[Any, pydantic.AfterValidator(_finite)]
 
 
 class AgentModel(pydantic.BaseModel):
     """What the agent said: unknown keys are kept, missing measurements are null."""
 
-    model_config = pydantic.ConfigDict(strict=True, frozen=True, extra="allow")
+    model_config = pydantic.ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False)
+    # Field(init=False) keeps type checkers from taking it for an argument.
+    __pydantic_extra__: dict[str, Json] = pydantic.Field(init=False)
 
 
 class RuntimeFacts(AgentModel):
@@ -24,7 +40,7 @@ class RuntimeFacts(AgentModel):
     version: str | None = None
     providers: tuple[str, ...] = ()
     numpy: str | None = None
-    error: dict[str, Any] | None = None
+    error: dict[str, Json] | None = None
 
 
 class Fingerprint(AgentModel):
@@ -120,19 +136,41 @@ class Output(AgentModel):
 
 
 class Predictions(AgentModel):
-    """Predictions over a pack: ``values[output][clip]`` is a flat list of floats."""
+    """Predictions over a pack: ``values[output][clip]`` is a flat list of floats.
 
-    clips: tuple[str, ...]
-    names: tuple[str, ...]
-    values: tuple[tuple[tuple[float | None, ...], ...], ...]
+    ``same_as``: the earlier trial of the run that made these very predictions; clips, names and
+    values are then stored there alone (see ``launches.with_predictions``).
+    """
+
+    clips: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    values: tuple[tuple[tuple[float | None, ...], ...], ...] = ()
+    same_as: str | None = None
     pass_ns: tuple[int, ...] = ()
     audio_s: float | None = None
+
+
+class Window(AgentModel):
+    """What the machine did while the measured loop ran, by the kernel's counters; None: not kept.
+
+    ``queue_wait_ns``: time in which a thread of the trial could have run and no CPU was given to it.
+    ``others``, ``steal``: shares of all CPUs that other processes used and the hypervisor took.
+    """
+
+    elapsed_ns: int | None = None
+    cpu_ns: int | None = None
+    queue_wait_ns: int | None = None
+    others: float | None = None
+    steal: float | None = None
 
 
 class TrialMessage(AgentModel):
     """The agent's ``trial`` message, word for word.
 
     ``samples_cpu_ns``: process CPU time of each inference, beside its wall time in ``samples_ns``.
+    ``disturbed``: the shares of ``window`` that were above the plan's limits, by name (``others``,
+    ``steal``, ``queue_wait``); empty where nothing disturbed the launch.
+    ``repeat_of``: the planned trial that this one was made again for.
     """
 
     kind: Literal["trial"] = "trial"
@@ -152,6 +190,9 @@ class TrialMessage(AgentModel):
     samples_ns: tuple[int, ...] | None = None
     samples_cpu_ns: tuple[int, ...] | None = None
     elapsed_ns: int | None = None
+    window: Window | None = None
+    disturbed: dict[str, float] = {}
+    repeat_of: str | None = None
     memory: Memory | None = None
     telemetry: Telemetry | None = None
     output: Output | None = None
