@@ -21,7 +21,7 @@ feed = {session.get_inputs()[0].name: numpy.fromfile(path, numpy.float32)[numpy.
 
 
 def measure() -> tuple[list[int], list[int]]:
-    """Nanoseconds of each inference, of wall time and of processor time."""
+    """Nanoseconds of each inference, of wall time and of CPU time."""
     samples_ns, cpu_ns = [], []
     for _ in range(count):
         cpu_before = time.process_time_ns()
