@@ -12,8 +12,8 @@ COMPARED = (
     "CPU time of the measured loop by inferences, in a trial, launched by the agent as in any run, over that "
     "of mlcommons-loadgen (SingleStream, PerformanceOnly) in a fresh process: same file, session options, "
     "processor, input, warm-up and count. Both include what the loop itself takes: the agent's clocks, "
-    "LoadGen's calls into Python and its completions. Pairs of half a second, neighbours in time; the interval "
-    "of their geometric mean is held against the target."
+    "LoadGen's calls into Python and its completions. Pairs of half a second, neighbours in time; the "
+    "interval of their geometric mean is held against the target."
 )
 
 
