@@ -39,7 +39,7 @@ def train(
 ) -> None:
     """Train a model, export it, quantize it, and write its manifest and card."""
     from edgebench.training import train as train_recipe
-    from edgebench.training.progress import training_bar
+    from edgebench.training.loop.progress import training_bar
 
     corpora = corpus_sources(corpus or [], "--corpus", resample=resample)
     joining = corpus_sources(train_only or [], "--train-only", resample=resample)
@@ -55,7 +55,7 @@ def train(
             resume=resume,
             notify=notify,
         )
-    from edgebench.training.processes import Processes
+    from edgebench.training.loop.processes import Processes
 
     if Processes().is_main:
         typer.echo(f"artifacts: {folder}")

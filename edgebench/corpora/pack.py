@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edgebench.agent import pack as wire
 from edgebench.corpora.audio import SAMPLE_RATE_HZ, Waveform, dtype_of, load_scaled
 from edgebench.corpora.clip import Clip
+from edgebench.corpora.packfile import write as write_clips
 from edgebench.corpora.resample import Converted, conversions
 from edgebench.corpora.synthetic import corpus as synthetic
 from edgebench.corpora.synthetic import syllables, vocal_tract
@@ -79,7 +79,7 @@ def write_pack(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         waveforms = _waveforms(clips, lengths, left_out, scaled, strict=strict, progress=progress)
-        wire.write(path, waveforms, sample_rate_hz=SAMPLE_RATE_HZ, dtype=dtype)
+        write_clips(path, waveforms, sample_rate_hz=SAMPLE_RATE_HZ, dtype=dtype)
         converted = conversions(clip for clip in clips if clip.id in lengths)
         note = {
             "note_version": _NOTE_VERSION,
