@@ -1,4 +1,4 @@
-"""Corpora: from the layout they are released in to one row a clip, and to a pack for a board."""
+"""Corpora: read from the layout of their release into clips, divided by speaker, packed for a board."""
 
 from edgebench.corpora.audio import SAMPLE_RATE_HZ, dtype_of, load_waveform, read_waveform
 from edgebench.corpora.clip import ADV, EMOTIONS, UNKNOWN_SPEAKER, Clip

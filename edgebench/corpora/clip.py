@@ -1,4 +1,4 @@
-"""One row of a corpus: a clip, who speaks in it, and what is known about its emotion."""
+"""A clip of a corpus: its file, its speaker, and what is known about its emotion."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ LABEL_SOURCES: Final = ("prototype", "human", "synthetic")
 people who rated this very clip, or the settings the clip was generated with."""
 
 UNKNOWN_SPEAKER: Final = "Unknown"
-"""The speaker of a clip whose corpus does not know who speaks. Such a clip may be anybody's, so no
-split by speaker takes it."""
+"""The speaker of a clip whose corpus does not know who speaks. It may be any speaker, so no split by speaker
+takes the clip."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip of a corpus. Rows are values: equal rows describe the same clip.
+    """One clip. Two clips with equal fields are equal.
 
     ``id`` is unique within ``corpus`` and the same on every machine: it never holds a folder of
     this one. ``path`` is None for a clip that is generated rather than read. ``label`` is the

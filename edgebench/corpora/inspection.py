@@ -1,4 +1,4 @@
-"""Looking a corpus over before hours of work stand on it: what is there, and what is wrong with it.
+"""What a corpus holds and what is wrong with it, to be known before hours of work depend on it.
 
 Every clip is opened and decoded. A clip at another rate or with two channels is counted, and the option and
 the command that convert are named; a clip that cannot be read is listed with its reason; what is mended in
@@ -87,7 +87,7 @@ class Inspection:
 
     @property
     def warnings(self) -> list[str]:
-        """What a user should know before training or scoring on this corpus, each a sentence or two."""
+        """What to know before training or scoring on this corpus, each a sentence or two."""
         told = []
         if self.to_convert:
             told.append(

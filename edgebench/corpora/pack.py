@@ -1,7 +1,7 @@
-"""Packing clips into the one file that a board reads, without packing the same clips twice.
+"""Packing the clips of a corpus into one file for a board, unless that file is there already.
 
-The format is the agent's (``edgebench.agent.pack``). A pack holds samples and ids, no labels: those
-stay on the host, and a board cannot be asked to score itself.
+The format is the agent's (``edgebench.agent.pack``). A pack holds samples and ids. Labels
+stay on the host, which does the scoring.
 
 Beside ``corpus.pack`` lies ``corpus.pack.json``: the hash of what went in (ids and the bytes of the
 source files) and what came out, the clips that were left out, scaled or converted among it. Where both

@@ -85,7 +85,6 @@ def prepare(request: Request, events: Events) -> Prepared:
     corpora = []
     if "offline" in request.suite.scenarios and any(artifact.manifest for artifact in artifacts):
         for name, where in request.corpora.items():
-            events.stage(f"packing corpus {name}")
             corpora.append(
                 prepare_corpus(
                     name,

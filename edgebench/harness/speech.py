@@ -63,6 +63,8 @@ def prepare_corpus(
     def advance(done: int, total: int) -> None:
         events.advance(done, total, "clips")
 
+    converting = where is not None and as_source(where).resample_into is not None
+    events.stage(f"{'converting' if converting else 'packing'} corpus {name}")
     clips = synthetic_corpus(split="test") if where is None else read_corpus(name, where, progress=advance)
     seen = seen_speakers(artifacts, name)
     labelled = [clip for clip in clips if clip.labelled]
@@ -74,6 +76,8 @@ def prepare_corpus(
             "or pass --include-seen to score them as seen in training."
         )
     require_scorable(kept)
+    if converting:
+        events.stage(f"packing corpus {name}")
     pack = write_pack(kept, pack_path(cache, name, kept), strict=False, progress=advance)
     warn_of(pack.left_out, name, events)
     unreadable = {clip.id for clip, _ in pack.left_out}

@@ -1,4 +1,4 @@
-"""The corpora that can be read, one a file, each from the layout it is released in."""
+"""The corpora that can be read: one module each, for the layout in which the corpus is released."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ from edgebench.corpora.readers.layout import (
     unique,
 )
 from edgebench.corpora.readers.table import WORDS
-from edgebench.corpora.readers.text import number, read_text
+from edgebench.corpora.readers.text import listed_file, number, read_text
 from edgebench.corpora.source import chosen
 from edgebench.errors import CorpusError
 
@@ -204,9 +204,10 @@ def _clip(file: str, entry: _File, database: _Database) -> Clip:
     languages = header.get("languages")
     only = text(languages[0]) if isinstance(languages, list) and len(languages) == 1 else None
     language = facts.get("language") or only or ""
+    listed = listed_file(file, database.folder, where=f"corpus '{database.name}' at {database.folder}")
     return Clip(
-        path=database.folder / file,
-        id=file_id(Path(file)),
+        path=database.folder / listed,
+        id=file_id(listed),
         corpus=database.name,
         speaker=facts["speaker"],
         session=facts.get("session"),

@@ -1,4 +1,4 @@
-"""What every reader needs: finding audio files, refusing a wrong layout, making rows."""
+"""What several readers need: finding audio files, refusing a wrong layout, making clips."""
 
 from __future__ import annotations
 

@@ -53,7 +53,6 @@ def evaluate(
     artifacts = scorable(load_artifacts(models))
     held_out = []
     for name, folder in corpora.items():
-        events.stage(f"packing corpus {name}")
         held_out.append(
             prepare_corpus(
                 name, folder, artifacts, include_seen=include_seen, cache=cache / "packs", events=events
