@@ -39,7 +39,7 @@ def net_from_onnx(path: Path) -> nn.Module:
         net = build_architecture(architecture)
     except UsageError as error:
         raise ModelError(f"model {path}: {error}") from None
-    net.outputs = tuple(artifact.outputs)  # type: ignore[assignment]
+    net.outputs = tuple(artifact.outputs)
     absent = _fill(net, onnx.load_model(path))
     if absent:
         raise ModelError(
