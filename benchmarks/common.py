@@ -125,7 +125,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. ``unit`` is ratio, %, ns, s or bytes; ``detail`` is what stands behind it."""
+    """One figure. ``unit`` is ratio, %, ns, s, bytes or lines; ``detail`` is what stands behind it."""
 
     what: str
     spread: Spread
@@ -152,7 +152,14 @@ class Result:
 
 
 # How figures of each unit are written.
-FORMATS = {"ratio": "{:.4f}", "%": "{:.2f}", "ns": "{:,.0f}", "s": "{:.3f}", "bytes": "{:,.0f}"}
+FORMATS = {
+    "ratio": "{:.4f}",
+    "%": "{:.2f}",
+    "ns": "{:,.0f}",
+    "s": "{:.3f}",
+    "bytes": "{:,.0f}",
+    "lines": "{:,.0f}",
+}
 HEADINGS = ("case", "unit", "min", "median", "max", "95 % interval", "n", "target", "", "behind it")
 
 
