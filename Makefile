@@ -13,7 +13,7 @@ run: $(VENV)/run.done  ## install, then the main job on this machine
 	$(BIN)/edgebench run
 
 # What neither measures nor asks a board can share the machine with itself.
-TOGETHER := tests/corpora tests/models tests/results tests/training
+TOGETHER := tests/corpora tests/models tests/papers tests/results tests/training
 
 test: lint  ## all checks and tests
 	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(TOGETHER)

@@ -13,11 +13,10 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs torch: pip install edgebench[train]")
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the benchmarks are no part of what is installed
-sys.path.insert(0, str(Path(__file__).parent / "results"))
 
 import numpy as np
-import results_builder as b
 import soundfile
+from support import results_builder as b
 
 from benchmarks.results_page import BEGIN, END, Arm, Block, page, renewed
 from benchmarks.results_plot import HIGH, LEFT, LOW, WIDTH, plot

@@ -177,15 +177,13 @@ def devices(inventory: InventoryOption = None, json: JsonOption = False) -> None
 def _write(text: str, output: Path | None) -> None:
     """To a file, whole or not at all, or to stdout. Raises StoreError."""
     from edgebench.errors import StoreError
+    from edgebench.files import write_text
 
     if output is None:
         typer.echo(text)
         return
-    partial = output.with_name(output.name + ".part")
     try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(output)
+        write_text(output, text)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise StoreError(f"report {output}: cannot be written ({error.strerror or error}).") from None
     typer.echo(f"report: {output}", err=True)

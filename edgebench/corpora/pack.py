@@ -22,6 +22,7 @@ from edgebench.corpora.clip import Clip
 from edgebench.corpora.synthetic import corpus as synthetic
 from edgebench.corpora.synthetic import syllables, vocal_tract
 from edgebench.errors import CorpusError
+from edgebench.files import sha256_of, write_text
 
 _NOTE_VERSION: Final = 1  # 1: source, sha256, dtype, samples, left_out
 
@@ -72,12 +73,12 @@ def write_pack(
         note = {
             "note_version": _NOTE_VERSION,
             "source": source,
-            "sha256": _file_sha256(path),
+            "sha256": sha256_of(path),
             "dtype": dtype,
             "samples": lengths,
             "left_out": left_out,
         }
-        _write_whole(_note_path(path), json.dumps(note, indent=1))
+        write_text(_note_path(path), json.dumps(note, indent=1))
     except OSError as error:
         raise CorpusError(
             f"pack {path}: cannot be written: {error.strerror or error}. "
@@ -158,7 +159,7 @@ def _reuse(clips: Sequence[Clip], path: Path, source: str) -> PackInfo | None:
     try:
         note = json.loads(_note_path(path).read_text(encoding="utf-8"))
         fresh = note["note_version"] == _NOTE_VERSION and note["source"] == source
-        if fresh and note["sha256"] == _file_sha256(path):
+        if fresh and note["sha256"] == sha256_of(path):
             return _info(clips, path, note, reused=True)
     except (OSError, ValueError, KeyError, TypeError):
         pass  # missing, cut or of another version: it is a cache, and is written anew
@@ -174,7 +175,7 @@ def _source_sha256(clips: Sequence[Clip]) -> str:
             content = f"{generator}/{clip.speaker}/{clip.sex}/{clip.adv}"
         else:
             try:
-                content = _file_sha256(clip.path)
+                content = sha256_of(clip.path)
             except OSError as error:
                 content = f"unreadable: {error.errno}"
         total.update(json.dumps([clip.corpus, clip.id, content]).encode())
@@ -186,16 +187,5 @@ def _generator_sha256() -> str:
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _note_path(path: Path) -> Path:
     return path.with_name(path.name + ".json")
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

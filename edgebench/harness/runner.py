@@ -36,6 +36,7 @@ from edgebench.results import (
     new_run_id,
     record_from,
 )
+from edgebench.results.records.upgrades import with_runtimes
 
 if TYPE_CHECKING:
     from edgebench.devices import Target
@@ -182,7 +183,7 @@ def _header(
             "profile": target.profile_name,
             "host": request.host,
             "address": board.connection.address,
-            "fingerprint": fingerprint,
+            "fingerprint": with_runtimes(fingerprint),
             "environment": dict(board.environment.versions),
             "emulated": board.facts.emulated,
         },

@@ -11,15 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebench.errors import ModelError, nearest
+from edgebench.files import sha256_of
 from edgebench.models.graph.macs import MacCount, count_macs
-from edgebench.models.manifest import (
-    METADATA_KEY,
-    Manifest,
-    manifest_path,
-    parse_manifest,
-    read_manifest,
-    sha256_of,
-)
+from edgebench.models.manifest import METADATA_KEY, Manifest, manifest_path, parse_manifest, read_manifest
 
 if TYPE_CHECKING:
     import onnx

@@ -6,7 +6,6 @@ It stands as ``<stem>.json`` beside ``<stem>.onnx`` and, without hash and size, 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -145,9 +144,3 @@ def read_manifest(model: Path) -> Manifest | None:
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"manifest {path} cannot be read: {error}.") from None
     return parse_manifest(text, source=str(path))
-
-
-def sha256_of(path: Path) -> str:
-    """Hash of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -101,7 +101,7 @@ _WHAT_IS_MEASURED = {"name", "description", "scenarios", "input_s", "threads", "
 def must_match(header: RunHeader) -> dict[str, Any]:
     """The facts that have to be the same before two runs may be compared."""
     board = header.device.fingerprint
-    runtime = board.runtime
+    runtimes = board.runtimes
     return {
         "device profile": header.device.profile,
         "machine": board.machine,
@@ -113,9 +113,9 @@ def must_match(header: RunHeader) -> dict[str, Any]:
         "virtual machine": board.virtual,
         "emulated": header.device.emulated,
         "governor": sorted(set(board.governors.values())),
-        "runtime": runtime.name if runtime else None,
-        "runtime version": runtime.version if runtime else None,
-        "runtime providers": sorted(runtime.providers) if runtime else None,
+        "runtime": sorted(runtimes),
+        "runtime version": [f"{name} {runtimes[name].version}" for name in sorted(runtimes)],
+        "runtime providers": [f"{name}: {sorted(runtimes[name].providers)}" for name in sorted(runtimes)],
         **{f"suite's {key}": value for key, value in header.suite.items() if key not in _WHAT_IS_MEASURED},
     }
 
@@ -127,7 +127,7 @@ def may_differ(header: RunHeader) -> dict[str, Any]:
         "kernel": board.kernel,
         "system": board.os,
         "python": board.python,
-        "numpy": board.runtime.numpy if board.runtime else None,
+        "numpy": [f"{facts.numpy} beside {name}" for name, facts in sorted(board.runtimes.items())],
         "edgebench": header.harness_version,
         "address": header.device.address,
     }

@@ -13,7 +13,7 @@ from typing import Any
 from edgebench.results.metrics import accuracy
 from edgebench.results.metrics.table import Figure
 from edgebench.results.records.messages import Predictions
-from edgebench.results.records.record import SCHEMA_VERSION, ArtifactFacts, CorpusFacts
+from edgebench.results.records.record import JSON_VERSION, ArtifactFacts, CorpusFacts
 from edgebench.results.summary import tasks_of
 
 
@@ -65,7 +65,7 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """The public JSON."""
-        return {"schema_version": SCHEMA_VERSION, "records": [row.to_json() for row in self.rows]}
+        return {"schema_version": JSON_VERSION, "records": [row.to_json() for row in self.rows]}
 
 
 def evaluation(

@@ -17,7 +17,7 @@ from edgebench.results.metrics.parity import parity
 from edgebench.results.metrics.table import METRICS, PUBLIC_NAMES, Figure, figure, missing
 from edgebench.results.records.messages import Predictions, TrialMessage
 from edgebench.results.records.record import (
-    SCHEMA_VERSION,
+    JSON_VERSION,
     ArtifactFacts,
     Condition,
     CorpusFacts,
@@ -100,7 +100,7 @@ class RunSummary:
     def to_json(self) -> dict[str, Any]:
         """The public JSON of the run."""
         return {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": JSON_VERSION,
             "run_id": self.run_id,
             "status": self.status,
             "records": [row.to_json() for row in self.rows],

@@ -103,7 +103,7 @@ def test_a_last_line_cut_by_a_crash(measured: Edgebench) -> None:
 
 def test_a_store_of_a_newer_edgebench(measured: Edgebench) -> None:
     records = measured.store / "records.jsonl"
-    records.write_text(records.read_text().replace('"schema_version":1', '"schema_version":999'))
+    records.write_text(records.read_text().replace('"schema_version":2', '"schema_version":999'))
     measured.refuses("report", "last", status=STORE, says=["999"])
 
 

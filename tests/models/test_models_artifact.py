@@ -14,9 +14,10 @@ import pytest
 from model_files import manifest_values, save, tiny_graph
 
 from edgebench.errors import ModelError
+from edgebench.files import sha256_of
 from edgebench.models import load_artifact, packaged_artifacts
 from edgebench.models.making.export import embed_manifest
-from edgebench.models.manifest import manifest_path, parse_manifest, sha256_of
+from edgebench.models.manifest import manifest_path, parse_manifest
 
 
 @pytest.fixture

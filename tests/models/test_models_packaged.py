@@ -9,10 +9,11 @@ import onnx
 import pytest
 
 from edgebench.corpora import ADV, EMOTIONS, load_waveform, packaged_split, synthetic_corpus
+from edgebench.files import sha256_of
 from edgebench.models import load_artifact, manifest_path, packaged_artifacts
 from edgebench.models.artifact import PACKAGED
 from edgebench.models.graph.parity import largest_difference, outputs
-from edgebench.models.manifest import METADATA_KEY, parse_manifest, sha256_of
+from edgebench.models.manifest import METADATA_KEY, parse_manifest
 
 SIZE_LIMIT_BYTES = 450_000
 KEYS = packaged_artifacts()

@@ -7,8 +7,8 @@ import json
 import audmetric
 import numpy as np
 import pytest
-import results_builder as b
 import sklearn.metrics
+from support import results_builder as b
 
 from edgebench.results import record_from
 from edgebench.results.metrics import accuracy

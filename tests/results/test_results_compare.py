@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-import results_builder as b
+from support import results_builder as b
 
 from edgebench.errors import UsageError
 from edgebench.results import summarise
@@ -85,7 +85,9 @@ def test_other_clips_are_not_paired(base):
 UNLIKE = {
     "processor": {"cpu_model": "Cortex-A76"},
     "governor": {"governors": {"cpu3": "ondemand"}},
-    "runtime version": {"runtime": {**b.fingerprint()["runtime"], "version": "1.24.0"}},
+    "runtime version": {
+        "runtimes": {"onnxruntime": {**b.fingerprint()["runtimes"]["onnxruntime"], "version": "1.24.0"}}
+    },
     "page size": {"page_bytes": 16384},
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-import results_builder as b
+from support import results_builder as b
 
 from edgebench.results import ArtifactFacts, Predictions
 from edgebench.results.evaluation import evaluation

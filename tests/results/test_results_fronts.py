@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import results_builder as b
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from support import results_builder as b
 
 from edgebench.results import summarise
 from edgebench.results.pareto import front, plane

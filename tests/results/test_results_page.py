@@ -12,7 +12,7 @@ import subprocess
 import threading
 
 import pytest
-import results_builder as b
+from support import results_builder as b
 
 from edgebench.results import summarise
 from edgebench.results.report import run_page

@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-import results_builder as b
+from support import results_builder as b
 
 from edgebench.errors import StoreError
 from edgebench.results.records import record
@@ -69,34 +69,34 @@ def test_a_line_that_is_no_record_is_refused(line):
 
 
 def test_a_newer_version_is_refused_with_what_to_do():
-    with pytest.raises(StoreError, match=r"version 2.*versions up to 1.*Upgrade edgebench"):
+    with pytest.raises(StoreError, match=r"version 3.*versions up to 2.*Upgrade edgebench"):
         record_from({**b.run_end(), "schema_version": record.SCHEMA_VERSION + 1})
 
 
 def test_an_older_version_goes_through_every_step(monkeypatch):
-    """Two artificial versions after the present one: the agent's time was in minutes, then in seconds."""
+    """Two artificial versions after the present one: the agent's time in minutes, then in seconds."""
 
-    def to_two(line):
+    def to_three(line):
         return {
             **{k: v for k, v in line.items() if k != "agent_wall_min"},
             "agent_wall": line["agent_wall_min"] * 60,
         }
 
-    def to_three(line):
+    def to_four(line):
         return {**{k: v for k, v in line.items() if k != "agent_wall"}, "agent_wall_s": line["agent_wall"]}
 
-    monkeypatch.setattr(record, "SCHEMA_VERSION", 3)
-    monkeypatch.setitem(record.UPGRADES, 1, to_two)
+    monkeypatch.setattr(record, "SCHEMA_VERSION", 4)
     monkeypatch.setitem(record.UPGRADES, 2, to_three)
+    monkeypatch.setitem(record.UPGRADES, 3, to_four)
     old = b.run_end()
     del old["agent_wall_s"]
     assert record_from({**old, "agent_wall_min": 2}).agent_wall_s == 120
-    assert record_from({**old, "schema_version": 2, "agent_wall": 7}).agent_wall_s == 7
-    assert record_from({**old, "schema_version": 2, "agent_wall": 7}).schema_version == 3
+    assert record_from({**old, "schema_version": 3, "agent_wall": 7}).agent_wall_s == 7
+    assert record_from({**old, "schema_version": 3, "agent_wall": 7}).schema_version == 4
 
 
 def test_an_older_version_without_a_step_is_refused(monkeypatch):
-    monkeypatch.setattr(record, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(record, "SCHEMA_VERSION", 3)
     with pytest.raises(StoreError, match="cannot upgrade"):
         record_from(b.run_end())
 

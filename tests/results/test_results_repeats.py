@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-import results_builder as b
 import sklearn.metrics
+from support import results_builder as b
 
 from edgebench.results.metrics import accuracy
 from edgebench.results.metrics.repeats import Trained, over_seeds, paired_over_seeds

@@ -7,8 +7,8 @@ import json
 import re
 
 import pytest
-import results_builder as b
 from rich.console import Console
+from support import results_builder as b
 
 from edgebench.errors import StoreError
 from edgebench.results import summarise

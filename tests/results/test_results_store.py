@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
-import results_builder as b
+from support import results_builder as b
 
 from edgebench.errors import StoreError, UsageError
 from edgebench.results import Store, StoreWarning, record_from
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 def filled(path, *run_ids, **options):
@@ -225,7 +225,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
     script = """
         import resource, signal, sys
         sys.path.insert(0, sys.argv[2])
-        import results_builder as b
+        from support import results_builder as b
         from edgebench.errors import StoreError
         from edgebench.results import Store, record_from
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -238,7 +238,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
             sys.exit(error.exit_code)
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), tmp_path, HERE, str(len(before) + 1000)],
+        [sys.executable, "-c", textwrap.dedent(script), tmp_path, TESTS, str(len(before) + 1000)],
         capture_output=True,
         text=True,
         check=False,
@@ -251,7 +251,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
 WRITER = """
     import sys
     sys.path.insert(0, sys.argv[2])
-    import results_builder as b
+    from support import results_builder as b
     from edgebench.results import Store, record_from
     store = Store(sys.argv[1])
     run_id = sys.argv[3]
@@ -265,7 +265,7 @@ WRITER = """
 
 
 def writer(path, run_id, count):
-    command = [sys.executable, "-c", textwrap.dedent(WRITER), path, HERE, run_id, str(count)]
+    command = [sys.executable, "-c", textwrap.dedent(WRITER), path, TESTS, run_id, str(count)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 

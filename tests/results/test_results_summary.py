@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-import results_builder as b
+from support import results_builder as b
 
 from edgebench.errors import StoreError
 from edgebench.results import METRICS, PUBLIC_NAMES, Store, summarise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import results_builder as b
+from support import results_builder as b
 
 from edgebench.results import summarise
 from edgebench.results.verdicts.rules import RULES, Finding
@@ -197,7 +197,7 @@ def test_a_planned_condition_that_never_ran_is_shown():
 
 def test_a_board_whose_runtime_dies_is_unsupported_without_one_trial():
     header = b.header(trials=b.planned(b.condition()))
-    header["device"]["fingerprint"]["runtime"] = {
+    header["device"]["fingerprint"]["runtimes"]["onnxruntime"] = {
         "name": "onnxruntime", "version": None, "providers": [],
         "error": {"code": "RUNTIME_IMPORT", "message": "died of signal 4", "signal": 4},
     }  # fmt: skip

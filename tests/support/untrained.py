@@ -12,8 +12,8 @@ from typing import Any
 
 from support.speech_models import small_model
 
+from edgebench.files import sha256_of
 from edgebench.models.making.untrained import WEIGHTS, UntrainedNet
-from edgebench.models.manifest import sha256_of
 
 SIZE_BYTES = 300_000
 

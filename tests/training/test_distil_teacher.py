@@ -9,8 +9,9 @@ import pytest
 from distil_tiny import ADV_NAME, plain_teacher, tiny_teacher
 
 from edgebench.errors import ConfigError, EdgebenchError, ModelError
+from edgebench.files import sha256_of
 from edgebench.models import load_artifact
-from edgebench.models.manifest import Manifest, Task, manifest_path, sha256_of
+from edgebench.models.manifest import Manifest, Task, manifest_path
 from edgebench.training.teacher import load_teacher
 
 

@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from edgebench.corpora.clip import UNKNOWN_SPEAKER, Clip
 from edgebench.errors import ConfigError, CorpusError, UsageError, nearest
+from edgebench.files import write_text
 
 # 1: speakers by corpus and part. 2: clips by corpus and part, with unit and leaks_speakers. Each split is
 # written in the lowest version that says all of it, so that a hash outlives the format.
@@ -196,9 +197,7 @@ def write_split(split: Split, path: Path | str) -> None:
     ]
     head = "".join(f" {json.dumps(key)}: {json.dumps(value)},\n" for key, value in document.items())
     text = "{\n" + head + ' "corpora": {\n' + ",\n".join(blocks) + "\n }\n}"
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, text + "\n")
 
 
 def split_clips(clips: Iterable[Clip], split: Split, part: str) -> list[Clip]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import secrets
 import zipfile
 from importlib import resources
 from pathlib import Path
+
+from edgebench.files import write_bytes
 
 # The earliest time a zip can hold: no clock and no checkout may leave a trace in the bytes.
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -43,7 +44,5 @@ def build_agent(cache_dir: Path) -> Path:
     if target.is_file() and target.read_bytes() == data:
         return target
     cache_dir.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.part-{secrets.token_hex(4)}")
-    part.write_bytes(data)
-    part.replace(target)
+    write_bytes(target, data)
     return target

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgebench.errors import ModelError
+from edgebench.files import sha256_of, write_bytes
 from edgebench.models.artifact import Artifact, load_artifact
 from edgebench.models.graph.shapes import outline
-from edgebench.models.manifest import METADATA_KEY, Manifest, manifest_path, sha256_of
+from edgebench.models.manifest import METADATA_KEY, Manifest, manifest_path
 
 if TYPE_CHECKING:
     import onnx
@@ -104,9 +105,7 @@ def embed_manifest(model: onnx.ModelProto, manifest: Manifest) -> None:
 
 def save_onnx(model: onnx.ModelProto, path: Path) -> None:
     """Write the file deterministically: the same graph gives the same bytes, and so the same hash."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(model.SerializeToString(deterministic=True))
-    part.replace(path)
+    write_bytes(path, model.SerializeToString(deterministic=True))
 
 
 def save_artifact(graph: onnx.ModelProto, manifest: Manifest, folder: Path) -> Artifact:

@@ -17,7 +17,7 @@ from edgebench.papers.wav2small.table1 import SUFFIX
 from edgebench.results.metrics.accuracy import Tasks
 from edgebench.results.metrics.table import DIMENSIONS, EMOTIONS, METRICS, Figure, missing
 from edgebench.results.records.messages import Predictions
-from edgebench.results.records.record import SCHEMA_VERSION
+from edgebench.results.records.record import JSON_VERSION
 from edgebench.results.summary import Row, RunSummary, latency_ratio
 
 Values = tuple[float | None, ...]
@@ -101,7 +101,7 @@ class Plane:
     def to_json(self) -> dict[str, Any]:
         """The public JSON: every point that is drawn, and the spread of each category."""
         return {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": JSON_VERSION,
             "figure": "wav2small-fig1",
             "corpus": {
                 "name": self.corpus,
@@ -180,7 +180,7 @@ class Follow:
     def to_json(self) -> dict[str, Any]:
         """The public JSON: every point that is drawn, and how close the two are."""
         return {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": JSON_VERSION,
             "figure": "wav2small-fig3",
             "student": self.student_name,
             "teacher": self.teacher_name,
@@ -241,7 +241,7 @@ class Parts:
         """The public JSON."""
         device = self.run.header.device
         return {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": JSON_VERSION,
             "figure": "wav2small-fig5",
             "run_id": self.run.run_id,
             "status": self.run.status,

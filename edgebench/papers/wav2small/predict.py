@@ -12,12 +12,12 @@ from edgebench.agent import pack as wire
 from edgebench.corpora import SAMPLE_RATE_HZ, read_corpus, write_pack
 from edgebench.corpora.audio import audio_facts, read_waveform
 from edgebench.errors import CorpusError, ModelError, UsageError
+from edgebench.files import sha256_of
 from edgebench.harness.events import Events
 from edgebench.harness.host.evaluate import predict_corpora, scorable
 from edgebench.harness.plan import PackedCorpus
 from edgebench.harness.speech import HeldOut, pack_path, seen_speakers, warn_of
 from edgebench.models import load_artifact
-from edgebench.models.manifest import sha256_of
 from edgebench.papers.wav2small.figures import Follow, Plane, PlaneModel, PlanePoint, dimensions
 from edgebench.results.evaluation import names_of
 

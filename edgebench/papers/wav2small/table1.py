@@ -16,7 +16,7 @@ from typing import Any
 
 from edgebench.results.metrics.cost import file_figures
 from edgebench.results.metrics.table import Figure, missing
-from edgebench.results.records.record import SCHEMA_VERSION, ArtifactFacts, Condition
+from edgebench.results.records.record import JSON_VERSION, ArtifactFacts, Condition
 from edgebench.results.summary import Row, RunSummary
 
 INPUT_S = 5.0
@@ -195,7 +195,7 @@ class CostTable:
         """The public JSON."""
         device = self.run.header.device if self.run else None
         return {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": JSON_VERSION,
             "table": "wav2small-table1",
             "run_id": self.run.run_id if self.run else None,
             "status": self.run.status if self.run else None,

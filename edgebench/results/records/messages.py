@@ -28,7 +28,10 @@ class RuntimeFacts(AgentModel):
 
 
 class Fingerprint(AgentModel):
-    """What the board is. The fields named here are the ones that results depend on."""
+    """What the board is. The fields named here are the ones that results depend on.
+
+    ``runtimes``: the name of a runtime -> what its private environment on the board holds.
+    """
 
     machine: str
     model: str | None = None
@@ -47,7 +50,11 @@ class Fingerprint(AgentModel):
     boot_id: str | None = None
     virtual: str | None = None
     os: str | None = None
-    runtime: RuntimeFacts | None = None
+    runtimes: dict[str, RuntimeFacts] = {}
+
+    def runtime(self, name: str) -> RuntimeFacts | None:
+        """The facts of the runtime that a condition names, or None where it was not probed."""
+        return self.runtimes.get(name)
 
 
 class TrialError(AgentModel):
@@ -123,7 +130,10 @@ class Predictions(AgentModel):
 
 
 class TrialMessage(AgentModel):
-    """The agent's ``trial`` message, word for word."""
+    """The agent's ``trial`` message, word for word.
+
+    ``samples_cpu_ns``: process CPU time of each inference, beside its wall time in ``samples_ns``.
+    """
 
     kind: Literal["trial"] = "trial"
     id: str
@@ -140,6 +150,7 @@ class TrialMessage(AgentModel):
     warmup_ns: tuple[int, ...] | None = None
     warmup_steady: bool | None = None
     samples_ns: tuple[int, ...] | None = None
+    samples_cpu_ns: tuple[int, ...] | None = None
     elapsed_ns: int | None = None
     memory: Memory | None = None
     telemetry: Telemetry | None = None

@@ -19,20 +19,20 @@ strict and frozen, and an unknown key is an error, save in what the agent says (
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pydantic
 
 from edgebench.errors import StoreError
 from edgebench.results.records.messages import Fingerprint, Output, Predictions, TrialMessage
+from edgebench.results.records.upgrades import UPGRADES
 
-# Schema history. 1: first.
-SCHEMA_VERSION = 1
-
-# version -> the step that turns a line of it into a line of the next version. Each takes and
-# returns a plain dict and does not set ``schema_version`` itself.
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+# Schema history. 1: first. 2: a fingerprint of several runtimes, artifacts of several formats.
+SCHEMA_VERSION = 2
+# The version of the public JSON (`--json` and the reports). It grows when a name there changes its
+# meaning or goes, not with the stored lines.
+JSON_VERSION = 1
 
 
 class RecordModel(pydantic.BaseModel):
@@ -57,10 +57,14 @@ class DeviceFacts(RecordModel):
 
 
 class ArtifactFacts(RecordModel):
-    """One model file. ``macs``: input length in seconds, as text -> multiply-accumulates."""
+    """One model file. ``macs``: input length in seconds, as text -> multiply-accumulates.
+
+    ``opset`` and ``ir_version`` are of files of the format "onnx".
+    """
 
     key: str
     sha256: str
+    format: str = "onnx"
     size_bytes: int
     parameters: int | None
     macs: dict[str, int] = {}

@@ -63,7 +63,6 @@ def _device(summary: RunSummary) -> list[tuple[str, str]]:
     ]
     processor.append("int8 features: " + (", ".join(interesting) or "none"))
     governors = sorted(set(board.governors.values()))
-    runtime = board.runtime
     rows = [
         ("Device", name),
         ("Processor", "; ".join(processor)),
@@ -76,8 +75,8 @@ def _device(summary: RunSummary) -> list[tuple[str, str]]:
     ]
     if board.virtual:
         rows.append(("Virtual machine", board.virtual))
-    if runtime is not None:
-        text = f"{runtime.name} {runtime.version or ''} ({', '.join(runtime.providers) or 'no providers'})"
+    for name, runtime in board.runtimes.items():
+        text = f"{name} {runtime.version or ''} ({', '.join(runtime.providers) or 'no providers'})"
         rows.append(("Runtime", text + (f"; numpy {runtime.numpy}" if runtime.numpy else "")))
     return rows
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edgebench.errors import StoreError
+from edgebench.files import write_text
 from edgebench.results.report.markdown import run_markdown
 from edgebench.results.report.page import run_page
 from edgebench.results.summary import RunSummary
@@ -27,7 +26,7 @@ def write_reports(summary: RunSummary, folder: Path) -> dict[str, Path]:
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return {kind: _write(folder / f"{summary.run_id}.{kind}", text) for kind, text in texts.items()}
+        return {kind: _written(folder / f"{summary.run_id}.{kind}", text) for kind, text in texts.items()}
     except OSError as error:
         raise StoreError(
             f"the report of run {summary.run_id} cannot be written to {folder}: {error.strerror or error}. "
@@ -43,7 +42,7 @@ def write_figure(page: str, values: Mapping[str, Any], folder: Path, name: str) 
     texts = {"html": page, "json": json.dumps(values, indent=1, allow_nan=False) + "\n"}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return {kind: _write(folder / f"{name}.{kind}", text) for kind, text in texts.items()}
+        return {kind: _written(folder / f"{name}.{kind}", text) for kind, text in texts.items()}
     except OSError as error:
         raise StoreError(
             f"the figure {name} cannot be written to {folder}: {error.strerror or error}. "
@@ -51,17 +50,6 @@ def write_figure(page: str, values: Mapping[str, Any], folder: Path, name: str) 
         ) from error
 
 
-def _write(path: Path, text: str) -> Path:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    part = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.chmod(0o644)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+def _written(path: Path, text: str) -> Path:
+    write_text(path, text)
     return path

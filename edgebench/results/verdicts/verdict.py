@@ -74,7 +74,7 @@ def judge(
     failed = _failures(launches)
     trials = tuple(line.trial for line in launches if line.trial.status == "ok")
     wanted = header.requirements.launches
-    if not launches and (error := _import_error(header)) and condition.artifact != "null":
+    if not launches and (error := _import_error(header, condition.runtime)):
         failed.append(error)
     elif len(launches) < wanted:
         failed.append(
@@ -133,9 +133,9 @@ def _failures(launches: Sequence[TrialRecord]) -> list[Finding]:
     return findings
 
 
-def _import_error(header: RunHeader) -> Finding | None:
-    """The probe's own word that the runtime does not import on the device."""
-    runtime = header.device.fingerprint.runtime
+def _import_error(header: RunHeader, name: str) -> Finding | None:
+    """What the probe said of a runtime that does not import on the board."""
+    runtime = header.device.fingerprint.runtime(name)
     if runtime is None or not runtime.error:
         return None
     code = str(runtime.error.get("code") or "RUNTIME_IMPORT")

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-import results_builder as b
+from support import results_builder as b
 
 from edgebench.papers.wav2small.figures import Follow, Plane, PlaneModel, PlanePoint, dimensions, parts_of
 from edgebench.papers.wav2small.figures_pages import (

@@ -44,12 +44,14 @@ def fingerprint(**changes: Any) -> dict[str, Any]:
         "hostname_sha256": "0" * 64,
         "virtual": None,
         "os": "Debian GNU/Linux 12 (bookworm)",
-        "runtime": {
-            "name": "onnxruntime",
-            "version": "1.23.2",
-            "providers": ["CPUExecutionProvider"],
-            "numpy": "2.2.6",
-            "error": None,
+        "runtimes": {
+            "onnxruntime": {
+                "name": "onnxruntime",
+                "version": "1.23.2",
+                "providers": ["CPUExecutionProvider"],
+                "numpy": "2.2.6",
+                "error": None,
+            },
         },
         **changes,
     }
@@ -136,7 +138,7 @@ def planned(*conditions: dict[str, Any], launches: int = 3) -> list[dict[str, An
 
 def header(*, run_id: str = RUN_ID, launches: int = 3, **changes: Any) -> dict[str, Any]:
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "kind": "run",
         "run_id": run_id,
         "started_wall_s": 1_790_000_000.0,
@@ -292,7 +294,7 @@ def trial_line(
     where: dict[str, Any], message: dict[str, Any], *, launch: int = 0, run_id: str = RUN_ID
 ) -> dict[str, Any]:
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "kind": "trial",
         "run_id": run_id,
         "condition": where,
@@ -304,7 +306,7 @@ def trial_line(
 
 def run_end(*, run_id: str = RUN_ID, status: str = "complete") -> dict[str, Any]:
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "kind": "run_end",
         "run_id": run_id,
         "status": status,
@@ -319,7 +321,7 @@ def reference(
     *, corpus_name: str | None = None, input_s: float | None = 5.0, run_id: str = RUN_ID, **changes: Any
 ) -> dict[str, Any]:
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "kind": "reference",
         "run_id": run_id,
         "artifact_sha256": SHA[FP32],

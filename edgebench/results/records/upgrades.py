@@ -1,0 +1,39 @@
+"""The steps that bring a stored line of an older version up to date.
+
+A step takes the line of one version as a plain dict and returns it as the next version has it. It
+does not change its argument and does not set ``schema_version``.
+
+1 -> 2
+    ``device.fingerprint.runtime`` (the facts of the only runtime there was) became
+    ``device.fingerprint.runtimes``: name -> facts. Everything else that is new in version 2 has a
+    default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+# What a fingerprint of version 1 could have probed.
+_ONLY_RUNTIME_OF_1 = "onnxruntime"
+
+
+def from_1(line: dict[str, Any]) -> dict[str, Any]:
+    """A line of version 1 as version 2 has it."""
+    if line.get("kind") != "run":
+        return line
+    device = line["device"]
+    return {**line, "device": {**device, "fingerprint": with_runtimes(device["fingerprint"])}}
+
+
+def with_runtimes(fingerprint: dict[str, Any]) -> dict[str, Any]:
+    """A fingerprint that names one runtime, as one that names any number of them."""
+    rest = {key: value for key, value in fingerprint.items() if key != "runtime"}
+    runtime = fingerprint.get("runtime")
+    if runtime is None:
+        return {"runtimes": {}, **rest}
+    return {**rest, "runtimes": {runtime.get("name") or _ONLY_RUNTIME_OF_1: runtime}}
+
+
+# version -> the step that leads from it to the next one.
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: from_1}
