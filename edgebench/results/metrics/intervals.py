@@ -25,9 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgebench.results.metrics.statistics import Floats
 from edgebench.results.metrics.student import two_sided_p, two_sided_quantile
-
-Floats = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 # Fewer clusters than this have no interval. Launches of one file may run on two levels, some 10 %

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edgebench.results.metrics.intervals import Floats
+from edgebench.results.metrics.statistics import Floats, quantile
 from edgebench.results.records.messages import TrialMessage
 from edgebench.results.records.record import Condition
 
@@ -25,9 +25,9 @@ def samples_of(trial: TrialMessage) -> Floats:
 def cpu_samples_of(trial: TrialMessage) -> Floats:
     """CPU time of the process in each inference in nanoseconds, ``(samples,)``.
 
-    Empty where the agent did not measure it (those before schema version 2 did not).
+    Empty where the agent did not measure it.
     """
-    return np.asarray(getattr(trial, "samples_cpu_ns", None) or (), dtype=np.float64)
+    return np.asarray(trial.samples_cpu_ns or (), dtype=np.float64)
 
 
 def samples_needed(q: float) -> int:
@@ -44,7 +44,7 @@ def own_quantile(q: float, samples: Callable[[TrialMessage], Floats] = samples_o
 
     def draw(_: Condition, trial: TrialMessage) -> float | None:
         values = samples(trial)
-        return float(np.quantile(values, q)) if values.size >= samples_needed(q) else None
+        return quantile(values, q) if values.size >= samples_needed(q) else None
 
     return draw
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from edgebench.results.metrics.intervals import Floats
+from edgebench.results.metrics.statistics import Floats
 
 Statistic = Callable[[Floats], Floats]
 
