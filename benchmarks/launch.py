@@ -102,7 +102,7 @@ def agent_trial(board: Board, work: Work) -> dict[str, Any]:
     subject = Subject(work.artifact.key, work.artifact.sha256, preparation=steps)
     board.send({work.artifact.sha256: work.artifact.path})
     exact = {"min_duration_s": 0.0, "max_count": work.count}
-    [trial] = run_plan(board, make_plan(suite, [subject], []), exact)
+    [trial] = run_plan(board, make_plan(suite, [subject], [], device="local"), exact)
     if len(trial["samples_ns"]) != work.count or len(trial["warmup_ns"]) != work.warmup_count:
         found = (len(trial["warmup_ns"]), len(trial["samples_ns"]))
         raise RuntimeError(f"{work.title}: the agent warmed up and measured {found}, not as often as asked")

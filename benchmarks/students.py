@@ -114,7 +114,7 @@ def score(
         predictions = predict_corpora(artifacts, held_out, cache=cache_dir(), events=display)
     blocks = []
     for corpus in held_out:
-        facts = CorpusFacts.model_validate_json(json.dumps(corpus.record))
+        facts = corpus.facts
         scored = [
             Arm(name, which, [_trained(getattr(run, which), facts, predictions) for run in runs])
             for name, runs in arms.items()

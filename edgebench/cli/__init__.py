@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 import typer
@@ -13,10 +14,13 @@ from edgebench.errors import EdgebenchError
 INTERRUPTED = 130
 
 
-def main() -> NoReturn:
-    """Entry point of ``edgebench``: an expected error is one paragraph and an exit code."""
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of ``edgebench``: an expected error is one paragraph and an exit code.
+
+    ``args`` is what follows the command's name; None takes it from ``sys.argv``.
+    """
     try:
-        status = app(standalone_mode=False)
+        status = app(args=args if args is None else list(args), standalone_mode=False)
     except EdgebenchError as error:
         _end(error.exit_code, str(error))
     except (typer.Abort, KeyboardInterrupt):

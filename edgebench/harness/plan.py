@@ -11,10 +11,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgebench.agent.protocol import PROTOCOL
 from edgebench.harness.suite import Suite
+from edgebench.results import Condition, PlannedTrial
 
 if TYPE_CHECKING:
     from edgebench.models import Artifact
@@ -59,25 +61,12 @@ class Subject:
 
 @dataclass(frozen=True)
 class PackedCorpus:
-    """What the planner needs to know of a corpus: its name, its pack and how much audio is in it."""
+    """The clips of a corpus in one file, as it is sent to a board."""
 
     name: str
+    path: Path
     sha256: str
     audio_s: float
-    clips: int
-
-
-@dataclass(frozen=True)
-class Condition:
-    """What is held fixed over the launches that are compared: one row of a report."""
-
-    artifact: str
-    artifact_sha256: str | None
-    scenario: str
-    input_s: float | None
-    threads: int
-    runtime: str
-    corpus: str | None
 
 
 @dataclass(frozen=True)
@@ -90,6 +79,16 @@ class Trial:
     round: int
     estimate_s: float
     spec: dict[str, Any]
+
+    def record(self) -> PlannedTrial:
+        """The trial as the run's header keeps it."""
+        return PlannedTrial(
+            id=self.id,
+            condition=self.condition,
+            launch=self.launch,
+            round=self.round,
+            estimate_s=self.estimate_s,
+        )
 
 
 @dataclass(frozen=True)
@@ -121,9 +120,11 @@ class Plan:
         }
 
 
-def make_plan(suite: Suite, subjects: Sequence[Subject], corpora: Sequence[PackedCorpus]) -> Plan:
-    """Lay out every launch of every condition of ``suite`` for these artifacts and corpora."""
-    groups = _groups(suite, subjects, corpora)
+def make_plan(
+    suite: Suite, subjects: Sequence[Subject], corpora: Sequence[PackedCorpus], *, device: str
+) -> Plan:
+    """Lay out every launch of every condition of ``suite`` for these artifacts, corpora and device."""
+    groups = _groups(suite, subjects, corpora, device)
     shuffler = random.Random(suite.seed)  # noqa: S311 - an order, not a secret
     trials: list[Trial] = []
     for round_ in range(suite.launches):
@@ -139,7 +140,7 @@ _Member = tuple[Condition, Subject | None, PackedCorpus | None]
 
 
 def _groups(
-    suite: Suite, subjects: Sequence[Subject], corpora: Sequence[PackedCorpus]
+    suite: Suite, subjects: Sequence[Subject], corpora: Sequence[PackedCorpus], device: str
 ) -> list[list[_Member]]:
     """Conditions that differ in the artifact alone, together."""
     groups: list[list[_Member]] = []
@@ -149,7 +150,7 @@ def _groups(
             lengths |= {s.fixed_s for s in subjects if s.fixed_s is not None}
             for input_s in sorted(lengths):
                 group: list[_Member] = [
-                    (_condition(s, "single_stream", input_s, threads, None), s, None)
+                    (_condition(s, "single_stream", device=device, threads=threads, input_s=input_s), s, None)
                     for s in subjects
                     if (input_s in suite.input_s if s.fixed_s is None else s.fixed_s == input_s)
                 ]
@@ -159,21 +160,45 @@ def _groups(
                 # A model with a fixed time axis cannot take clips of any length, and outputs that
                 # no manifest explains cannot be scored: both are measured on generated input alone.
                 group = [
-                    (_condition(s, "offline", None, threads, corpus.name), s, corpus)
+                    (_condition(s, "offline", device=device, threads=threads, corpus=corpus.name), s, corpus)
                     for s in subjects
                     if s.fixed_s is None and s.scored
                 ]
                 groups.append(group)
     if suite.null_runtime:
-        null = Condition(NULL, None, "single_stream", suite.input_s[0], suite.threads[0], NULL, None)
+        null = Condition(
+            artifact=NULL,
+            artifact_sha256=None,
+            device=device,
+            scenario="single_stream",
+            input_s=suite.input_s[0],
+            threads=suite.threads[0],
+            runtime=NULL,
+            corpus=None,
+        )
         groups.append([(null, None, None)])
     return [group for group in groups if group]
 
 
 def _condition(
-    subject: Subject, scenario: str, input_s: float | None, threads: int, corpus: str | None
+    subject: Subject,
+    scenario: Literal["single_stream", "offline"],
+    *,
+    device: str,
+    threads: int,
+    input_s: float | None = None,
+    corpus: str | None = None,
 ) -> Condition:
-    return Condition(subject.key, subject.sha256, scenario, input_s, threads, "onnxruntime", corpus)
+    return Condition(
+        artifact=subject.key,
+        artifact_sha256=subject.sha256,
+        device=device,
+        scenario=scenario,
+        input_s=input_s,
+        threads=threads,
+        runtime="onnxruntime",
+        corpus=corpus,
+    )
 
 
 def _trial(id_: str, suite: Suite, member: _Member, round_: int) -> Trial:

@@ -8,9 +8,10 @@ anything sent or measured.
 from __future__ import annotations
 
 import getpass
+import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +23,17 @@ from edgebench.harness.checks.preflight import check_models, check_runtime
 from edgebench.harness.checks.provenance import commit
 from edgebench.harness.collect import HostUsage, collect
 from edgebench.harness.events import Events
+from edgebench.harness.facts import artifact_facts
 from edgebench.harness.host.reference import host_reference, reference_artifacts
 from edgebench.harness.plan import Plan, Subject, make_plan
 from edgebench.harness.speech import HeldOut, prepare_corpus
 from edgebench.harness.suite import Suite
 from edgebench.models import load_artifact, packaged_artifacts
 from edgebench.results import (
-    SCHEMA_VERSION,
     DeploymentFacts,
+    DeviceFacts,
+    Fingerprint,
+    Requirements,
     RunEnd,
     RunHeader,
     Store,
@@ -90,7 +94,9 @@ def prepare(request: Request, events: Events) -> Prepared:
                 )
             )
     subjects = [Subject.of(artifact) for artifact in artifacts]
-    plan = make_plan(request.suite, subjects, [corpus.packed for corpus in corpora])
+    plan = make_plan(
+        request.suite, subjects, [corpus.packed for corpus in corpora], device=request.target.name
+    )
     return Prepared(artifacts, subjects, corpora, plan)
 
 
@@ -106,7 +112,7 @@ def run(request: Request, store: Store, events: Events) -> str:
     references = host_reference(
         request.suite,
         parents,
-        prepared.corpora,
+        [corpus.packed for corpus in prepared.corpora],
         cache=request.cache,
         events=events,
     )
@@ -116,7 +122,7 @@ def run(request: Request, store: Store, events: Events) -> str:
         check_models(prepared.artifacts, fingerprint, request.target.name)
         events.stage(f"sending models and speech to {request.target.name}")
         files = {artifact.sha256: artifact.path for artifact in prepared.artifacts}
-        files |= {corpus.packed.sha256: corpus.path for corpus in prepared.corpora}
+        files |= {corpus.packed.sha256: corpus.packed.path for corpus in prepared.corpora}
         report = board.send(files)
         run_id = new_run_id()
         deployment = DeploymentFacts(
@@ -165,62 +171,30 @@ def _header(
     deployment: DeploymentFacts,
 ) -> RunHeader:
     """The ``run`` line of the store: everything that the figures of the run depend on."""
-    suite = request.suite
-    target = request.target
-    line = {
-        "schema_version": SCHEMA_VERSION,
-        "kind": "run",
-        "run_id": run_id,
-        "started_wall_s": time.time(),
-        "command": request.command,
-        "harness_version": __version__,
-        "harness_commit": commit(),
-        "suite": suite.model_dump(mode="json"),
-        "suite_sha256": suite.sha256(),
-        "seed": suite.seed,
-        "device": {
-            "name": target.name,
-            "profile": target.profile_name,
-            "host": request.host,
-            "address": board.connection.address,
-            "fingerprint": with_runtimes(fingerprint),
-            "environment": dict(board.environment.versions),
-            "emulated": board.facts.emulated,
-        },
-        "artifacts": [_artifact_record(artifact, suite) for artifact in prepared.artifacts],
-        "corpora": [corpus.record for corpus in prepared.corpora],
-        "requirements": {
-            "min_duration_s": suite.duration_s,
-            "min_count": suite.min_count,
-            "launches": suite.launches,
-        },
-        "deployment": deployment.model_dump(),
-        "trials": [
-            {
-                "id": trial.id,
-                "condition": {**asdict(trial.condition), "device": target.name},
-                "launch": trial.launch,
-                "round": trial.round,
-                "estimate_s": trial.estimate_s,
-            }
-            for trial in prepared.plan.trials
-        ],
-    }
-    header = record_from(line)
-    assert isinstance(header, RunHeader)
-    return header
-
-
-def _artifact_record(artifact: Artifact, suite: Suite) -> dict[str, Any]:
-    counts = {input_s: artifact.macs(input_s) for input_s in suite.input_s}
-    return {
-        "key": artifact.key,
-        "sha256": artifact.sha256,
-        "size_bytes": artifact.size_bytes,
-        "parameters": artifact.parameters,
-        "macs": {str(input_s): count.value for input_s, count in counts.items() if count},
-        "macs_rule": next((count.rule for count in counts.values() if count), None),
-        "manifest": artifact.manifest.model_dump(mode="json") if artifact.manifest else None,
-        "opset": artifact.opset,
-        "ir_version": artifact.ir_version,
-    }
+    suite, target = request.suite, request.target
+    return RunHeader(
+        run_id=run_id,
+        started_wall_s=time.time(),
+        command=tuple(request.command),
+        harness_version=__version__,
+        harness_commit=commit(),
+        suite=suite.model_dump(mode="json"),
+        suite_sha256=suite.sha256(),
+        seed=suite.seed,
+        device=DeviceFacts(
+            name=target.name,
+            profile=target.profile_name,
+            host=request.host,
+            address=board.connection.address,
+            fingerprint=Fingerprint.model_validate_json(json.dumps(with_runtimes(fingerprint))),
+            environments={"onnxruntime": dict(board.environment.versions)},
+            emulated=board.facts.emulated,
+        ),
+        artifacts=tuple(artifact_facts(artifact, suite.input_s) for artifact in prepared.artifacts),
+        corpora=tuple(corpus.facts for corpus in prepared.corpora),
+        requirements=Requirements(
+            min_duration_s=suite.duration_s, min_count=suite.min_count, launches=suite.launches
+        ),
+        deployment=deployment,
+        trials=tuple(trial.record() for trial in prepared.plan.trials),
+    )

@@ -11,12 +11,13 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgebench.corpora import UNKNOWN_SPEAKER, read_corpus, require_scorable, synthetic_corpus, write_pack
 from edgebench.errors import CorpusError
 from edgebench.harness.events import Events
 from edgebench.harness.plan import PackedCorpus
+from edgebench.results.records.record import CorpusFacts, joined
 
 if TYPE_CHECKING:
     from edgebench.corpora import Clip
@@ -29,11 +30,10 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A corpus ready for a run: what the planner needs, the pack on disk, the record's entry."""
+    """A corpus ready for a run: its clips packed, and what the record says of them."""
 
     packed: PackedCorpus
-    path: Path
-    record: dict[str, Any]
+    facts: CorpusFacts
 
 
 def prepare_corpus(
@@ -71,26 +71,22 @@ def prepare_corpus(
     unreadable = {clip.id for clip, _ in pack.left_out}
     kept = [clip for clip in kept if clip.id not in unreadable]
     require_scorable(kept)
-    record = {
-        "name": name,
-        "sha256": pack.sha256,
-        "split_sha256": split_of(artifacts, name),
-        "label_source": _only(clip.label_source for clip in kept),
-        "languages": sorted({clip.language for clip in kept}),
-        "n_speakers": len({clip.speaker for clip in kept}),
-        "licence": _only(clip.licence for clip in kept),
-        "audio_s": pack.audio_s,
-        "left_out": {
+    facts = CorpusFacts.of(
+        name,
+        kept,
+        sha256=pack.sha256,
+        split_sha256=split_of(artifacts, name),
+        audio_s=pack.audio_s,
+        left_out={
             "seen_speaker": 0 if include_seen else sum(clip.speaker in seen for clip in labelled),
             "no_label": len(clips) - len(labelled),
             "unreadable": len(unreadable),
         },
-        "unreadable": [{"id": clip.id, "reason": reason} for clip, reason in pack.left_out],
-        "include_seen": include_seen,
-        "clips": [_clip_record(clip, seen) for clip in kept],
-    }
-    packed = PackedCorpus(name, pack.sha256, pack.audio_s, len(kept))
-    return HeldOut(packed, pack.path, record)
+        unreadable=tuple({"id": clip.id, "reason": reason} for clip, reason in pack.left_out),
+        include_seen=include_seen,
+        seen=seen,
+    )
+    return HeldOut(PackedCorpus(name, pack.path, pack.sha256, pack.audio_s), facts)
 
 
 def seen_speakers(artifacts: Iterable[Artifact], corpus: str) -> set[str]:
@@ -110,7 +106,7 @@ def split_of(artifacts: Iterable[Artifact], name: str) -> str | None:
         for artifact in artifacts
         if artifact.manifest and artifact.manifest.training and name in artifact.manifest.training.corpora
     }
-    return _only(hashes) if hashes else None
+    return joined(hashes) if hashes else None
 
 
 def warn_of(left_out: Sequence[tuple[Clip, str]], name: str, events: Events) -> None:
@@ -125,20 +121,3 @@ def pack_path(cache: Path, name: str, clips: Sequence[Clip]) -> Path:
     """One file a selection of clips, so that two runs at once never pack into the same one."""
     ids = hashlib.sha256("\n".join(clip.id for clip in clips).encode()).hexdigest()
     return cache / f"{name}-{ids[:16]}.pack"
-
-
-def _clip_record(clip: Clip, seen: set[str]) -> dict[str, Any]:
-    return {
-        "id": clip.id,
-        "speaker": clip.speaker,
-        "emotion": clip.emotion,
-        "arousal": clip.arousal,
-        "dominance": clip.dominance,
-        "valence": clip.valence,
-        "seen": clip.speaker in seen,
-    }
-
-
-def _only(values: Iterable[str]) -> str:
-    """The one value, or all of them joined where they differ."""
-    return " + ".join(sorted(set(values)))

@@ -5,6 +5,7 @@ reports (``edgebench.results.report``), ``compare`` and ``front`` read the rows.
 """
 
 from edgebench.results.metrics.table import METRICS, PUBLIC_NAMES, Figure, Metric
+from edgebench.results.records.codec import record_from
 from edgebench.results.records.messages import Fingerprint, Output, Predictions, TrialMessage
 from edgebench.results.records.record import (
     SCHEMA_VERSION,
@@ -15,13 +16,13 @@ from edgebench.results.records.record import (
     DeploymentFacts,
     DeviceFacts,
     HostUse,
+    PlannedTrial,
     Record,
     ReferenceRecord,
     Requirements,
     RunEnd,
     RunHeader,
     TrialRecord,
-    record_from,
 )
 from edgebench.results.records.store import RunInfo, Store, StoreWarning, new_run_id
 from edgebench.results.summary import Row, RunSummary, summarise
@@ -42,6 +43,7 @@ __all__ = [
     "HostUse",
     "Metric",
     "Output",
+    "PlannedTrial",
     "Predictions",
     "Record",
     "ReferenceRecord",

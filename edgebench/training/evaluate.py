@@ -19,7 +19,7 @@ from edgebench.errors import ModelError
 from edgebench.results.metrics.accuracy import CATEGORICAL, CCC, losses, score
 from edgebench.results.metrics.table import Figure
 from edgebench.results.records.messages import Predictions
-from edgebench.results.records.record import ClipTruth, CorpusFacts
+from edgebench.results.records.record import CorpusFacts
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -137,27 +137,7 @@ def evaluate_loss(
 def facts(clips: Sequence[Clip]) -> CorpusFacts:
     """The truth of clips of one corpus in the record's terms."""
     ids = hashlib.sha256("\n".join(clip.id for clip in clips).encode()).hexdigest()
-    return CorpusFacts(
-        name=clips[0].corpus,
-        sha256=ids,
-        split_sha256=None,
-        label_source=" + ".join(sorted({clip.label_source for clip in clips})),
-        languages=tuple(sorted({clip.language for clip in clips})),
-        n_speakers=len({clip.speaker for clip in clips}),
-        licence=" + ".join(sorted({clip.licence for clip in clips})),
-        audio_s=0.0,
-        clips=tuple(
-            ClipTruth(
-                id=clip.id,
-                speaker=clip.speaker,
-                emotion=clip.emotion,
-                arousal=clip.arousal,
-                dominance=clip.dominance,
-                valence=clip.valence,
-            )
-            for clip in clips
-        ),
-    )
+    return CorpusFacts.of(clips[0].corpus, clips, sha256=ids, split_sha256=None, audio_s=0.0)
 
 
 def by_corpus(clips: Sequence[Clip]) -> dict[str, list[Clip]]:

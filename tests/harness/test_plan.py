@@ -2,13 +2,14 @@
 
 from collections import Counter
 from itertools import groupby
+from pathlib import Path
 
 from edgebench.harness.plan import PackedCorpus, Subject, make_plan
 from edgebench.harness.suite import Suite
 
 A = Subject("m.fp32", "a" * 64)
 B = Subject("m.int8", "b" * 64)
-CORPUS = PackedCorpus("emodb", "c" * 64, audio_s=120.0, clips=40)
+CORPUS = PackedCorpus("emodb", Path("emodb.pack"), "c" * 64, audio_s=120.0)
 
 
 def suite(**values: object) -> Suite:
@@ -16,7 +17,7 @@ def suite(**values: object) -> Suite:
 
 
 def test_every_condition_is_launched_as_often_as_the_suite_says() -> None:
-    plan = make_plan(suite(threads=[1, 2]), [A, B], [CORPUS])
+    plan = make_plan(suite(threads=[1, 2]), [A, B], [CORPUS], device="rpi4")
     counts = Counter(trial.condition for trial in plan.trials)
     # (4 lengths + 1 corpus) x 2 thread counts x 2 artifacts
     assert len(counts) == 20
@@ -25,7 +26,7 @@ def test_every_condition_is_launched_as_often_as_the_suite_says() -> None:
 
 
 def test_variants_stand_side_by_side_and_change_order_every_round() -> None:
-    plan = make_plan(suite(scenarios=["single_stream"], input_s=[1.0, 5.0]), [A, B], [])
+    plan = make_plan(suite(scenarios=["single_stream"], input_s=[1.0, 5.0]), [A, B], [], device="rpi4")
     for round_, trials in groupby(plan.trials, key=lambda trial: trial.round):
         listed = list(trials)
         for first, second in zip(listed[::2], listed[1::2], strict=True):
@@ -36,7 +37,7 @@ def test_variants_stand_side_by_side_and_change_order_every_round() -> None:
 
 def test_order_is_made_by_the_seed_alone() -> None:
     def order(seed: int) -> list[tuple[str, float | None]]:
-        plan = make_plan(suite(seed=seed, launches=4), [A, B], [])
+        plan = make_plan(suite(seed=seed, launches=4), [A, B], [], device="rpi4")
         return [(trial.condition.artifact, trial.condition.input_s) for trial in plan.trials]
 
     assert order(1) == order(1)
@@ -44,7 +45,7 @@ def test_order_is_made_by_the_seed_alone() -> None:
 
 
 def test_seconds_and_counts_are_shared_by_the_launches() -> None:
-    plan = make_plan(suite(min_count=100), [A], [CORPUS])
+    plan = make_plan(suite(min_count=100), [A], [CORPUS], device="rpi4")
     for trial in plan.trials:
         assert trial.spec["min_duration_s"] * 3 == 10.0
         assert trial.spec["min_count"] == 34  # three launches make 100 or a little more
@@ -52,28 +53,28 @@ def test_seconds_and_counts_are_shared_by_the_launches() -> None:
 
 def test_a_file_without_manifest_is_measured_on_generated_input_alone() -> None:
     bare = Subject("my", "d" * 64, scored=False)
-    plan = make_plan(suite(), [A, bare], [CORPUS])
+    plan = make_plan(suite(), [A, bare], [CORPUS], device="rpi4")
     scenarios = {trial.condition.scenario for trial in plan.trials if trial.condition.artifact == "my"}
     assert scenarios == {"single_stream"}
 
 
 def test_a_fixed_time_axis_is_measured_at_its_own_length() -> None:
     fixed = Subject("fixed", "e" * 64, fixed_s=3.0)
-    plan = make_plan(suite(), [A, fixed], [CORPUS])
+    plan = make_plan(suite(), [A, fixed], [CORPUS], device="rpi4")
     lengths = {t.condition.input_s for t in plan.trials if t.condition.artifact == "fixed"}
     assert lengths == {3.0}
     assert 3.0 not in {t.condition.input_s for t in plan.trials if t.condition.artifact == A.key}
 
 
 def test_the_null_runtime_is_measured_in_every_round() -> None:
-    plan = make_plan(suite(null_runtime=True), [A], [])
+    plan = make_plan(suite(null_runtime=True), [A], [], device="rpi4")
     null = [trial for trial in plan.trials if trial.condition.runtime == "null"]
     assert [trial.round for trial in null] == [0, 1, 2]
     assert all(trial.spec["artifact"] is None for trial in null)
 
 
 def test_message_is_what_the_agent_reads() -> None:
-    message = make_plan(suite(), [A], [CORPUS]).message(
+    message = make_plan(suite(), [A], [CORPUS], device="rpi4").message(
         run_id="R", root="/home/pi/.cache/edgebench", user="u"
     )
     assert message["lock"] == "/home/pi/.cache/edgebench/lock"

@@ -9,8 +9,8 @@ import pytest
 from support import results_builder as b
 
 from edgebench.errors import StoreError
-from edgebench.results.records import record
-from edgebench.results.records.record import decode, encode, record_from
+from edgebench.results.records import codec, record
+from edgebench.results.records.codec import decode, encode, record_from
 
 
 @pytest.mark.parametrize("line", b.run_lines(), ids=lambda line: line["kind"])
@@ -86,8 +86,8 @@ def test_an_older_version_goes_through_every_step(monkeypatch):
         return {**{k: v for k, v in line.items() if k != "agent_wall"}, "agent_wall_s": line["agent_wall"]}
 
     monkeypatch.setattr(record, "SCHEMA_VERSION", 4)
-    monkeypatch.setitem(record.UPGRADES, 2, to_three)
-    monkeypatch.setitem(record.UPGRADES, 3, to_four)
+    monkeypatch.setitem(codec.UPGRADES, 2, {"run_end": to_three})
+    monkeypatch.setitem(codec.UPGRADES, 3, {"run_end": to_four})
     old = b.run_end()
     del old["agent_wall_s"]
     assert record_from({**old, "agent_wall_min": 2}).agent_wall_s == 120

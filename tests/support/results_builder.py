@@ -153,7 +153,7 @@ def header(*, run_id: str = RUN_ID, launches: int = 3, **changes: Any) -> dict[s
             "profile": "rpi4",
             "address": "pi@192.168.1.20",
             "fingerprint": fingerprint(),
-            "environment": {"onnxruntime": "1.23.2"},
+            "environments": {"onnxruntime": {"onnxruntime": "1.23.2"}},
             "emulated": False,
         },
         "artifacts": [artifact(FP32), artifact(INT8)],

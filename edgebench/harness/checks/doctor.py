@@ -109,7 +109,7 @@ def _runtime(board: Board, fingerprint: Mapping[str, Any]) -> Iterator[Check]:
 
 def _measuring(board: Board) -> Iterator[Check]:
     """Run the null runtime once: the lock, the memory marks and the harness's own overhead."""
-    plan = make_plan(Suite(name="doctor", scenarios=(), launches=1), [], [])
+    plan = make_plan(Suite(name="doctor", scenarios=(), launches=1), [], [], device=board.target.name)
     try:
         run_dir = board.start(plan.message(run_id=new_run_id(), root=board.facts.root, user="doctor"))
     except DeviceBusy as error:

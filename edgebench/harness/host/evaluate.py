@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 
 from edgebench.errors import ModelError, UsageError
 from edgebench.harness.events import Events
+from edgebench.harness.facts import artifact_facts
 from edgebench.harness.host.predict import predict_on_host
-from edgebench.harness.speech import HeldOut, prepare_corpus
+from edgebench.harness.plan import PackedCorpus
+from edgebench.harness.speech import prepare_corpus
 from edgebench.harness.suite import Limits, Suite
 from edgebench.models import load_artifact
 from edgebench.models.making.untrained import WEIGHTS
-from edgebench.results import ArtifactFacts, CorpusFacts, Predictions
+from edgebench.results import Predictions
 from edgebench.results.evaluation import Evaluation, evaluation
 
 if TYPE_CHECKING:
@@ -57,29 +59,29 @@ def evaluate(
             )
         )
     return evaluation(
-        [_facts(artifact) for artifact in artifacts],
-        [CorpusFacts.model_validate_json(json.dumps(corpus.record)) for corpus in held_out],
-        predict_corpora(artifacts, held_out, cache=cache, events=events),
+        [artifact_facts(artifact) for artifact in artifacts],
+        [corpus.facts for corpus in held_out],
+        predict_corpora(artifacts, [corpus.packed for corpus in held_out], cache=cache, events=events),
         seed=Suite(name=_NAME).seed,
     )
 
 
 def predict_corpora(
-    artifacts: Sequence[Artifact], held_out: Sequence[HeldOut], *, cache: Path, events: Events
+    artifacts: Sequence[Artifact], corpora: Sequence[PackedCorpus], *, cache: Path, events: Events
 ) -> dict[tuple[str, str], Predictions]:
     """What each artifact says of each clip, by (hash of the file, name of the corpus).
 
     Raises as ``predict_on_host`` does.
     """
-    longest_s = max(corpus.packed.audio_s for corpus in held_out)
+    longest_s = max(corpus.audio_s for corpus in corpora)
     suite = Suite(
         name=_NAME,
         scenarios=("offline",),
-        corpora=tuple(corpus.packed.name for corpus in held_out),
+        corpora=tuple(corpus.name for corpus in corpora),
         limits=Limits(trial_timeout_s=max(900.0, _SLOWEST_REAL_TIME_FACTOR * longest_s)),
     )
     events.stage("predicting on this host")
-    lines = predict_on_host(suite, artifacts, held_out, cache=cache, events=events)
+    lines = predict_on_host(suite, artifacts, corpora, cache=cache, events=events)
     return {
         (line["artifact_sha256"], line["corpus"]): Predictions.model_validate_json(
             json.dumps(line["predictions"])
@@ -125,16 +127,3 @@ def scorable(artifacts: Sequence[Artifact]) -> list[Artifact]:
                 "lengths of their own. Export it with a free samples axis to score it."
             )
     return list(artifacts)
-
-
-def _facts(artifact: Artifact) -> ArtifactFacts:
-    assert artifact.manifest is not None
-    return ArtifactFacts(
-        key=artifact.key,
-        sha256=artifact.sha256,
-        size_bytes=artifact.size_bytes,
-        parameters=artifact.parameters,
-        manifest=artifact.manifest.model_dump(mode="json"),
-        opset=artifact.opset,
-        ir_version=artifact.ir_version,
-    )

@@ -14,8 +14,7 @@ from edgebench.devices import resolve_device
 from edgebench.errors import MeasurementError, ModelError
 from edgebench.harness.board import open_board
 from edgebench.harness.events import Events, Silent
-from edgebench.harness.plan import Subject, make_plan
-from edgebench.harness.speech import HeldOut
+from edgebench.harness.plan import PackedCorpus, Subject, make_plan
 from edgebench.harness.suite import Suite, Warmup
 from edgebench.results import SCHEMA_VERSION, new_run_id
 
@@ -24,7 +23,12 @@ if TYPE_CHECKING:
 
 
 def predict_on_host(
-    suite: Suite, artifacts: Sequence[Artifact], corpora: Sequence[HeldOut], *, cache: Path, events: Events
+    suite: Suite,
+    artifacts: Sequence[Artifact],
+    corpora: Sequence[PackedCorpus],
+    *,
+    cache: Path,
+    events: Events,
 ) -> list[dict[str, Any]]:
     """Predict every input of the suite's plan once, on the host, with each of ``artifacts``.
 
@@ -32,11 +36,11 @@ def predict_on_host(
     Raises ModelError when the host's runtime refuses a file, DeviceBusy while a run is measured here,
     MeasurementError when the agent ends before the last prediction.
     """
-    plan = make_plan(_once(suite), [Subject.of(a) for a in artifacts], [c.packed for c in corpora])
+    plan = make_plan(_once(suite), [Subject.of(a) for a in artifacts], corpora, device="local")
     lines: list[dict[str, Any]] = []
     target = resolve_device("local")
     with open_board(target, cache=cache, offline=False, events=Silent()) as board:
-        files = {a.sha256: a.path for a in artifacts} | {c.packed.sha256: c.path for c in corpora}
+        files = {a.sha256: a.path for a in artifacts} | {c.sha256: c.path for c in corpora}
         board.send(files)
         run_id = new_run_id()
         last: dict[str, Any] = {"kind": "no message"}

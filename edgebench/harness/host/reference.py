@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgebench.harness.events import Events
 from edgebench.harness.host.predict import predict_on_host
-from edgebench.harness.speech import HeldOut
+from edgebench.harness.plan import PackedCorpus
 from edgebench.harness.suite import Suite
 
 if TYPE_CHECKING:
@@ -32,7 +32,12 @@ def reference_artifacts(artifacts: Sequence[Artifact], known: Sequence[Artifact]
 
 
 def host_reference(
-    suite: Suite, artifacts: Sequence[Artifact], corpora: Sequence[HeldOut], *, cache: Path, events: Events
+    suite: Suite,
+    artifacts: Sequence[Artifact],
+    corpora: Sequence[PackedCorpus],
+    *,
+    cache: Path,
+    events: Events,
 ) -> list[dict[str, Any]]:
     """The ``reference`` lines of a run (see ``predict_on_host``), before any board is touched."""
     events.stage("predicting on this host, for parity")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from edgebench.errors import BoardUnfit, UsageError, nearest
+from edgebench.harness.facts import artifact_facts
 from edgebench.harness.suite import load_suite
 from edgebench.harness.untrained_nets import Bench, Nets, measure_nets
 from edgebench.models.making.untrained import UntrainedNet
@@ -19,7 +20,6 @@ from edgebench.results import ArtifactFacts
 
 if TYPE_CHECKING:
     from edgebench.harness.suite import Suite
-    from edgebench.models import Artifact
 
 TABLE_SUITE, PARTS_SUITE = "wav2small_table1", "wav2small_fig5"
 _BYTES_A_PARAMETER = 4
@@ -66,16 +66,8 @@ def _net(model: str, seed: int) -> UntrainedNet:
 
 def _facts(nets: Nets) -> dict[str, ArtifactFacts]:
     """What a file says of itself, for the rows of models that were made and do not fit the device."""
-    return {name: _file(artifact) for name, artifact in nets.made.items() if name in nets.refused}
-
-
-def _file(artifact: Artifact) -> ArtifactFacts:
-    macs = artifact.macs(INPUT_S)
-    return ArtifactFacts(
-        key=artifact.key,
-        sha256=artifact.sha256,
-        size_bytes=artifact.size_bytes,
-        parameters=artifact.parameters,
-        macs={str(INPUT_S): macs.value} if macs else {},
-        macs_rule=macs.rule if macs else None,
-    )
+    return {
+        name: artifact_facts(artifact, [INPUT_S])
+        for name, artifact in nets.made.items()
+        if name in nets.refused
+    }

@@ -16,7 +16,7 @@ from edgebench.files import sha256_of
 from edgebench.harness.events import Events
 from edgebench.harness.host.evaluate import predict_corpora, scorable
 from edgebench.harness.plan import PackedCorpus
-from edgebench.harness.speech import HeldOut, pack_path, seen_speakers, warn_of
+from edgebench.harness.speech import pack_path, seen_speakers, warn_of
 from edgebench.models import load_artifact
 from edgebench.papers.wav2small.figures import Follow, Plane, PlaneModel, PlanePoint, dimensions
 from edgebench.results.evaluation import names_of
@@ -59,8 +59,8 @@ def emotion_plane(
         progress=lambda done, total: events.advance(done, total, "clips"),
     )
     warn_of(info.left_out, corpus, events)
-    packed = PackedCorpus(corpus, info.sha256, info.audio_s, len(info.clip_ids))
-    found = predict_corpora(artifacts, [HeldOut(packed, info.path, {})], cache=cache, events=events)
+    packed = PackedCorpus(corpus, info.path, info.sha256, info.audio_s)
+    found = predict_corpora(artifacts, [packed], cache=cache, events=events)
     known = {clip.id: clip for clip in kept}
     names = names_of({artifact.sha256: artifact.key for artifact in artifacts})
     return Plane(
@@ -109,7 +109,7 @@ def follow_teacher(
         found = predict_corpora(artifacts, [packed], cache=cache, events=events)
     names = names_of({artifact.sha256: artifact.key for artifact in artifacts})
     by_dimension = [
-        dimensions(found[artifact.sha256, packed.packed.name], _tasks(artifact)) for artifact in artifacts
+        dimensions(found[artifact.sha256, packed.name], _tasks(artifact)) for artifact in artifacts
     ]
     return Follow(
         student_name=names[artifacts[0].sha256],
@@ -190,7 +190,7 @@ def _starts(samples: int, recording: Path, *, window_s: float, hop_s: float) -> 
 @contextlib.contextmanager
 def _windows(
     waveform: Waveform, starts: Sequence[int], recording: Path, *, window_s: float
-) -> Iterator[HeldOut]:
+) -> Iterator[PackedCorpus]:
     """The windows as a pack, which is gone afterwards; a clip's id is its first sample."""
     window = round(window_s * SAMPLE_RATE_HZ)
     dtype = "int16" if audio_facts(recording).subtype == "PCM_16" else "float32"
@@ -206,4 +206,4 @@ def _windows(
                 "--hop-s."
             ) from error
         audio_s = len(starts) * window / SAMPLE_RATE_HZ
-        yield HeldOut(PackedCorpus("recording", sha256_of(path), audio_s, len(starts)), path, {})
+        yield PackedCorpus("recording", path, sha256_of(path), audio_s)

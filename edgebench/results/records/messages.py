@@ -6,15 +6,31 @@ could not measure is null.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from typing import Annotated, Any, Literal
 
 import pydantic
+
+
+def _finite(value: Any) -> Any:
+    """The value, where no number in it is infinite or NaN: JSON has no such numbers."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number that is not finite")
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _finite(part)
+    return value
+
+
+# Any JSON value.
+Json = Annotated[Any, pydantic.AfterValidator(_finite)]
 
 
 class AgentModel(pydantic.BaseModel):
     """What the agent said: unknown keys are kept, missing measurements are null."""
 
-    model_config = pydantic.ConfigDict(strict=True, frozen=True, extra="allow")
+    model_config = pydantic.ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False)
+    # Field(init=False) keeps type checkers from taking it for an argument.
+    __pydantic_extra__: dict[str, Json] = pydantic.Field(init=False)
 
 
 class RuntimeFacts(AgentModel):
@@ -24,7 +40,7 @@ class RuntimeFacts(AgentModel):
     version: str | None = None
     providers: tuple[str, ...] = ()
     numpy: str | None = None
-    error: dict[str, Any] | None = None
+    error: dict[str, Json] | None = None
 
 
 class Fingerprint(AgentModel):
@@ -120,19 +136,42 @@ class Output(AgentModel):
 
 
 class Predictions(AgentModel):
-    """Predictions over a pack: ``values[output][clip]`` is a flat list of floats."""
+    """Predictions over a pack: ``values[output][clip]`` is a flat list of floats.
 
-    clips: tuple[str, ...]
-    names: tuple[str, ...]
-    values: tuple[tuple[tuple[float | None, ...], ...], ...]
+    ``same_as``: the id of an earlier trial of the run whose clips, names and values are the same; they
+    are empty here then.
+    """
+
+    clips: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    values: tuple[tuple[tuple[float | None, ...], ...], ...] = ()
+    same_as: str | None = None
     pass_ns: tuple[int, ...] = ()
     audio_s: float | None = None
+
+
+class Window(AgentModel):
+    """What the kernel counted over the measured loop. Null: it does not tell.
+
+    ``cpu_ns``, ``queue_wait_ns``: CPU time and time spent ready but waiting for a CPU, of all threads of
+    the trial. ``others``, ``steal``: the shares of all CPUs, 0 to 1, that other processes and the
+    hypervisor took.
+    """
+
+    elapsed_ns: int | None = None
+    cpu_ns: int | None = None
+    queue_wait_ns: int | None = None
+    involuntary_switches: int | None = None
+    others: float | None = None
+    steal: float | None = None
 
 
 class TrialMessage(AgentModel):
     """The agent's ``trial`` message, word for word.
 
-    ``samples_cpu_ns``: process CPU time of each inference, beside its wall time in ``samples_ns``.
+    ``samples_cpu_ns``: process CPU time of each inference (all threads, user and system), beside its
+    wall time in ``samples_ns``. ``disturbed``: one sentence for each way in which telemetry shows that
+    other work disturbed the launch. ``repeats``: the id of the planned trial that this one repeats.
     """
 
     kind: Literal["trial"] = "trial"
@@ -154,5 +193,8 @@ class TrialMessage(AgentModel):
     elapsed_ns: int | None = None
     memory: Memory | None = None
     telemetry: Telemetry | None = None
+    window: Window | None = None
+    disturbed: tuple[str, ...] = ()
+    repeats: str | None = None
     output: Output | None = None
     predictions: Predictions | None = None

@@ -18,15 +18,12 @@ strict and frozen, and an unknown key is an error, save in what the agent says (
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Literal, Protocol
 
 import pydantic
 
-from edgebench.errors import StoreError
-from edgebench.results.records.messages import Fingerprint, Output, Predictions, TrialMessage
-from edgebench.results.records.upgrades import UPGRADES
+from edgebench.results.records.messages import Fingerprint, Json, Output, Predictions, TrialMessage
 
 # Schema history. 1: first. 2: a fingerprint of several runtimes, artifacts of several formats.
 SCHEMA_VERSION = 2
@@ -38,21 +35,24 @@ JSON_VERSION = 1
 class RecordModel(pydantic.BaseModel):
     """What the host wrote itself: no unknown keys."""
 
-    model_config = pydantic.ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 # --- the header ---------------------------------------------------------------------------------
 
 
 class DeviceFacts(RecordModel):
-    """The device of a run: profile, address, fingerprint, versions of its environment."""
+    """The device of a run: profile, address, fingerprint.
+
+    ``environments``: the name of a runtime -> versions of the modules in its environment there.
+    """
 
     name: str
     profile: str | None
     host: str | None = None
     address: str | None
     fingerprint: Fingerprint
-    environment: dict[str, Any] = {}
+    environments: dict[str, dict[str, Json]] = {}
     emulated: bool = False
 
 
@@ -69,7 +69,7 @@ class ArtifactFacts(RecordModel):
     parameters: int | None
     macs: dict[str, int] = {}
     macs_rule: str | None = None
-    manifest: dict[str, Any] | None = None
+    manifest: dict[str, Json] | None = None
     opset: int | None = None
     ir_version: int | None = None
 
@@ -90,6 +90,34 @@ class ClipTruth(RecordModel):
     seen: bool = False
 
 
+class LabelledClip(Protocol):
+    """A clip as corpora read it: what the record takes from it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def speaker(self) -> str: ...
+    @property
+    def emotion(self) -> str | None: ...
+    @property
+    def arousal(self) -> float | None: ...
+    @property
+    def dominance(self) -> float | None: ...
+    @property
+    def valence(self) -> float | None: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def label_source(self) -> str: ...
+    @property
+    def licence(self) -> str: ...
+
+
+def joined(values: Iterable[str]) -> str:
+    """The one value, or all of them joined where they differ."""
+    return " + ".join(sorted(set(values)))
+
+
 class CorpusFacts(RecordModel):
     """One packed corpus; ``sha256`` is the pack's. ``left_out``: reason -> number of clips."""
 
@@ -105,6 +133,32 @@ class CorpusFacts(RecordModel):
     unreadable: tuple[dict[str, str], ...] = ()
     include_seen: bool = False
     clips: tuple[ClipTruth, ...]
+
+    @classmethod
+    def of(
+        cls, name: str, clips: Sequence[LabelledClip], *, seen: Collection[str] = (), **facts: Any
+    ) -> CorpusFacts:
+        """The facts of these clips. ``seen``: speakers used in training; ``facts``: the other fields."""
+        return cls(
+            name=name,
+            label_source=joined(clip.label_source for clip in clips),
+            languages=tuple(sorted({clip.language for clip in clips})),
+            n_speakers=len({clip.speaker for clip in clips}),
+            licence=joined(clip.licence for clip in clips),
+            clips=tuple(
+                ClipTruth(
+                    id=clip.id,
+                    speaker=clip.speaker,
+                    emotion=clip.emotion,
+                    arousal=clip.arousal,
+                    dominance=clip.dominance,
+                    valence=clip.valence,
+                    seen=clip.speaker in seen,
+                )
+                for clip in clips
+            ),
+            **facts,
+        )
 
 
 class Requirements(RecordModel):
@@ -147,7 +201,8 @@ class Condition(RecordModel):
 class PlannedTrial(RecordModel):
     """One launch as the plan laid it out; a run taken up again finds its conditions here.
 
-    ``estimate_s``: the plan's guess at its wall time.
+    ``estimate_s``: the plan's guess at its wall time. ``group``: launches of one number are repeated
+    together where one of them was disturbed.
     """
 
     id: str
@@ -155,6 +210,7 @@ class PlannedTrial(RecordModel):
     launch: int
     round: int
     estimate_s: float
+    group: int | None = None
 
 
 class RunHeader(RecordModel):
@@ -167,7 +223,7 @@ class RunHeader(RecordModel):
     command: tuple[str, ...]
     harness_version: str
     harness_commit: str | None
-    suite: dict[str, Any]
+    suite: dict[str, Json]
     suite_sha256: str
     seed: int
     device: DeviceFacts
@@ -200,7 +256,7 @@ class ReferenceRecord(RecordModel):
 
 
 class TrialRecord(RecordModel):
-    """One launch of one condition."""
+    """One launch of one condition. ``repeat``: 0 as planned, 1 where it stands for a disturbed one."""
 
     schema_version: int = SCHEMA_VERSION
     kind: Literal["trial"] = "trial"
@@ -208,6 +264,7 @@ class TrialRecord(RecordModel):
     condition: Condition
     launch: int
     round: int
+    repeat: int = 0
     trial: TrialMessage
 
 
@@ -233,75 +290,3 @@ class RunEnd(RecordModel):
 
 
 Record = RunHeader | ReferenceRecord | TrialRecord | RunEnd
-_ADAPTER: pydantic.TypeAdapter[Record] = pydantic.TypeAdapter(
-    Annotated[Record, pydantic.Field(discriminator="kind")]
-)
-
-
-def upgrade(line: Mapping[str, Any]) -> dict[str, Any]:
-    """A line of any known version as a line of SCHEMA_VERSION.
-
-    Raises StoreError for a version that is newer than this edgebench, or that no step leads on
-    from.
-    """
-    record = dict(line)
-    version = record.get("schema_version")
-    if not isinstance(version, int) or isinstance(version, bool):
-        raise StoreError(f"a stored line says schema_version {version!r}, which is not a version number.")
-    if version > SCHEMA_VERSION:
-        raise StoreError(
-            f"a stored line has schema version {version}, and this edgebench reads versions up to "
-            f"{SCHEMA_VERSION}: a newer edgebench wrote it. Upgrade edgebench "
-            "(pip install --upgrade edgebench), or read the store with the one that wrote it."
-        )
-    while version < SCHEMA_VERSION:
-        if version not in UPGRADES:
-            raise StoreError(
-                f"a stored line has schema version {version}, which this edgebench cannot upgrade to "
-                f"{SCHEMA_VERSION}. Read the store with the edgebench that wrote it."
-            )
-        record = UPGRADES[version](record)
-        version += 1
-        record["schema_version"] = version
-    return record
-
-
-def record_from(line: Mapping[str, Any]) -> Record:
-    """The checked record of one stored object, upgraded where it is older.
-
-    >>> record_from({"schema_version": 1, "kind": "run_end", "run_id": "R", "status": "complete",
-    ...     "finished_wall_s": 1.0, "host": None, "agent_wall_s": 2, "message": None}).agent_wall_s
-    2.0
-
-    Raises StoreError naming the field that is wrong (kind, path, what was found).
-    """
-    try:
-        # subtle: through JSON text, because strict checking of Python objects refuses lists
-        # where the frozen models hold tuples; NaN has no JSON and is refused here.
-        text = json.dumps(upgrade(line), allow_nan=False)
-        return _ADAPTER.validate_json(text)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise StoreError(
-            f"a line of kind {line.get('kind')!r} is not a valid record: {where}: {first['msg']} "
-            f"({error.error_count()} faults in all)."
-        ) from None
-    except (TypeError, ValueError) as error:
-        raise StoreError(f"a line of kind {line.get('kind')!r} is not a valid record: {error}.") from None
-
-
-def encode(record: Record) -> bytes:
-    """One record as one line of bytes, newline included. The inverse of ``decode``."""
-    return record.model_dump_json().encode() + b"\n"
-
-
-def decode(line: bytes) -> Record:
-    """The record of one stored line. Raises StoreError for anything that is not one."""
-    try:
-        found = json.loads(line)
-    except ValueError as error:
-        raise StoreError(f"a stored line is not JSON: {error}.") from None
-    if not isinstance(found, dict):
-        raise StoreError(f"a stored line is not an object: {line[:40]!r}.")
-    return record_from(found)

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from edgebench.errors import StoreError, UsageError, nearest
+from edgebench.results.records import codec
 from edgebench.results.records import record as records
 from edgebench.results.records.index import Index, LineRow
 from edgebench.results.records.record import Record
@@ -90,7 +91,7 @@ class Store:
 
         Raises StoreError where the folder cannot be made or written, or the disk is full.
         """
-        data = records.encode(record)
+        data = codec.encode(record)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             new = not self.records_path.exists()
@@ -128,7 +129,7 @@ class Store:
             for row in index.lines(run_id):
                 line = _read_line(file, row)
                 try:
-                    found.append(records.decode(line))
+                    found.append(codec.decode(line))
                 except StoreError as error:
                     if row.kind == "run" or _is_newer(line):
                         raise StoreError(
@@ -235,7 +236,7 @@ class Store:
             if row.kind not in {"run", "run_end"}:
                 continue
             try:
-                line = records.decode(_read_line(file, row))
+                line = codec.decode(_read_line(file, row))
             except StoreError:
                 status = "unreadable"
                 break
@@ -258,6 +259,9 @@ def _read_line(file: BinaryIO, row: LineRow) -> bytes:
 
 
 def _is_newer(line: bytes) -> bool:
+    head = codec.peek(line)
+    if head is not None:
+        return head.version > records.SCHEMA_VERSION
     try:
         version = json.loads(line).get("schema_version")
     except (ValueError, AttributeError):

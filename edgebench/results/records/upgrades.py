@@ -4,9 +4,9 @@ A step takes the line of one version as a plain dict and returns it as the next 
 does not change its argument and does not set ``schema_version``.
 
 1 -> 2
-    ``device.fingerprint.runtime`` (the facts of the only runtime there was) became
-    ``device.fingerprint.runtimes``: name -> facts. Everything else that is new in version 2 has a
-    default.
+    There was one runtime. ``device.fingerprint.runtime`` became ``device.fingerprint.runtimes`` and
+    ``device.environment`` became ``device.environments``, both by the runtime's name. Everything else
+    that is new in version 2 has a default.
 """
 
 from __future__ import annotations
@@ -18,12 +18,17 @@ from typing import Any
 _ONLY_RUNTIME_OF_1 = "onnxruntime"
 
 
-def from_1(line: dict[str, Any]) -> dict[str, Any]:
-    """A line of version 1 as version 2 has it."""
-    if line.get("kind") != "run":
-        return line
-    device = line["device"]
-    return {**line, "device": {**device, "fingerprint": with_runtimes(device["fingerprint"])}}
+def header_from_1(line: dict[str, Any]) -> dict[str, Any]:
+    """A header of version 1 as version 2 has it."""
+    device = {key: value for key, value in line["device"].items() if key != "environment"}
+    return {
+        **line,
+        "device": {
+            **device,
+            "fingerprint": with_runtimes(device["fingerprint"]),
+            "environments": {_ONLY_RUNTIME_OF_1: line["device"].get("environment", {})},
+        },
+    }
 
 
 def with_runtimes(fingerprint: dict[str, Any]) -> dict[str, Any]:
@@ -35,5 +40,5 @@ def with_runtimes(fingerprint: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "runtimes": {runtime.get("name") or _ONLY_RUNTIME_OF_1: runtime}}
 
 
-# version -> the step that leads from it to the next one.
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: from_1}
+# version -> kind of line -> the step that leads to the next version; other kinds stay as they are.
+UPGRADES: dict[int, dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {1: {"run": header_from_1}}
