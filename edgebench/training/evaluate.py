@@ -113,7 +113,7 @@ def evaluate(
     """Score an artifact on each corpus among the clips; the clips are the caller's choice of speakers."""
     found = []
     for corpus, chosen in by_corpus(clips).items():
-        scoring = score(predictions[corpus], facts(chosen), _tasks(artifact), seed=seed)
+        scoring = score(predictions[corpus], facts(chosen), _tasks(artifact))
         speakers = tuple(sorted({clip.speaker for clip in chosen}))
         found.append(Evaluation(corpus, scoring.label_source, speakers, scoring.n_clips, scoring.figures))
     return found
@@ -129,7 +129,7 @@ def evaluate_loss(
     """Parent minus child by corpus, paired over speakers; the keys end in ``_loss``."""
     (parent, child), (before, after) = artifacts, predictions
     return {
-        corpus: losses(before[corpus], after[corpus], facts(chosen), _tasks(parent), _tasks(child), seed=seed)
+        corpus: losses(before[corpus], after[corpus], facts(chosen), _tasks(parent), _tasks(child))
         for corpus, chosen in by_corpus(clips).items()
     }
 

@@ -87,6 +87,14 @@ def real_time_factor(condition: Condition, trial: TrialMessage) -> float | None:
     return work[1] / work[2] if work is not None and work[2] > 0 else None
 
 
+def cpu_mean_ns(condition: Condition, trial: TrialMessage) -> float | None:
+    """CPU time of the process over the utterances, whole passes over the corpus only."""
+    work, samples = work_of(condition, trial), cpu_samples_of(trial)
+    if work is None or samples.size < work[0]:
+        return None
+    return float(samples[: int(work[0])].mean())
+
+
 def work_of(condition: Condition, trial: TrialMessage) -> tuple[float, float, float] | None:
     """(utterances, time in ns, audio in ns) of one launch, or None.
 

@@ -51,6 +51,22 @@ def _latency(percent: int, title: str) -> Metric:
     )
 
 
+def _against_parent(name: str, title: str, of: str) -> Metric:
+    return Metric(
+        name,
+        "1",
+        "lower",
+        f"{title} against parent",
+        f"{of} of this artifact over that of its parent, paired by round, same run and condition",
+        aspect="timing",
+        statistic="ratio",
+        of=of,
+        scenarios=("single_stream",),
+        compared=False,
+        public=False,
+    )
+
+
 _FILE = (
     Metric(
         "size_bytes",
@@ -228,6 +244,19 @@ _FURTHER = (
         public=False,
     ),
     Metric(
+        "cpu_mean_ns",
+        "ns",
+        "lower",
+        "CPU time",
+        "mean CPU time of the process an utterance, whole passes over the corpus, of a typical launch",
+        aspect="timing",
+        statistic="typical",
+        draw=launches.cpu_mean_ns,
+        scenarios=("offline",),
+        counts="utterances",
+        public=False,
+    ),
+    Metric(
         "peak_rss_max_bytes",
         "bytes",
         "lower",
@@ -272,18 +301,8 @@ _FURTHER = (
         for name, title in [("ua", "UA"), ("wa", "WA"), ("macro_f1", "macro F1")]
         + [(f"ccc_{name}", f"CCC {name}") for name in DIMENSIONS]
     ),
-    Metric(
-        "latency_ratio",
-        "1",
-        "lower",
-        "Latency against parent",
-        "latency p50 of this artifact over that of its parent, paired by round, same run and condition",
-        aspect="timing",
-        statistic="ratio",
-        of="latency_p50_ns",
-        compared=False,
-        public=False,
-    ),
+    _against_parent("latency_ratio", "Latency", "latency_p50_ns"),
+    _against_parent("cpu_ratio", "CPU time", "cpu_p50_ns"),
 )
 
 _TABLE = (*_FILE, *_COST, *_CLIPS, _PARITY, *_FURTHER)

@@ -36,7 +36,7 @@ LIMITS = RatioLimits()
 
 # These say that the machine was not in a steady state, or that a figure stands on too little. The
 # pairs show what that does to a ratio.
-_LEFT_TO_THE_PAIRS = frozenset(
+LEFT_TO_THE_PAIRS = frozenset(
     {
         "BUSY_HOST",
         "CANCELLED_BY_HOST",
@@ -57,7 +57,7 @@ def judge_ratio(metric: Metric, ratio: Ratio, base: Verdict, other: Verdict) -> 
         finding
         for verdict in (base, other)
         for finding in verdict.findings
-        if finding.code in verdict.against(metric.name) and finding.code not in _LEFT_TO_THE_PAIRS
+        if finding.code in verdict.against(metric.name) and finding.code not in LEFT_TO_THE_PAIRS
     ]
     if ratio.clusters < LIMITS.pairs:
         findings.append(
@@ -79,7 +79,7 @@ def judge_ratio(metric: Metric, ratio: Ratio, base: Verdict, other: Verdict) -> 
 
 
 def _halfwidth(ratio: Ratio) -> float | None:
-    """Half the interval's width as a share of the ratio: the interval is value / (1 + h) to value * (1 + h)."""
+    """The ``h`` of an interval from value / (1 + h) to value * (1 + h), or None."""
     interval = ratio.interval
     if interval.hi is None or ratio.value is None:
         return None
