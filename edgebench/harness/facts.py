@@ -22,6 +22,7 @@ def artifact_facts(artifact: Artifact, input_s: Sequence[float] = ()) -> Artifac
         macs={str(length): count.value for length, count in counts.items() if count},
         macs_rule=next((count.rule for count in counts.values() if count), None),
         manifest=artifact.manifest.model_dump(mode="json") if artifact.manifest else None,
+        format=artifact.format,
         opset=artifact.opset,
         ir_version=artifact.ir_version,
     )

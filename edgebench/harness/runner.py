@@ -28,7 +28,7 @@ from edgebench.harness.host.reference import host_reference, reference_artifacts
 from edgebench.harness.plan import Plan, Subject, make_plan
 from edgebench.harness.speech import HeldOut, prepare_corpus
 from edgebench.harness.suite import Suite
-from edgebench.models import load_artifact, packaged_artifacts
+from edgebench.models import load_artifact, load_artifacts, packaged_artifacts
 from edgebench.results import (
     DeploymentFacts,
     DeviceFacts,
@@ -78,7 +78,7 @@ class Prepared:
 
 def prepare(request: Request, events: Events) -> Prepared:
     """Read models and corpora and lay out the plan. Raises ModelError, CorpusError."""
-    artifacts = [load_artifact(model) for model in request.models]
+    artifacts = load_artifacts(request.models)
     corpora = []
     if "offline" in request.suite.scenarios and any(artifact.manifest for artifact in artifacts):
         for name, folder in request.corpora.items():
@@ -190,7 +190,9 @@ def _header(
             environments={"onnxruntime": dict(board.environment.versions)},
             emulated=board.facts.emulated,
         ),
-        artifacts=tuple(artifact_facts(artifact, suite.input_s) for artifact in prepared.artifacts),
+        artifacts=tuple(
+            artifact_facts(artifact, _lengths(artifact, prepared.plan)) for artifact in prepared.artifacts
+        ),
         corpora=tuple(corpus.facts for corpus in prepared.corpora),
         requirements=Requirements(
             min_duration_s=suite.duration_s, min_count=suite.min_count, launches=suite.launches
@@ -198,3 +200,9 @@ def _header(
         deployment=deployment,
         trials=tuple(trial.record() for trial in prepared.plan.trials),
     )
+
+
+def _lengths(artifact: Artifact, plan: Plan) -> list[float]:
+    """The input lengths in seconds at which the plan measures an artifact."""
+    own = [condition for condition in plan.conditions if condition.artifact_sha256 == artifact.sha256]
+    return sorted({condition.input_s for condition in own if condition.input_s is not None})

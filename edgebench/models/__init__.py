@@ -1,6 +1,6 @@
 """Models: artifacts and their manifests without torch; architectures, export and schemes with it."""
 
-from edgebench.models.artifact import Artifact, load_artifact, packaged_artifacts
+from edgebench.models.artifact import Artifact, load_artifact, load_artifacts, packaged_artifacts
 from edgebench.models.graph.macs import RULE, MacCount, count_macs
 from edgebench.models.manifest import MANIFEST_VERSION, Manifest, manifest_path, parse_manifest, read_manifest
 
@@ -12,6 +12,7 @@ __all__ = [
     "Manifest",
     "count_macs",
     "load_artifact",
+    "load_artifacts",
     "manifest_path",
     "packaged_artifacts",
     "parse_manifest",

@@ -1,38 +1,38 @@
 """Artifacts: model files with what is known about them, checked before anything is sent anywhere.
 
-``load_artifact("wav2small.fp32")`` finds a packaged model, ``load_artifact("my.onnx")`` any file with
-one waveform-like input. Everything wrong with a file is a :class:`ModelError` of one paragraph.
+``load_artifact("wav2small.fp32")`` finds a packaged model, ``load_artifact("my.onnx")`` any file with a
+waveform input, in a format that :mod:`edgebench.models.formats` reads. Everything wrong with a file is
+a :class:`ModelError` of one paragraph.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edgebench.errors import ModelError, nearest
 from edgebench.files import sha256_of
-from edgebench.models.graph.macs import MacCount, count_macs
-from edgebench.models.manifest import METADATA_KEY, Manifest, manifest_path, parse_manifest, read_manifest
-
-if TYPE_CHECKING:
-    import onnx
+from edgebench.models.formats.contents import Shape, Streaming
+from edgebench.models.formats.table import READERS, SUFFIXES, format_of
+from edgebench.models.graph.macs import MacCount
+from edgebench.models.manifest import Manifest, manifest_path, parse_manifest, read_manifest
 
 PACKAGED = Path(__file__).parent / "packaged"
-STANDARD_DOMAINS = ("", "ai.onnx")
-
-Shape = tuple[int | None, ...]  # None: an axis that may have any length
+SAMPLE_RATE_HZ = 16_000  # where no manifest says another
 
 
 @dataclass(frozen=True)
 class Artifact:
     """A model file that takes a waveform.
 
-    ``input_shape`` is (samples,), (batch, samples) or (batch, 1, samples), None where an axis is free.
-    ``outputs`` maps names to shapes in the file's order. ``opset`` is that of the standard operators;
-    ``domains`` are the others that the file uses. ``parameters`` comes from the manifest, else it is
-    counted in the file. ``manifest`` is None for a file that came without one: its cost can be
-    measured, its accuracy not.
+    ``format`` is "onnx" or "tflite". ``input_shape`` is (samples,), (batch, samples), (batch, 1, samples)
+    or (batch, samples, 1), None where an axis is free. ``lengths`` are the numbers of samples that the file
+    takes, sorted; empty where it takes any. ``outputs`` maps names to shapes in the file's order.
+    ``opset`` is that of the standard operators and ``domains`` are the others that an ONNX file uses.
+    ``parameters`` comes from the manifest, else it is counted in the file. ``manifest`` is None for a file
+    that came without one: its cost can be measured, its accuracy not. ``streaming`` says how a file that
+    keeps a state is fed, None for the others.
     """
 
     key: str
@@ -40,199 +40,146 @@ class Artifact:
     sha256: str
     size_bytes: int
     manifest: Manifest | None
+    format: str
     input_name: str
     input_shape: Shape
+    lengths: tuple[int, ...]
     outputs: dict[str, Shape]
-    opset: int
-    ir_version: int
     parameters: int
+    operators: dict[str, int]
+    opset: int | None = None
+    ir_version: int | None = None
     domains: tuple[str, ...] = ()
-    _macs: dict[float, MacCount | None] = field(default_factory=dict, repr=False, compare=False)
+    streaming: Streaming | None = None
+    _count: Callable[[int], int] = field(default=lambda _: 0, repr=False, compare=False)
+    _macs: dict[int, MacCount | str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def samples(self) -> int | None:
-        """The only number of samples that the file takes, or None where it takes any."""
-        return self.input_shape[-1]
+        """The only number of samples that the file takes, or None where it takes any or several."""
+        return self.lengths[0] if len(self.lengths) == 1 else None
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Samples a second, by the manifest."""
+        return self.manifest.sample_rate_hz if self.manifest else SAMPLE_RATE_HZ
 
     def macs(self, input_s: float) -> MacCount | None:
         """Multiply-accumulates at ``input_s`` seconds; None where the graph does not let them be counted."""
-        if input_s not in self._macs:
-            rate_hz = self.manifest.sample_rate_hz if self.manifest else 16_000
+        found = self._counted(input_s)
+        return None if isinstance(found, str) else found
+
+    def why_no_macs(self, input_s: float) -> str | None:
+        """Why :meth:`macs` gives None at this length, as one sentence; None where it gives a count."""
+        found = self._counted(input_s)
+        return found if isinstance(found, str) else None
+
+    def _counted(self, input_s: float) -> MacCount | str:
+        samples = round(input_s * self.sample_rate_hz)
+        if samples not in self._macs:
             try:
-                count = count_macs(_parse(self.path), input_s=input_s, sample_rate_hz=rate_hz)
-            except ModelError:
-                count = None
-            self._macs[input_s] = count
-        return self._macs[input_s]
+                if self.lengths and samples not in self.lengths:
+                    raise ModelError(f"MACs cannot be counted: the file does not take {samples} samples.")
+                self._macs[samples] = MacCount(value=self._count(samples), input_s=input_s)
+            except ModelError as error:
+                self._macs[samples] = str(error)
+        return self._macs[samples]
 
 
 def packaged_artifacts() -> list[str]:
     """Keys of the models that ship with edgebench."""
-    return sorted(path.stem for path in PACKAGED.glob("*.onnx"))
+    found = [path.stem for suffix in SUFFIXES.values() for path in PACKAGED.glob(f"*{suffix}")]
+    return sorted(found)
 
 
 def load_artifact(key_or_path: str | Path) -> Artifact:
     """Find, read and check a model.
 
-    Raises :class:`ModelError` for a file that is missing, empty, truncated, no ONNX or without its
-    external data; for another input than one float32 waveform; and for a manifest that cannot be
-    parsed, has another hash than the file, or names outputs that the file has not.
+    Raises :class:`ModelError` for a file that is missing, empty, truncated, of no format that is read here
+    or without its external data; for another input than one float32 waveform (and its states); and for a
+    manifest that cannot be parsed, is of another format or hash than the file, or names outputs that the
+    file has not.
     """
     path = _find(key_or_path)
-    model = _parse(path)
-    _refuse_external_data(path, model)
-    input_name, input_shape = _waveform_input(path, model)
-    outputs = {value.name: _shape(value) for value in model.graph.output}
+    format_ = format_of(path)
+    contents = READERS[format_](path)
     sha256 = sha256_of(path)
-    manifest = read_manifest(path) or _embedded_manifest(path, model)
+    manifest = read_manifest(path)
+    if manifest is None and contents.manifest is not None:
+        manifest = parse_manifest(contents.manifest, source=f"inside {path}")
     if manifest is not None:
-        _compare(path, manifest, sha256=sha256, outputs=list(outputs))
-    opsets = {entry.domain: int(entry.version) for entry in model.opset_import}
+        _compare(path, manifest, format_=format_, sha256=sha256, outputs=list(contents.outputs))
     return Artifact(
         key=manifest.key if manifest else path.stem,
         path=path,
         sha256=sha256,
         size_bytes=path.stat().st_size,
         manifest=manifest,
-        input_name=input_name,
-        input_shape=input_shape,
-        outputs=outputs,
-        opset=max((opsets.get(domain, 0) for domain in STANDARD_DOMAINS), default=0),
-        ir_version=int(model.ir_version),
-        parameters=manifest.parameters if manifest else count_parameters(model),
-        domains=tuple(sorted({node.domain for node in model.graph.node} - set(STANDARD_DOMAINS))),
+        format=contents.format,
+        input_name=contents.input_name,
+        input_shape=contents.input_shape,
+        lengths=contents.lengths,
+        outputs=contents.outputs,
+        parameters=manifest.parameters if manifest else contents.parameters,
+        operators=contents.operators,
+        opset=contents.opset,
+        ir_version=contents.ir_version,
+        domains=contents.domains,
+        streaming=contents.streaming,
+        _count=contents.macs,
     )
 
 
-def count_parameters(model: onnx.ModelProto) -> int:
-    """Elements of the stored weights: of all initializers but shapes, indices, scales and zero points."""
-    import onnx  # noqa: PLC0415
+def load_artifacts(keys_or_paths: Sequence[str | Path]) -> list[Artifact]:
+    """Load several models; those that would have one key are told apart by their files' names.
 
-    scales = {
-        name
-        for node in model.graph.node
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear")
-        for name in list(node.input)[1:]
-    }
-    indices = (onnx.TensorProto.INT64, onnx.TensorProto.BOOL, onnx.TensorProto.STRING)
-    total = 0
-    for tensor in model.graph.initializer:
-        if tensor.name in scales or tensor.data_type in indices:
-            continue
-        count = 1
-        for dimension in tensor.dims:
-            count *= int(dimension)
-        total += count
-    return total
+    Two files called ``model.onnx`` become ``first/model`` and ``second/model``, with as many folders as
+    that takes; ``model.onnx`` and ``model.tflite`` keep their suffixes. Raises as ``load_artifact``.
+    """
+    artifacts = [load_artifact(item) for item in keys_or_paths]
+    return [replace(artifact, key=_key_among(artifact, artifacts)) for artifact in artifacts]
+
+
+def _key_among(artifact: Artifact, artifacts: Sequence[Artifact]) -> str:
+    paths = {other.path.resolve() for other in artifacts if other.key == artifact.key}
+    if len(paths) == 1:
+        return artifact.key
+    own = artifact.path.resolve()
+    for count in range(1, len(own.parts) + 1):
+        for suffix in (False, True):
+            name = _tail(own, count, suffix=suffix)
+            if sum(_tail(path, count, suffix=suffix) == name for path in paths) == 1:
+                return name
+    return str(own)
+
+
+def _tail(path: Path, count: int, *, suffix: bool) -> str:
+    """The last ``count`` parts of a path, the last one with its suffix or without."""
+    return "/".join([*path.parts[-count:-1], path.name if suffix else path.stem])
 
 
 def _find(key_or_path: str | Path) -> Path:
     text = str(key_or_path)
-    packaged = PACKAGED / f"{text}.onnx"
     if text in packaged_artifacts():
-        return packaged
+        return next(path for suffix in SUFFIXES.values() if (path := PACKAGED / f"{text}{suffix}").is_file())
     path = Path(key_or_path).expanduser()
     if path.is_dir():
-        raise ModelError(f"model {text!r} is a folder; give the .onnx file in it.")
+        raise ModelError(f"model {text!r} is a folder; give the {' or '.join(SUFFIXES.values())} file in it.")
     if path.is_file():
         return path
-    if path.suffix == ".onnx" or len(path.parts) > 1:
+    if path.suffix in SUFFIXES.values() or len(path.parts) > 1:
         raise ModelError(f"model file {text!r} does not exist. Check the path; it is read from {Path.cwd()}.")
     raise ModelError(
         f"model {text!r} is neither a packaged model nor a file: {nearest(text, packaged_artifacts())}."
     )
 
 
-def _parse(path: Path) -> onnx.ModelProto:
-    """The model without its external data; refuses what is not a whole ONNX model."""
-    import onnx  # noqa: PLC0415
-
-    try:
-        model = onnx.load_model(path, load_external_data=False)
-    except Exception as error:
-        # onnx reads files with protobuf, whose errors are classes of its own.
-        if isinstance(error, OSError):
-            raise ModelError(f"model {path} cannot be read: {error.strerror or error}.") from None
+def _compare(path: Path, manifest: Manifest, *, format_: str, sha256: str, outputs: list[str]) -> None:
+    if manifest.format != format_:
         raise ModelError(
-            f"model {path} ({path.stat().st_size} bytes) cannot be read as ONNX: it is truncated, or it is "
-            "another kind of file. Copy or export it again; edgebench takes .onnx files."
-        ) from None
-    # An empty file, and some text files, decode as a message without fields.
-    if not model.ir_version or not model.opset_import or not model.graph.node or not model.graph.output:
-        raise ModelError(
-            f"model {path} ({path.stat().st_size} bytes) is no ONNX model: it holds no graph. "
-            "Copy or export it again; edgebench takes .onnx files."
+            f"model {path} has the format {format_}, its manifest {manifest_path(path).name} says "
+            f"{manifest.format}: they belong to different files. Restore the pair, or rename one of the two."
         )
-    return model
-
-
-def _refuse_external_data(path: Path, model: onnx.ModelProto) -> None:
-    """A board is sent one file, addressed by its hash; weights beside it would be neither sent nor hashed."""
-    import onnx  # noqa: PLC0415
-
-    places = set()
-    for tensor in model.graph.initializer:
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            places |= {entry.value for entry in tensor.external_data if entry.key == "location"}
-    if not places:
-        return
-    missing = sorted(place for place in places if not (path.parent / place).is_file())
-    if missing:
-        raise ModelError(
-            f"model {path} keeps weights in {', '.join(map(repr, missing))} beside it, and "
-            f"{'that file is' if len(missing) == 1 else 'those files are'} missing. Put them back, then save "
-            "everything in one file: onnx.save(onnx.load(path), new_path)."
-        )
-    raise ModelError(
-        f"model {path} keeps weights in {', '.join(map(repr, sorted(places)))} beside it; edgebench sends "
-        "a board one file. Save everything in one file: onnx.save(onnx.load(path), new_path)."
-    )
-
-
-def _waveform_input(path: Path, model: onnx.ModelProto) -> tuple[str, Shape]:
-    import onnx  # noqa: PLC0415
-
-    initializers = {tensor.name for tensor in model.graph.initializer}  # IR < 4 lists them as inputs too
-    inputs = [value for value in model.graph.input if value.name not in initializers]
-    wanted = "edgebench measures models with exactly one input, a float32 waveform (batch, samples)"
-    if len(inputs) != 1:
-        names = ", ".join(repr(value.name) for value in inputs) or "none"
-        raise ModelError(
-            f"model {path} has {len(inputs)} inputs ({names}); {wanted}. Export it with its front end "
-            "inside, and with masks and lengths as constants."
-        )
-    tensor, name = inputs[0].type.tensor_type, inputs[0].name
-    if tensor.elem_type != onnx.TensorProto.FLOAT:
-        kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
-        raise ModelError(
-            f"model {path}: input {name!r} is of type {kind}; {wanted}. Export it so that it takes one."
-        )
-    shape = _shape(inputs[0])
-    ones = shape[:-1]  # batch, and for rank 3 one channel
-    if len(shape) not in (1, 2, 3) or any(axis not in (None, 1) for axis in ones):
-        told = ", ".join("any" if axis is None else str(axis) for axis in shape)
-        raise ModelError(
-            f"model {path}: input {name!r} has the shape ({told}), which is no single waveform; {wanted}. "
-            "Export it with its front end inside and with a batch of 1 or any."
-        )
-    return name, shape
-
-
-def _shape(value: onnx.ValueInfoProto) -> Shape:
-    return tuple(
-        int(dimension.dim_value) if dimension.HasField("dim_value") else None
-        for dimension in value.type.tensor_type.shape.dim
-    )
-
-
-def _embedded_manifest(path: Path, model: onnx.ModelProto) -> Manifest | None:
-    for entry in model.metadata_props:
-        if entry.key == METADATA_KEY:
-            return parse_manifest(entry.value, source=f"inside {path}")
-    return None
-
-
-def _compare(path: Path, manifest: Manifest, *, sha256: str, outputs: list[str]) -> None:
     if manifest.sha256 is not None and manifest.sha256 != sha256:
         raise ModelError(
             f"model {path} has the sha256 {sha256[:12]}..., its manifest {manifest_path(path).name} says "

@@ -1,7 +1,7 @@
 """The manifest: what an artifact is, what made it, and what may be said of it.
 
-It stands as ``<stem>.json`` beside ``<stem>.onnx`` and, without hash and size, under the metadata key
-``edgebench`` inside the file. Reading one costs neither torch nor onnx.
+It stands as ``<stem>.json`` beside the model file and, without hash and size, under the metadata key
+``edgebench`` inside it. Reading one costs neither torch nor onnx.
 """
 
 from __future__ import annotations
@@ -74,15 +74,18 @@ class Parity(_Part):
 
 
 class Manifest(_Part):
-    """One artifact. ``sha256`` and ``size_bytes`` are null in the copy inside the file itself."""
+    """One artifact. ``sha256`` and ``size_bytes`` are null in the copy inside the file itself.
+
+    ``opset`` and ``ir_version`` are ONNX's, null for other formats.
+    """
 
     manifest_version: Literal[1] = 1
     key: Annotated[str, Field(pattern=r"^[a-z0-9_]+\.[a-z0-9_]+$")]
     sha256: Sha256 | None
     size_bytes: Annotated[int, Field(ge=1)] | None
-    format: Literal["onnx"]
-    opset: Annotated[int, Field(ge=1)]
-    ir_version: Annotated[int, Field(ge=1)]
+    format: Literal["onnx", "tflite"]
+    opset: Annotated[int, Field(ge=1)] | None
+    ir_version: Annotated[int, Field(ge=1)] | None
     sample_rate_hz: Annotated[int, Field(ge=1)]
     tasks: dict[str, Task]
     preparation: list[dict[str, JsonValue]]

@@ -213,6 +213,27 @@ def test_an_output_that_is_not_finite_is_a_mismatch():
     assert "not finite" in found.findings[0].evidence
 
 
+@pytest.mark.parametrize("with_reference", [True, False], ids=["the host gives the same", "no reference"])
+def test_nan_equals_nothing_not_even_the_hosts_nan(with_reference):
+    broken = b.output()
+    broken["values"][0][1] = None
+    host = b.reference() | {"output": broken}
+    found = verdict(*calm(output=broken), references=[host] if with_reference else [])
+    assert found.codes == ("OUTPUT_MISMATCH",)
+    told = found.findings[0].evidence
+    assert "not finite" in told
+    assert "1 of" in told
+    assert ("on the host too" in told) == with_reference
+
+
+def test_a_reference_that_is_not_finite_is_said():
+    broken = b.output()
+    broken["values"][0][1] = None
+    found = verdict(*calm(), references=[b.reference() | {"output": broken}])
+    assert found.codes == ("OUTPUT_MISMATCH",)
+    assert "on the host" in found.findings[0].evidence
+
+
 def test_an_output_of_another_shape_is_a_mismatch():
     broken = b.output()
     broken["values"][1] = broken["values"][1][:2]

@@ -39,6 +39,8 @@ def check_models(artifacts: Iterable[Artifact], fingerprint: Mapping[str, Any], 
     if limits is None:
         return
     for artifact in artifacts:
+        if artifact.opset is None or artifact.ir_version is None:  # another format
+            continue
         if artifact.opset > limits[0] or artifact.ir_version > limits[1]:
             raise ModelError(
                 f"model {artifact.key}: opset {artifact.opset}, IR {artifact.ir_version}; onnxruntime "

@@ -20,7 +20,7 @@ from edgebench.harness.host.predict import predict_on_host
 from edgebench.harness.plan import PackedCorpus
 from edgebench.harness.speech import prepare_corpus
 from edgebench.harness.suite import Limits, Suite
-from edgebench.models import load_artifact
+from edgebench.models import load_artifacts
 from edgebench.models.making.untrained import WEIGHTS
 from edgebench.results import Predictions
 from edgebench.results.evaluation import Evaluation, evaluation
@@ -49,7 +49,7 @@ def evaluate(
     ModelError for a file that cannot be scored; CorpusError where no clip, or one speaker's alone, is left.
     """
     _require(models, corpora)
-    artifacts = scorable([load_artifact(model) for model in models])
+    artifacts = scorable(load_artifacts(models))
     held_out = []
     for name, folder in corpora.items():
         events.stage(f"packing corpus {name}")
@@ -120,9 +120,10 @@ def scorable(artifacts: Sequence[Artifact]) -> list[Artifact]:
                 "be scored. Put its manifest (.json) beside it, as `edgebench train` leaves one; "
                 "`edgebench run` measures its cost without."
             )
-        if artifact.samples is not None:
+        if artifact.lengths:
+            taken = " or ".join(map(str, artifact.lengths))
             raise ModelError(
-                f"model {artifact.path} takes exactly {artifact.samples} samples; the clips of a corpus have "
+                f"model {artifact.path} takes exactly {taken} samples; the clips of a corpus have "
                 "lengths of their own. Export it with a free samples axis to score it."
             )
     return list(artifacts)

@@ -43,12 +43,16 @@ def count_macs(model: onnx.ModelProto, *, input_s: float, sample_rate_hz: int = 
     Raises :class:`ModelError` where a shape that the count needs cannot be inferred, or where an
     operator does work that the rule does not cover (recurrent layers, other domains, subgraphs).
     """
+    return MacCount(value=macs_at(model, samples=round(input_s * sample_rate_hz)), input_s=input_s)
+
+
+def macs_at(
+    model: onnx.ModelProto, *, samples: int, others: Mapping[str, tuple[int, ...]] | None = None
+) -> int:
+    """Multiply-accumulates of ``samples`` of waveform; raises likewise. ``others``: other inputs' shapes."""
     _refuse_uncounted(model)
-    shapes = shapes_at(model, samples=round(input_s * sample_rate_hz))
-    total = 0
-    for node in model.graph.node:
-        total += _node_macs(node, shapes)
-    return MacCount(value=total, input_s=input_s)
+    shapes = shapes_at(model, samples=samples, others=others)
+    return sum(_node_macs(node, shapes) for node in model.graph.node)
 
 
 def _refuse_uncounted(model: onnx.ModelProto) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from edgebench.errors import ModelError
+from edgebench.models.formats.waveform import samples_axis
+from edgebench.models.graph.tensors import constants
 
 if TYPE_CHECKING:
     import onnx
@@ -32,36 +34,47 @@ def outline(model: onnx.ModelProto) -> onnx.ModelProto:
     light.opset_import.extend(model.opset_import)
     light.functions.extend(model.functions)
     light.graph.name = model.graph.name
-    light.graph.node.extend(model.graph.node)
+    values = constants(model)  # a constant of the graph is a weight that stands among the nodes
+    light.graph.node.extend(node for node in model.graph.node if not values.keys() & set(node.output))
     light.graph.input.extend(model.graph.input)
     light.graph.output.extend(model.graph.output)
     named = {value.name for value in model.graph.input}
-    for tensor in model.graph.initializer:
+    stored = {tensor.name: tensor for tensor in model.graph.initializer} | values
+    for name, tensor in stored.items():
         if _count(tensor.dims) <= _SMALL:
-            light.graph.initializer.append(tensor)
-        elif tensor.name not in named:
-            value = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            light.graph.initializer.add().CopyFrom(tensor)
+            light.graph.initializer[-1].name = name
+        elif name not in named:
+            value = onnx.helper.make_tensor_value_info(name, tensor.data_type, tensor.dims)
             light.graph.input.append(value)
     return light
 
 
-def shapes_at(model: onnx.ModelProto, *, samples: int) -> dict[str, tuple[int, ...]]:
-    """Shapes by tensor, as far as inference finds them, with the first input fixed to (1, samples).
+def shapes_at(
+    model: onnx.ModelProto, *, samples: int, others: Mapping[str, tuple[int, ...]] | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Shapes by tensor, as far as inference finds them, with the waveform fixed to ``samples`` at batch 1.
 
+    ``others``: the shapes of further inputs, such as states; integer inputs besides are single numbers.
     Raises :class:`ModelError` where inference fails altogether.
     """
     import onnx  # noqa: PLC0415
 
     fixed = outline(model)
-    weights = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-    source = next(value for value in fixed.graph.input if value.name not in weights)
-    dimensions = source.type.tensor_type.shape.dim
-    for place, dimension in enumerate(dimensions):
-        dimension.dim_value = samples if place == len(dimensions) - 1 else 1
+    stored = {tensor.name: tensor for tensor in model.graph.initializer} | constants(model)
+    weights = {name: tuple(tensor.dims) for name, tensor in stored.items()}
+    given = {}
+    for value in fixed.graph.input:
+        if value.name in weights:
+            continue
+        sizes = _sizes_of_input(value, samples=samples, others=others or {})
+        given[value.name] = sizes
+        for dimension, size in zip(value.type.tensor_type.shape.dim, sizes, strict=True):
+            dimension.dim_value = size
     # Shapes that the exporter wrote down hold names for lengths; they must not outvote the numbers.
     for output in fixed.graph.output:
         output.type.tensor_type.ClearField("shape")
-    _compute_sizes(fixed, weights | {source.name: tuple(d.dim_value for d in dimensions)})
+    _compute_sizes(fixed, weights | given)
     try:
         inferred = onnx.shape_inference.infer_shapes(fixed, strict_mode=False, data_prop=True)
     except Exception as error:  # onnx raises several classes of its own here
@@ -72,6 +85,18 @@ def shapes_at(model: onnx.ModelProto, *, samples: int) -> dict[str, tuple[int, .
         if known is not None:
             found[value.name] = known
     return found
+
+
+def _sizes_of_input(
+    value: onnx.ValueInfoProto, *, samples: int, others: Mapping[str, tuple[int, ...]]
+) -> tuple[int, ...]:
+    """An input's shape: as given, or ``samples`` on the axis of a waveform and 1 on every other."""
+    dimensions = value.type.tensor_type.shape.dim
+    if value.name in others:
+        return others[value.name]
+    declared = tuple(d.dim_value if d.dim_value > 0 else None for d in dimensions)  # -1 is written too
+    axis = samples_axis(declared)
+    return tuple(samples if place == axis else 1 for place in range(len(dimensions)))
 
 
 def _compute_sizes(graph: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> None:

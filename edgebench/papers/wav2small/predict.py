@@ -17,7 +17,7 @@ from edgebench.harness.events import Events
 from edgebench.harness.host.evaluate import predict_corpora, scorable
 from edgebench.harness.plan import PackedCorpus
 from edgebench.harness.speech import pack_path, seen_speakers, warn_of
-from edgebench.models import load_artifact
+from edgebench.models import load_artifacts
 from edgebench.papers.wav2small.figures import Follow, Plane, PlaneModel, PlanePoint, dimensions
 from edgebench.results.evaluation import names_of
 
@@ -128,7 +128,7 @@ def _dimensional(models: Sequence[str], wanted: Sequence[str]) -> list[Artifact]
     """The models, each of which can be scored and gives the wanted dimensions."""
     if not models:
         raise UsageError("name the models: packaged ones (`edgebench models`) or ONNX files.")
-    artifacts = scorable([load_artifact(model) for model in models])
+    artifacts = scorable(load_artifacts(models))
     for artifact in artifacts:
         tasks = _tasks(artifact).values()
         given = {label for task in tasks if task["kind"] == "dimensional" for label in task["labels"]}

@@ -3,6 +3,9 @@
 The host predicts with the fp32 file (``reference`` lines); an artifact is compared with the
 reference that its manifest names (``parity.reference``), else with its parent, else with its own
 prediction on the host.
+
+An output that is not finite (NaN or infinite) is always a mismatch, whether or not there is anything to
+compare it with, and also where the host gives the same: NaN equals nothing, and nobody can use it.
 """
 
 from __future__ import annotations
@@ -47,28 +50,22 @@ def parity(
     name = "parity_max_abs"
     if artifact is None:
         return Parity(missing(name, "the null runtime has no outputs"), None)
-    shas = _reference_shas(artifact)
     tolerance = _tolerance(artifact)
-    reference = next(
-        (
-            line
-            for sha in shas
-            for line in references
-            if line.artifact_sha256 == sha
-            and line.corpus == condition.corpus
-            and line.input_s == condition.input_s
-        ),
-        None,
-    )
+    offline = condition.scenario == "offline"
+    stored = (trial.predictions if offline else trial.output for trial in launches)
+    answers = [named for output in stored if (named := _named(output)) is not None]
+    reference = _reference(artifact, condition, references)
+    expected = None
+    if reference is not None:
+        expected = _named(reference.predictions if offline else reference.output)
+    problem = _not_finite(answers, expected=expected)
+    if problem:
+        return Parity(missing(name, problem), tolerance, problem)
     if reference is None:
         return Parity(missing(name, "the host made no fp32 prediction of this input"), tolerance)
-    offline = condition.scenario == "offline"
-    expected = _named(reference.predictions if offline else reference.output)
-    worst, count = -1.0, 0
-    for trial in launches:
-        found = _named(trial.predictions if offline else trial.output)
-        if found is None or expected is None:
-            continue
+    worst, count = 0.0, 0
+    for found in answers if expected is not None else []:
+        assert expected is not None
         difference, problem, compared = _compare(expected, found)
         if problem:
             return Parity(missing(name, problem), tolerance, problem)
@@ -76,6 +73,18 @@ def parity(
     if count == 0:
         return Parity(missing(name, "no outputs were stored"), tolerance)
     return Parity(exact(name, worst, n=count, reason="exact: the largest of all, not an estimate"), tolerance)
+
+
+def _reference(
+    artifact: ArtifactFacts, condition: Condition, references: Sequence[ReferenceRecord]
+) -> ReferenceRecord | None:
+    """The host's prediction of this input by the first file that the artifact is to be compared with."""
+    for sha in _reference_shas(artifact):
+        for line in references:
+            same_input = line.corpus == condition.corpus and line.input_s == condition.input_s
+            if line.artifact_sha256 == sha and same_input:
+                return line
+    return None
 
 
 def _reference_shas(artifact: ArtifactFacts) -> list[str]:
@@ -104,6 +113,28 @@ def _named(stored: Output | Predictions | None) -> Named | None:
     }
 
 
+def _not_finite(answers: Sequence[Named], *, expected: Named | None) -> str | None:
+    """What is not finite in the board's answers or the host's, in words, or None.
+
+    ``expected``: the host's answer of the file that is compared with, None without one.
+    """
+    for where, named in [*(("on the board", answer) for answer in answers), ("on the host", expected)]:
+        for name, arrays in sorted((named or {}).items()):
+            bad = sum(int(np.sum(~np.isfinite(array))) for array in arrays)
+            if bad:
+                total = sum(array.size for array in arrays)
+                also = expected is not None and where == "on the board" and _has_bad(expected, name)
+                return (
+                    f"output {name} is not finite: {bad} of {total} values are NaN or infinite {where}"
+                    f"{', and some on the host too' if also else ''}"
+                )
+    return None
+
+
+def _has_bad(named: Named, name: str) -> bool:
+    return any(not np.isfinite(array).all() for array in named.get(name, []))
+
+
 def _compare(expected: Named, found: Named) -> tuple[float, str | None, int]:
     """(largest difference, what makes them incomparable, how many values were compared)."""
     shared = expected.keys() & found.keys()
@@ -115,9 +146,6 @@ def _compare(expected: Named, found: Named) -> tuple[float, str | None, int]:
         if [v.shape for v in expected[name]] != [v.shape for v in found[name]]:
             return 0.0, f"output {name} has another shape on the device than on the host", 0
         for a, b in zip(expected[name], found[name], strict=True):
-            bad = int(np.sum(np.isfinite(a) & ~np.isfinite(b)))
-            if bad:
-                return 0.0, f"output {name} holds values on the device that are not finite numbers", 0
             worst = max(worst, float(np.max(np.abs(a - b), initial=0.0)))
             count += a.size
     return worst, None, count
