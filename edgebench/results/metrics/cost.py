@@ -86,9 +86,13 @@ def launch_figure(metric: Metric, condition: Condition, trials: Sequence[TrialMe
         # Memory that shrank, or a clock that stood still: no typical ratio, but a plain middle.
         reason = "a launch measured 0 or less, which has no logarithm"
         return figure(name, float(np.median(values)), Interval(None, None, reason), n=len(values))
-    estimate = mean_of(np.log(values), cluster="launch")
+    # Against the first launch, so that one launch, or several that agree, keep their digits.
+    first = values[0]
+    estimate = mean_of(np.log(np.array(values) / first), cluster="launch")
+    found = estimate.exp_interval()
+    interval = found if found.lo is None or found.hi is None else Interval(found.lo * first, found.hi * first)
     count = _count(metric, condition, trials, len(values))
-    return figure(name, math.exp(estimate.value), estimate.exp_interval(), n=count)
+    return figure(name, math.exp(estimate.value) * first, interval, n=count)
 
 
 def _pooled(name: str, wanted: Quantile, trials: Sequence[TrialMessage]) -> Figure:
