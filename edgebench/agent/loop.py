@@ -1,7 +1,9 @@
 """The measuring loops. Between two readings of the clock nothing happens but the inference.
 
 Every loop writes into samples that were set aside before it began; nothing here allocates,
-prints, sends or collects. ``clock`` is ``time.perf_counter_ns`` everywhere but in the tests.
+prints, sends or collects. ``clock`` is ``time.perf_counter_ns`` and ``cpu_clock`` is
+``time.process_time_ns`` everywhere but in the tests. Processor time counts all threads of the
+process; it is read outside of the interval of wall time, so that wall time does not pay for it.
 """
 
 from __future__ import annotations
@@ -57,24 +59,29 @@ def warm_up(
 def single_stream(
     infer: Callable[[], Any],
     samples: Samples,
+    cpu_samples: Samples,
     *,
     min_duration_ns: int,
     min_count: int,
     clock: Callable[[], int],
+    cpu_clock: Callable[[], int],
 ) -> tuple[int, int]:
     """One inference after the other, until both the minimum duration and the minimum count are met.
 
-    Stops early when ``samples`` is full. Returns how many samples were written and the time of
-    the whole loop in ns.
+    Wall times go into ``samples``, processor times into ``cpu_samples``, which is as long. Stops
+    early when they are full. Returns how many samples were written and the time of the whole loop
+    in ns.
     """
     limit = len(samples)
     count = 0
     begun = clock()
     end_ns = begun + min_duration_ns
     while count < limit:
+        cpu_before = cpu_clock()
         before = clock()
         infer()
         after = clock()
+        cpu_samples[count] = cpu_clock() - cpu_before
         samples[count] = after - before
         count += 1
         if after >= end_ns and count >= min_count:
@@ -86,11 +93,13 @@ def offline(
     bind: Callable[[int], Callable[[], Any]],
     clips: int,
     samples: Samples,
+    cpu_samples: Samples,
     *,
     keep: Callable[[Any], None],
     min_duration_ns: int,
     min_count: int,
     clock: Callable[[], int],
+    cpu_clock: Callable[[], int],
 ) -> tuple[int, int, list[int]]:
     """Whole passes over a pack, until both minima are met; at least one pass.
 
@@ -106,9 +115,11 @@ def offline(
         pass_begun = clock()
         for index in range(clips):
             infer = bind(index)
+            cpu_before = cpu_clock()
             before = clock()
             outputs = infer()
             after = clock()
+            cpu_samples[count] = cpu_clock() - cpu_before
             samples[count] = after - before
             count += 1
             if not passes:

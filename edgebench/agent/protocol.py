@@ -19,6 +19,12 @@ the host. The verbs, each one run of ``python agent.zip VERB ...``:
 
 Journal messages carry ``seq``, counted from 0: ``begin``, then ``trial_begin`` and ``trial`` in
 turn, then ``end``.
+
+The plan may hold ``repeats``: ``budget`` launches at most are made again after the last one (see
+``repeats``), where telemetry shows more than the shares ``others``, ``steal`` and ``queue_wait``, and
+none where more than the share ``busy_host`` of the launches was disturbed. Trials of one ``group`` are
+made again together; a repeat says in ``repeat_of`` which trial it stands for. A trial may name another in
+``predictions_of``: where its predictions are the same again, its message has ``same_as`` in their place.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 
-from edgebench.agent import child, cores, fingerprint, journal, protocol, sensors, trial
+from edgebench.agent import child, cores, fingerprint, journal, protocol, repeats, sensors, trial
 
 TYPE_CHECKING = False  # see loop.py
 if TYPE_CHECKING:
@@ -129,10 +129,15 @@ def supervise(plan: dict[str, Any], run_dir: str, book: journal.Journal, *, lock
             trials=len(trials),
         )
         telemetry = sensors.Telemetry()
-        for index, one in enumerate(trials):
-            book.write(protocol.TRIAL_BEGIN, id=one["id"], index=index)
+        predictions = Predictions()
+        queue = repeats.Queue(trials, plan.get("repeats"))
+        for index, one in enumerate(queue):
+            origin = {"repeat_of": one["repeat_of"]} if "repeat_of" in one else {}
+            book.write(protocol.TRIAL_BEGIN, id=one["id"], index=index, **origin)
             record = run_trial(plan, one, run_dir, telemetry=telemetry, stop_fd=stop_fd)
-            book.write(protocol.TRIAL, index=index, **record)
+            predictions.shorten(one, record)
+            queue.judge(one, record)
+            book.write(protocol.TRIAL, index=index, **record, **origin)
             if (record["error"] or {}).get("code") == protocol.CANCELLED_BY_HOST:
                 status = CANCELLED
                 break
@@ -146,6 +151,24 @@ def supervise(plan: dict[str, Any], run_dir: str, book: journal.Journal, *, lock
     _write_lock(lock, None)
     os.close(lock)
     book.write(protocol.END, status=status, message=message, trials_done=done)
+
+
+class Predictions:
+    """Predictions over a corpus, written once where every launch of a condition makes the same."""
+
+    def __init__(self) -> None:
+        self._digests: dict[str, str] = {}  # id of a trial -> hash of its predictions
+
+    def shorten(self, one: dict[str, Any], record: dict[str, Any]) -> None:
+        """Where they equal those of the trial ``predictions_of``, name that trial in their place."""
+        found = record["predictions"]
+        if found is None:
+            return
+        what = {key: found.pop(key) for key in ("clips", "names", "values")}
+        digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()
+        self._digests[one["id"]] = digest
+        first = one.get("predictions_of")
+        found.update({"same_as": first} if first and self._digests.get(first) == digest else what)
 
 
 def run_trial(

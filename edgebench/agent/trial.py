@@ -14,7 +14,7 @@ import os
 import sys
 import time
 
-from edgebench.agent import loop, protocol, sensors, waveform
+from edgebench.agent import loop, protocol, sensors, waveform, window
 from edgebench.agent.runtimes import RUNTIMES, UnfitError
 
 TYPE_CHECKING = False  # see loop.py
@@ -53,7 +53,9 @@ def blank(trial: dict[str, Any]) -> dict[str, Any]:
         "warmup_ns": [],
         "warmup_steady": False,
         "samples_ns": [],
+        "samples_cpu_ns": [],
         "elapsed_ns": None,
+        "window": None,
         "memory": {"resettable": False, "page_bytes": os.sysconf("SC_PAGE_SIZE"), "marks": {}},
         "output": None,
         "predictions": None,
@@ -155,15 +157,24 @@ def _loops(trial: dict[str, Any], record: dict[str, Any], inputs: Inputs) -> Non
     record["warmup_ns"] = samples[:count].tolist()
 
     # numpy.zeros takes pages as they are written: samples that are never used cost no memory.
-    samples = numpy.zeros(max(inputs.count, trial["max_count"]), numpy.int64)
-    minima = {"min_duration_ns": int(trial["min_duration_s"] * 1e9), "min_count": trial["min_count"]}
+    samples, cpu_samples = (numpy.zeros(max(inputs.count, trial["max_count"]), numpy.int64) for _ in range(2))
+    options: dict[str, Any] = {
+        "min_duration_ns": int(trial["min_duration_s"] * 1e9),
+        "min_count": trial["min_count"],
+        "clock": clock,
+        "cpu_clock": time.process_time_ns,
+    }
+    kept: list[Any] = []
+    pass_ns: list[int] = []
+    before = window.take()
     if inputs.pack is None:
-        count, elapsed_ns = loop.single_stream(infer, samples, clock=clock, **minima)
+        count, elapsed_ns = loop.single_stream(infer, samples, cpu_samples, **options)
     else:
-        kept: list[Any] = []
         count, elapsed_ns, pass_ns = loop.offline(
-            inputs.bind, inputs.count, samples, keep=kept.append, clock=clock, **minima
+            inputs.bind, inputs.count, samples, cpu_samples, keep=kept.append, **options
         )
+    record["window"] = window.between(before, window.take())
+    if inputs.pack is not None:
         names = inputs.model.output_names
         record["predictions"] = {
             "clips": inputs.pack.ids,
@@ -173,6 +184,7 @@ def _loops(trial: dict[str, Any], record: dict[str, Any], inputs: Inputs) -> Non
             "audio_s": sum(inputs.pack.lengths) / inputs.pack.sample_rate_hz,
         }
     record["samples_ns"] = samples[:count].tolist()
+    record["samples_cpu_ns"] = cpu_samples[:count].tolist()
     record["elapsed_ns"] = elapsed_ns
 
 

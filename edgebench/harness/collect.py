@@ -136,7 +136,9 @@ class _Reader:
         self._begin_ns: int | None = None
         done = [line.trial for line in stored if isinstance(line, TrialRecord)]
         self._seq = max((trial.seq + 1 for trial in done), default=0)
-        self._done_s = sum(self._trials[trial.id].estimate_s for trial in done)
+        self._done_s = 0.0
+        for trial in done:
+            self._count(trial.id, trial.repeat_of)
 
     def read(self, board: Board, run_dir: str) -> bool:
         """Store messages until the run's end; False when the stream ends without one."""
@@ -150,6 +152,8 @@ class _Reader:
                 self._seq = message["seq"] + 1
             if kind == protocol.BEGIN:
                 self._begin_ns = message["monotonic_ns"]
+            elif kind == protocol.TRIAL_BEGIN and "repeat_of" in message:
+                self._events.stage(f"repeating disturbed launches on {board.target.name}")
             elif kind == protocol.TRIAL:
                 self._store_trial(message)
             elif kind == protocol.END:
@@ -175,7 +179,7 @@ class _Reader:
         )
 
     def _store_trial(self, message: dict[str, Any]) -> None:
-        planned = self._trials[message["id"]]
+        planned = self._trials[message.get("repeat_of") or message["id"]]
         line = {
             "schema_version": SCHEMA_VERSION,
             "kind": "trial",
@@ -186,8 +190,15 @@ class _Reader:
             "trial": message,
         }
         self._store.append(record_from(line))
-        self._done_s += planned.estimate_s
+        self._count(message["id"], message.get("repeat_of"))
         self._events.advance(self._done_s, self._total_s, "s")
         if error := message["error"]:
             where = f"{planned.condition.artifact} {planned.condition.scenario}"
             self._events.warn(f"{where}: {error['code']}: {error['message']}")
+
+    def _count(self, id_: str, repeat_of: str | None) -> None:
+        """Add a launch to what is done; a repeat, which nobody planned, to what there is to do as well."""
+        estimate_s = self._trials[repeat_of or id_].estimate_s
+        self._done_s += estimate_s
+        if repeat_of is not None:
+            self._total_s += estimate_s

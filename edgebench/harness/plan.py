@@ -1,9 +1,10 @@
 """Suite + artifacts + corpora -> the trials of a run, in order. Pure: nothing is touched, nothing sent.
 
-Variants of one condition group (same scenario, length, threads, corpus) are measured one after
-the other, and in the opposite order in the next round (A B, B A, ...), so that a machine that
-drifts drifts for all of them. The order of the groups is shuffled anew each round from the
-suite's seed. Each trial is one launch of a fresh process on the board.
+Conditions that differ in the artifact alone (same scenario, length, threads, corpus) form a group.
+They are measured one after the other, and in the opposite order the next time (A B, B A, ...), so
+that a machine that drifts drifts for all of them. The order of the groups is shuffled anew each
+round from the suite's seed. Each trial is one launch of a fresh process on the board; a group of
+launches is what is repeated where something else disturbed one of them.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgebench.agent.protocol import PROTOCOL
-from edgebench.harness.suite import Suite
+from edgebench.harness.suite import Repeats, Suite
 from edgebench.results import Condition, PlannedTrial
 
 if TYPE_CHECKING:
     from edgebench.models import Artifact
 
-# Seconds a launch takes beside the measured loop: interpreter, runtime, model, warm-up. A first
+# Seconds a launch takes beside warm-up and the measured loop: interpreter, runtime, model. A first
 # guess for the progress bar, which corrects itself as trials end.
-_LAUNCH_S = 1.2
+_LAUNCH_S = 0.3
 
 # The null runtime answers in well under a microsecond: more samples would add bytes, not knowledge.
 _NULL_COUNT = 5000
@@ -71,12 +72,16 @@ class PackedCorpus:
 
 @dataclass(frozen=True)
 class Trial:
-    """One launch of one condition; ``spec`` is what the agent is told."""
+    """One launch of one condition; ``spec`` is what the agent is told.
+
+    ``group``: launches of one round that are repeated together.
+    """
 
     id: str
     condition: Condition
     launch: int
     round: int
+    group: int
     estimate_s: float
     spec: dict[str, Any]
 
@@ -88,14 +93,16 @@ class Trial:
             launch=self.launch,
             round=self.round,
             estimate_s=self.estimate_s,
+            group=self.group,
         )
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The trials of a run in the order in which they are measured."""
+    """The trials of a run in the order in which they are measured, and what may be repeated."""
 
     trials: tuple[Trial, ...]
+    repeats: Repeats
 
     @property
     def estimate_s(self) -> float:
@@ -116,6 +123,10 @@ class Plan:
             "lock": f"{root}/lock",
             "user": user,
             "telemetry_hz": 1.0,
+            "repeats": {
+                **self.repeats.model_dump(),
+                "budget": int(self.repeats.budget * len(self.trials)),
+            },
             "trials": [trial.spec for trial in self.trials],
         }
 
@@ -127,13 +138,32 @@ def make_plan(
     groups = _groups(suite, subjects, corpora, device)
     shuffler = random.Random(suite.seed)  # noqa: S311 - an order, not a secret
     trials: list[Trial] = []
+    first: dict[Condition, str] = {}
+    made = [0] * len(groups)
     for round_ in range(suite.launches):
         order = list(range(len(groups)))
         shuffler.shuffle(order)
         for index in order:
-            group = groups[index] if round_ % 2 == 0 else groups[index][::-1]
-            trials += [_trial(f"t{len(trials) + n:04d}", suite, m, round_) for n, m in enumerate(group)]
-    return Plan(tuple(trials))
+            if not _is_due(round_, suite.launches_of(groups[index][0][0].scenario), suite.launches):
+                continue
+            launch = made[index]
+            made[index] += 1
+            group = len(trials)  # the number of its first trial: no other group has it
+            for member in groups[index] if launch % 2 == 0 else groups[index][::-1]:
+                id_ = f"t{len(trials):04d}"
+                place = _Place(id_, launch, round_, group, first.get(member[0]))
+                first.setdefault(member[0], id_)
+                trials.append(_trial(suite, member, place))
+    return Plan(tuple(trials), suite.repeats)
+
+
+def _is_due(round_: int, launches: int, rounds: int) -> bool:
+    """Whether one of ``launches``, spread evenly over the rounds, falls into this one.
+
+    >>> [_is_due(round_, 3, 6) for round_ in range(6)]
+    [True, False, True, False, True, False]
+    """
+    return -(-round_ * launches // rounds) < -(-(round_ + 1) * launches // rounds)
 
 
 _Member = tuple[Condition, Subject | None, PackedCorpus | None]
@@ -201,12 +231,27 @@ def _condition(
     )
 
 
-def _trial(id_: str, suite: Suite, member: _Member, round_: int) -> Trial:
+@dataclass(frozen=True)
+class _Place:
+    """Where a trial stands in the plan; ``first``: the first trial of its condition, None for that one."""
+
+    id: str
+    launch: int
+    round: int
+    group: int
+    first: str | None
+
+
+def _trial(suite: Suite, member: _Member, place: _Place) -> Trial:
     condition, subject, corpus = member
     null = condition.runtime == NULL
-    duration_s = 0.0 if null else suite.duration_s / suite.launches
+    launches = suite.launches_of(condition.scenario)
+    duration_s = 0.0 if null else suite.duration_s / launches
     spec = {
-        "id": id_,
+        "id": place.id,
+        # The null runtime shows what the loop costs: it is compared with nothing.
+        "group": None if null else place.group,
+        "predictions_of": place.first,
         "runtime": condition.runtime,
         "artifact": condition.artifact_sha256,
         "scenario": condition.scenario,
@@ -219,9 +264,10 @@ def _trial(id_: str, suite: Suite, member: _Member, round_: int) -> Trial:
         "preparation": [dict(step) for step in subject.preparation] if subject else [],
         "warmup": suite.warmup.model_dump(),
         "min_duration_s": duration_s,
-        "min_count": _NULL_COUNT if null else -(-suite.min_count // suite.launches),
+        "min_count": _NULL_COUNT if null else -(-suite.min_count // launches),
         "max_count": _NULL_COUNT if null else _MAX_COUNT,
         "timeout_s": suite.limits.trial_timeout_s + 4 * duration_s,
         "seed": suite.seed,
     }
-    return Trial(id_, condition, round_, round_, _LAUNCH_S + duration_s, spec)
+    estimate_s = _LAUNCH_S + (0.0 if null else suite.warmup.max_s / 2) + duration_s
+    return Trial(place.id, condition, place.launch, place.round, place.group, estimate_s, spec)

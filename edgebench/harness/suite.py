@@ -21,6 +21,7 @@ LEVELS: dict[str, float] = {"quick": 10.0, "standard": 60.0, "publish": 600.0}
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class _Strict(BaseModel):
@@ -50,11 +51,29 @@ class Limits(_Strict):
     trial_timeout_s: Positive = 900.0
 
 
+class Repeats(_Strict):
+    """Which launches were disturbed, and how many are made again at the end of a run.
+
+    ``budget`` is a share of the planned launches; 0 repeats none. A launch is disturbed where other
+    processes used more than ``others`` of all processors, the hypervisor took more than ``steal`` of
+    them, or the launch waited for a processor for more than ``queue_wait`` of its time. Where more
+    than ``busy_host`` of all launches were disturbed, none is repeated: the host is busy all the time.
+    """
+
+    budget: Annotated[float, Field(ge=0, le=1)] = 0.25
+    others: Share = 0.10
+    steal: Share = 0.02
+    queue_wait: Share = 0.02
+    busy_host: Share = 0.5
+
+
 class Suite(_Strict):
     """What a run measures.
 
     ``level`` sets the seconds of measuring a condition (all launches together) unless
     ``min_duration_s`` does; ``min_count`` is the least number of inferences, likewise together.
+    ``offline_launches`` is the most launches that an offline condition gets, each a pass over the
+    corpus at least; None: as many as the others.
     """
 
     name: str
@@ -65,6 +84,7 @@ class Suite(_Strict):
     level: Level = "quick"
     min_duration_s: Positive | None = None
     launches: Count = 3
+    offline_launches: Count | None = None
     min_count: Count = 64
     corpora: tuple[str, ...] = ("synthetic",)
     null_runtime: bool = True
@@ -72,11 +92,18 @@ class Suite(_Strict):
     warmup: Warmup = Warmup()
     session: Session = Session()
     limits: Limits = Limits()
+    repeats: Repeats = Repeats()
 
     @property
     def duration_s(self) -> float:
         """Seconds of measuring a condition, all launches together."""
         return self.min_duration_s if self.min_duration_s is not None else LEVELS[self.level]
+
+    def launches_of(self, scenario: str) -> int:
+        """Launches of a condition of this scenario."""
+        if scenario == "offline" and self.offline_launches is not None:
+            return min(self.launches, self.offline_launches)
+        return self.launches
 
     def sha256(self) -> str:
         """Hash of the resolved suite: equal suites measure alike, whatever their files look like."""

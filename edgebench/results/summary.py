@@ -16,6 +16,7 @@ from edgebench.results.metrics.cost import cost_figures
 from edgebench.results.metrics.parity import parity
 from edgebench.results.metrics.ratios import paired_ratio
 from edgebench.results.metrics.table import METRICS, PUBLIC_NAMES, Figure, figure, missing
+from edgebench.results.records.launches import Disturbances, counted, disturbances, with_predictions
 from edgebench.results.records.messages import Predictions, TrialMessage
 from edgebench.results.records.record import (
     JSON_VERSION,
@@ -75,12 +76,16 @@ class Row:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run. ``status``: that of its end line, "open" where it has none (running, or cut short)."""
+    """A run. ``status``: that of its end line, "open" where it has none (running, or cut short).
+
+    The rows hold the launches that count; ``disturbances`` says which were repeated.
+    """
 
     header: RunHeader
     status: str
     end: RunEnd | None
     rows: tuple[Row, ...]
+    disturbances: Disturbances
 
     @property
     def run_id(self) -> str:
@@ -120,14 +125,15 @@ def summarise(lines: Iterable[Record]) -> RunSummary:
     end = next((line for line in reversed(found) if isinstance(line, RunEnd)), None)
     references = [line for line in found if isinstance(line, ReferenceRecord)]
     launches: dict[Condition, list[TrialRecord]] = {condition: [] for condition in header.conditions}
-    for line in found:
-        if isinstance(line, TrialRecord):
-            launches.setdefault(line.condition, []).append(line)
-    rows = [_row(header, condition, trials, references) for condition, trials in launches.items()]
+    trials = with_predictions([line for line in found if isinstance(line, TrialRecord)])
+    for trial in counted(header, trials):
+        launches.setdefault(trial.condition, []).append(trial)
+    rows = [_row(header, condition, of_it, references) for condition, of_it in launches.items()]
     rows = [_with_losses(row, rows) for row in rows]
     order = {artifact.key: number for number, artifact in enumerate(header.artifacts)}
     rows.sort(key=lambda row: _sort_key(row.condition, order))
-    return RunSummary(header, end.status if end else "open", end, tuple(rows))
+    status = end.status if end else "open"
+    return RunSummary(header, status, end, tuple(rows), disturbances(header, trials))
 
 
 def _sort_key(condition: Condition, order: Mapping[str, int]) -> tuple[Any, ...]:

@@ -13,20 +13,33 @@ WARMUP = {"min_count": 3, "max_ns": 10_000, "window": 4, "tolerance": 0.1}
 
 
 class FakeTime:
-    """A clock, and inferences that take the given times in turn (the last one for ever)."""
+    """Two clocks, and inferences that take the given times in turn (the last one for ever).
 
-    def __init__(self, times_ns: Iterable[int]) -> None:
+    Of each inference's time the processor is at work for half. Reading the processor's clock takes
+    7 ns of wall time and the wall's clock takes 3 ns of the processor's, so that it shows which of the
+    two is read inside of the other's interval.
+    """
+
+    def __init__(self, times_ns: Iterable[int], reading_ns: tuple[int, int] = (0, 0)) -> None:
         self.now_ns = 1_000_000
+        self.cpu_ns = 0
+        self._reading_ns = reading_ns
         self.inferences = 0
         self._times: Iterator[int] = iter(times_ns)
         self._last = 0
 
     def clock(self) -> int:
+        self.cpu_ns += self._reading_ns[1]
         return self.now_ns
+
+    def cpu_clock(self) -> int:
+        self.now_ns += self._reading_ns[0]
+        return self.cpu_ns
 
     def infer(self) -> str:
         self._last = next(self._times, self._last)
         self.now_ns += self._last
+        self.cpu_ns += self._last // 2
         self.inferences += 1
         return f"output {self.inferences}"
 
@@ -34,21 +47,39 @@ class FakeTime:
 def test_single_stream_waits_for_time_and_for_count() -> None:
     for duration, count, expected in [(1000, 3, 10), (1000, 15, 15), (1001, 3, 11), (0, 1, 1)]:
         time = FakeTime([100])
-        samples = [0] * 50
-        done, elapsed = loop.single_stream(
-            time.infer, samples, min_duration_ns=duration, min_count=count, clock=time.clock
-        )
+        samples, cpu_samples = [0] * 50, [0] * 50
+        done, elapsed = single_stream(time, samples, cpu_samples, min_duration_ns=duration, min_count=count)
         assert (done, elapsed, time.inferences) == (expected, expected * 100, expected)
         assert samples == [100] * expected + [0] * (50 - expected)
+        assert cpu_samples == [50] * expected + [0] * (50 - expected)
+
+
+def single_stream(
+    time: FakeTime, samples: list[int], cpu_samples: list[int], *, min_duration_ns: int, min_count: int
+) -> tuple[int, int]:
+    return loop.single_stream(
+        time.infer,
+        samples,
+        cpu_samples,
+        min_duration_ns=min_duration_ns,
+        min_count=min_count,
+        clock=time.clock,
+        cpu_clock=time.cpu_clock,
+    )
+
+
+def test_wall_time_does_not_pay_for_the_reading_of_processor_time() -> None:
+    time = FakeTime([100, 200], reading_ns=(7, 3))
+    samples, cpu_samples = [0] * 2, [0] * 2
+    single_stream(time, samples, cpu_samples, min_duration_ns=0, min_count=2)
+    assert samples == [100, 200]
+    assert cpu_samples == [50 + 2 * 3, 100 + 2 * 3]
 
 
 def test_single_stream_ends_when_its_samples_are_full() -> None:
     time = FakeTime([5, 6, 7, 8])
     samples = [0] * 4
-    assert loop.single_stream(time.infer, samples, min_duration_ns=10**9, min_count=99, clock=time.clock) == (
-        4,
-        26,
-    )
+    assert single_stream(time, samples, [0] * 4, min_duration_ns=10**9, min_count=99) == (4, 26)
     assert samples == [5, 6, 7, 8]
 
 
@@ -62,13 +93,22 @@ def test_offline_runs_whole_passes_and_keeps_the_first() -> None:
         return time.infer
 
     kept: list[str] = []
-    samples = [0] * 20
+    samples, cpu_samples = [0] * 20, [0] * 20
     done, elapsed, passes = loop.offline(
-        bind, 3, samples, keep=kept.append, min_duration_ns=6200, min_count=1, clock=time.clock
+        bind,
+        3,
+        samples,
+        cpu_samples,
+        keep=kept.append,
+        min_duration_ns=6200,
+        min_count=1,
+        clock=time.clock,
+        cpu_clock=time.cpu_clock,
     )
     assert (done, elapsed) == (9, 9189)  # two passes took 6123 ns, so a third was due
     assert passes == [3060, 3063, 3066]
     assert samples[:9] == [10, 20, 30, 11, 21, 31, 12, 22, 32]
+    assert cpu_samples[:9] == [5, 10, 15, 5, 10, 15, 6, 11, 16]
     assert kept == ["output 1", "output 2", "output 3"]
     assert bound == [0, 1, 2] * 3
 
@@ -80,10 +120,12 @@ def test_offline_does_at_least_one_pass_and_never_half_of_one() -> None:
             lambda index, time=time: time.infer,
             3,
             [0] * room,
+            [0] * room,
             keep=lambda outputs: None,
             min_duration_ns=0,
             min_count=count,
             clock=time.clock,
+            cpu_clock=time.cpu_clock,
         )
         assert (done, len(passes)) == (expected, expected // 3)
 

@@ -51,6 +51,51 @@ def test_seconds_and_counts_are_shared_by_the_launches() -> None:
         assert trial.spec["min_count"] == 34  # three launches make 100 or a little more
 
 
+def test_offline_launches_are_fewer_and_spread_over_the_rounds() -> None:
+    plan = make_plan(suite(launches=6, offline_launches=3), [A, B], [CORPUS], device="local")
+    offline = [trial for trial in plan.trials if trial.condition.scenario == "offline"]
+    assert [(trial.round, trial.launch) for trial in offline[::2]] == [(0, 0), (2, 1), (4, 2)]
+    # Their order changes from one launch to the next, not with the number of the round.
+    assert [trial.condition.artifact for trial in offline] == [A.key, B.key, B.key, A.key, A.key, B.key]
+    for trial in offline:
+        assert trial.spec["min_duration_s"] * 3 == 10.0
+        assert trial.spec["min_count"] == 22  # three launches make 64 or a little more
+
+
+def test_neighbours_of_a_round_are_repeated_together_and_the_null_runtime_never() -> None:
+    plan = make_plan(suite(null_runtime=True), [A, B], [CORPUS], device="local")
+    for _, listed in groupby(plan.trials, key=lambda trial: trial.group):
+        group = list(listed)
+        conditions = [
+            {**trial.condition.model_dump(), "artifact": "", "artifact_sha256": ""} for trial in group
+        ]
+        assert all(condition == conditions[0] for condition in conditions)
+        assert len({trial.round for trial in group}) == 1
+        if group[0].condition.runtime == "null":
+            assert [trial.spec["group"] for trial in group] == [None]
+        else:
+            assert {trial.condition.artifact for trial in group} == {A.key, B.key}
+            assert {trial.spec["group"] for trial in group} == {group[0].group}
+    assert len({trial.group for trial in plan.trials}) == 3 * (4 + 1 + 1)
+
+
+def test_every_launch_but_the_first_names_the_first_of_its_condition() -> None:
+    plan = make_plan(suite(), [A, B], [CORPUS], device="local")
+    seen: dict[object, str] = {}
+    for trial in plan.trials:
+        assert trial.spec["predictions_of"] == seen.get(trial.condition)
+        seen.setdefault(trial.condition, trial.id)
+
+
+def test_the_budget_of_repeats_is_a_share_of_the_launches() -> None:
+    plan = make_plan(suite(repeats={"budget": 0.3, "others": 0.2}), [A, B], [CORPUS], device="local")
+    message = plan.message(run_id="R", root="/", user="u")
+    assert len(message["trials"]) == 30
+    assert message["repeats"] == {
+        "budget": 9, "others": 0.2, "steal": 0.02, "queue_wait": 0.02, "busy_host": 0.5
+    }  # fmt: skip
+
+
 def test_a_file_without_manifest_is_measured_on_generated_input_alone() -> None:
     bare = Subject("my", "d" * 64, scored=False)
     plan = make_plan(suite(), [A, bare], [CORPUS], device="rpi4")

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from edgebench.agent.runtimes import GRAPH_LEVELS
 from edgebench.errors import ConfigError, UsageError
-from edgebench.harness.suite import LEVELS, Session, load_suite, packaged_suites
+from edgebench.harness.suite import LEVELS, Session, Suite, load_suite, packaged_suites
 
 
 def test_every_packaged_suite_loads_and_names_itself() -> None:
@@ -21,7 +21,15 @@ def test_packaged_suite_measures_what_the_readme_promises() -> None:
     suite = load_suite()
     assert suite.input_s == (1.0, 2.0, 5.0, 10.0)
     assert suite.scenarios == ("single_stream", "offline")
-    assert suite.duration_s == LEVELS["quick"] == 10.0
+    assert (suite.launches, suite.duration_s) == (12, 6.0)
+    assert load_suite(level="quick").duration_s == LEVELS["quick"] == 10.0
+
+
+def test_an_offline_condition_never_gets_more_launches_than_the_others() -> None:
+    suite = load_suite()
+    assert (suite.launches_of("single_stream"), suite.launches_of("offline")) == (12, 6)
+    assert load_suite(launches=2).launches_of("offline") == 2
+    assert Suite(name="x", launches=4).launches_of("offline") == 4
 
 
 def test_a_suite_is_frozen() -> None:
@@ -55,6 +63,8 @@ def test_level_on_the_command_line_wins_over_a_duration_in_the_file(tmp_path: Pa
         ('name = "x"\nlaunches = 0\n', ["launches", "found 0"]),
         ('name = "x"\nlevel = "slow"\n', ["level", "quick"]),
         ("launches = 2\n", ["'name' is missing"]),
+        ('name = "x"\n[repeats]\nbuget = 1\n', ["repeats.buget", "budget"]),
+        ('name = "x"\n[repeats]\nothers = 0\n', ["repeats.others", "found 0"]),
         ("name = \n", ["not valid TOML"]),
     ],
 )

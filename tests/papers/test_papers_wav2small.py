@@ -84,9 +84,7 @@ def test_rows_are_the_run_s_and_ratios_are_ours_over_the_paper_s(run) -> None:
     assert small["latency_p50_ns"]["lo"] < p50 < small["latency_p50_ns"]["hi"]
     assert small["peak_rss_bytes"]["value"] == pytest.approx(peak)
     assert small["model_rss_bytes"]["value"] == pytest.approx(
-        gmean(
-            [max(mark["hwm_bytes"] for mark in t["memory"]["marks"].values()) - (44 << 20) for t in trials]
-        )
+        gmean([max(mark["hwm_bytes"] for mark in t["memory"]["marks"].values()) - (44 << 20) for t in trials])
     )
     assert (small["parameters"]["value"], small["macs"]["value"]) == (73_000, 500_000_000)
     assert small["paper"]["printed"] == {

@@ -122,6 +122,34 @@ def test_a_damaged_middle_line_is_a_warning_with_its_number(tmp_path, damage):
         assert len(Store(tmp_path).run("01B")) == 3
 
 
+def test_a_line_that_is_broken_inside_is_left_out_by_who_reads_its_run(tmp_path):
+    """The index looks at the beginning and the end of a line; its middle is read with its run."""
+    filled(tmp_path, "01A", "01B")
+    records = tmp_path / "records.jsonl"
+    records.write_bytes(records.read_bytes().replace(b'"launch":0', b'"launch":,', 1))
+    with pytest.warns(StoreWarning, match=r"line 2 \(run 01A\) is left out: .*JSON"):
+        found = Store(tmp_path).run("01A")
+    assert [line.kind for line in found] == ["run", "run_end"]
+    assert len(Store(tmp_path, warn=pytest.fail).run("01B")) == 3
+
+
+def test_a_line_of_zeros_inside_is_damaged(tmp_path):
+    """What some file systems leave of a page that was never written."""
+    filled(tmp_path, "01A")
+    records = tmp_path / "records.jsonl"
+    first, second, last = records.read_bytes().splitlines(keepends=True)
+    records.write_bytes(first + second[:100] + bytes(200) + second[300:] + last)
+    with pytest.warns(StoreWarning, match="line 2 is damaged"):
+        assert len(Store(tmp_path).run("01A")) == 2
+
+
+def test_reading_again_writes_nothing(tmp_path):
+    filled(tmp_path, "01A").runs()
+    before = (tmp_path / "index.sqlite").stat().st_mtime_ns
+    Store(tmp_path).run("01A")
+    assert (tmp_path / "index.sqlite").stat().st_mtime_ns == before
+
+
 def test_a_line_with_a_wrong_field_is_left_out_with_a_warning(tmp_path):
     store = filled(tmp_path, "01A")
     text = store.records_path.read_text().replace('"launch":0', '"launch":"zero"')

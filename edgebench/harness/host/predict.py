@@ -15,7 +15,7 @@ from edgebench.errors import MeasurementError, ModelError
 from edgebench.harness.board import open_board
 from edgebench.harness.events import Events, Silent
 from edgebench.harness.plan import PackedCorpus, Subject, make_plan
-from edgebench.harness.suite import Suite, Warmup
+from edgebench.harness.suite import Repeats, Suite, Warmup
 from edgebench.results import SCHEMA_VERSION, new_run_id
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def _once(suite: Suite) -> Suite:
             "threads": suite.threads[:1],
             "null_runtime": False,
             "warmup": Warmup(min_count=1, max_s=1e-9, window=1),
+            "repeats": Repeats(budget=0),
         }
     )
 

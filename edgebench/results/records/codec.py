@@ -6,12 +6,12 @@ whose kind no step of ``upgrades`` changes; only the others are taken apart and 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple
 
 import pydantic
+import pydantic_core
 
 from edgebench.errors import StoreError
 from edgebench.results.records import record as records
@@ -62,8 +62,8 @@ def decode(line: bytes) -> Record:
             raise StoreError(f"a line of kind {head.kind!r} says its version or its run twice.")
         return record
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        found = pydantic_core.from_json(line, allow_inf_nan=False)
+    except ValueError as error:
         raise StoreError(f"a stored line is not JSON: {error}.") from None
     if not isinstance(found, dict):
         raise StoreError(f"a stored line is not an object: {line[:40]!r}.")
@@ -82,8 +82,8 @@ def record_from(line: Mapping[str, Any]) -> Record:
     kind = line.get("kind")
     try:
         # subtle: through JSON text, because strict checking of Python objects refuses lists
-        # where the frozen models hold tuples; NaN has no JSON and is refused here.
-        text = json.dumps(upgrade(line), allow_nan=False)
+        # where the frozen models hold tuples. A NaN is written as one, for validation to refuse.
+        text = pydantic_core.to_json(upgrade(line), inf_nan_mode="constants")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"a line of kind {kind!r} is not a valid record: {error}.") from None
     return _validated(text, kind)

@@ -14,20 +14,25 @@ import sqlite3
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-# Index history. 1: first. Another version is simply made again.
-INDEX_VERSION = 1
+from edgebench.results.records.codec import peek
+
+# Index history. 1: first. 2: lines by run, a table of runs. Another version is simply made again.
+INDEX_VERSION = 2
 # Bytes of the file's beginning, and of the end of what was indexed, that must be unchanged.
 CHECK_BYTES = 4096
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS lines (
-    offset INTEGER PRIMARY KEY, length INTEGER NOT NULL, number INTEGER NOT NULL,
-    run_id TEXT, kind TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS by_run ON lines (run_id, offset);
+    run_id TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, number INTEGER NOT NULL,
+    kind TEXT NOT NULL, PRIMARY KEY (run_id, offset)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS runs (run_id TEXT PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
-_DAMAGED = "damaged"
+_STATE = "SELECT name, value FROM state"
+# The run id and kind of a line that is no record.
+_DAMAGED = ("", "damaged")
+_SCAN_BUFFER_BYTES = 1 << 20
 
 
 class LineRow(NamedTuple):
@@ -68,10 +73,7 @@ class Index:
 
     def run_ids(self) -> list[str]:
         """Run ids in the order in which the runs began."""
-        rows = self._db.execute(
-            "SELECT run_id FROM lines WHERE run_id IS NOT NULL GROUP BY run_id ORDER BY min(offset)"
-        )
-        return [row[0] for row in rows]
+        return [row[0] for row in self._db.execute("SELECT run_id FROM runs ORDER BY offset")]
 
     def lines(self, run_id: str) -> list[LineRow]:
         """The lines of one run in the order written."""
@@ -82,8 +84,7 @@ class Index:
 
     def damaged(self) -> list[int]:
         """Numbers of the lines that are no record at all."""
-        rows = self._db.execute("SELECT number FROM lines WHERE kind = ? ORDER BY offset", (_DAMAGED,))
-        return [row[0] for row in rows]
+        return [row.number for row in self.lines(_DAMAGED[0])]
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -123,12 +124,16 @@ class Index:
 
     def _refresh(self, records: BinaryIO) -> None:
         size = records.seek(0, 2)
+        if self._trusted(records, size)[0] == size:
+            self.cut_bytes = 0
+            return
         # One writer at a time; a second reader finds the first one's work done.
         self._db.execute("BEGIN IMMEDIATE")
         try:
             indexed, number = self._trusted(records, size)
             if indexed is None:
                 self._db.execute("DELETE FROM lines")
+                self._db.execute("DELETE FROM runs")
                 indexed, number = 0, 0
             self._scan(records, indexed, number)
             self._db.execute("COMMIT")
@@ -140,7 +145,7 @@ class Index:
     def _trusted(self, records: BinaryIO, size: int) -> tuple[int | None, int]:
         """How many bytes and lines the index already knows; (None, 0) when it must not be trusted."""
         try:
-            state: dict[str, Any] = dict(self._db.execute("SELECT name, value FROM state").fetchall())
+            state: dict[str, Any] = dict(self._db.execute(_STATE).fetchall())
             indexed, number = int(state["indexed"]), int(state["number"])
             fits = int(state["version"]) == INDEX_VERSION and indexed <= size
         except (KeyError, ValueError):
@@ -152,18 +157,23 @@ class Index:
     def _scan(self, records: BinaryIO, indexed: int, number: int) -> None:
         """Add the whole lines from byte ``indexed`` on; what follows the last newline is cut."""
         self.cut_bytes = 0
-        records.seek(indexed)
-        rows: list[tuple[int, int, int, str | None, str]] = []
-        for line in records:
-            if not line.endswith(b"\n"):
-                self.cut_bytes = len(line)
-                break
-            number += 1
-            run_id, kind = _name(line)
-            rows.append((indexed, len(line), number, run_id, kind))
-            indexed += len(line)
+        rows: list[tuple[str, int, int, int, str]] = []
+        runs: dict[str, int] = {}
+        with open(records.fileno(), "rb", buffering=_SCAN_BUFFER_BYTES, closefd=False) as lines:
+            lines.seek(indexed)
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    self.cut_bytes = len(line)
+                    break
+                number += 1
+                run_id, kind = _name(line)
+                rows.append((run_id, indexed, len(line), number, kind))
+                runs.setdefault(run_id, indexed)
+                indexed += len(line)
+        runs.pop(_DAMAGED[0], None)
         if rows or not indexed:
             self._db.executemany("INSERT INTO lines VALUES (?, ?, ?, ?, ?)", rows)
+            self._db.executemany("INSERT OR IGNORE INTO runs VALUES (?, ?)", runs.items())
             state = {
                 "version": INDEX_VERSION,
                 "indexed": indexed,
@@ -176,15 +186,22 @@ class Index:
             )
 
 
-def _name(line: bytes) -> tuple[str | None, str]:
-    """(run_id, kind) of one line; (None, "damaged") where it is no record."""
+def _name(line: bytes) -> tuple[str, str]:
+    """(run_id, kind) of one line; _DAMAGED where it is no record.
+
+    A line that begins and ends as ``encode`` writes it is not parsed for that: what is wrong inside
+    it, the reader of its run will find.
+    """
+    head = peek(line)
+    if head is not None and line.endswith(b"}\n") and b"\0" not in line:
+        return head.run_id, head.kind
     try:
         found = json.loads(line)
         run_id, kind = found["run_id"], found["kind"]
-    except (ValueError, KeyError, TypeError):
-        return None, _DAMAGED
-    if not isinstance(run_id, str) or not isinstance(kind, str):
-        return None, _DAMAGED
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return _DAMAGED
+    if not isinstance(run_id, str) or not isinstance(kind, str) or not run_id:
+        return _DAMAGED
     return run_id, kind
 
 

@@ -138,8 +138,8 @@ class Output(AgentModel):
 class Predictions(AgentModel):
     """Predictions over a pack: ``values[output][clip]`` is a flat list of floats.
 
-    ``same_as``: the id of an earlier trial of the run whose clips, names and values are the same; they
-    are empty here then.
+    ``same_as``: the earlier trial of the run that made these very predictions; clips, names and
+    values are then stored there alone (see ``launches.with_predictions``).
     """
 
     clips: tuple[str, ...] = ()
@@ -151,17 +151,15 @@ class Predictions(AgentModel):
 
 
 class Window(AgentModel):
-    """What the kernel counted over the measured loop. Null: it does not tell.
+    """What the machine did while the measured loop ran, by the kernel's counters; None: not kept.
 
-    ``cpu_ns``, ``queue_wait_ns``: CPU time and time spent ready but waiting for a CPU, of all threads of
-    the trial. ``others``, ``steal``: the shares of all CPUs, 0 to 1, that other processes and the
-    hypervisor took.
+    ``queue_wait_ns``: time in which a thread of the trial could have run and no CPU was given to it.
+    ``others``, ``steal``: shares of all CPUs that other processes used and the hypervisor took.
     """
 
     elapsed_ns: int | None = None
     cpu_ns: int | None = None
     queue_wait_ns: int | None = None
-    involuntary_switches: int | None = None
     others: float | None = None
     steal: float | None = None
 
@@ -169,9 +167,10 @@ class Window(AgentModel):
 class TrialMessage(AgentModel):
     """The agent's ``trial`` message, word for word.
 
-    ``samples_cpu_ns``: process CPU time of each inference (all threads, user and system), beside its
-    wall time in ``samples_ns``. ``disturbed``: one sentence for each way in which telemetry shows that
-    other work disturbed the launch. ``repeats``: the id of the planned trial that this one repeats.
+    ``samples_cpu_ns``: process CPU time of each inference, beside its wall time in ``samples_ns``.
+    ``disturbed``: the shares of ``window`` that were above the plan's limits, by name (``others``,
+    ``steal``, ``queue_wait``); empty where nothing disturbed the launch.
+    ``repeat_of``: the planned trial that this one was made again for.
     """
 
     kind: Literal["trial"] = "trial"
@@ -191,10 +190,10 @@ class TrialMessage(AgentModel):
     samples_ns: tuple[int, ...] | None = None
     samples_cpu_ns: tuple[int, ...] | None = None
     elapsed_ns: int | None = None
+    window: Window | None = None
+    disturbed: dict[str, float] = {}
+    repeat_of: str | None = None
     memory: Memory | None = None
     telemetry: Telemetry | None = None
-    window: Window | None = None
-    disturbed: tuple[str, ...] = ()
-    repeats: str | None = None
     output: Output | None = None
     predictions: Predictions | None = None

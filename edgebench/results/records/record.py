@@ -256,7 +256,7 @@ class ReferenceRecord(RecordModel):
 
 
 class TrialRecord(RecordModel):
-    """One launch of one condition. ``repeat``: 0 as planned, 1 where it stands for a disturbed one."""
+    """One launch of one condition. A repeat has the launch and the round of the one it repeats."""
 
     schema_version: int = SCHEMA_VERSION
     kind: Literal["trial"] = "trial"
@@ -264,7 +264,6 @@ class TrialRecord(RecordModel):
     condition: Condition
     launch: int
     round: int
-    repeat: int = 0
     trial: TrialMessage
 
 

@@ -6,6 +6,7 @@ import datetime
 import shlex
 
 from edgebench.results.records.messages import Fingerprint
+from edgebench.results.report.launches import launches_sentence
 from edgebench.results.report.tables import left_out_text, overhead_sentence
 from edgebench.results.summary import RunSummary
 
@@ -18,6 +19,7 @@ def conditions(summary: RunSummary) -> list[tuple[str, str]]:
         ("Command", command_text(summary)),
         *_device(summary),
         *_suite(summary),
+        *_launches(summary),
         *_corpora(summary),
         *_licences(summary),
         ("Harness", _harness(summary)),
@@ -100,6 +102,11 @@ def _suite(summary: RunSummary) -> list[tuple[str, str]]:
         f"and {wanted.min_count} inferences in all"
     )
     return [("Suite", text)]
+
+
+def _launches(summary: RunSummary) -> list[tuple[str, str]]:
+    text = launches_sentence(summary)
+    return [("Launches", text)] if text else []
 
 
 def _corpora(summary: RunSummary) -> list[tuple[str, str]]:
