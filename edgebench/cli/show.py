@@ -77,8 +77,26 @@ def report(
 
 
 def compare(
-    before: Annotated[str, typer.Argument(metavar="RUN_A", help="The run to compare against.")],
-    after: Annotated[str, typer.Argument(metavar="RUN_B", help="The run that may have changed.")],
+    before: Annotated[
+        str, typer.Argument(metavar="RUN_A", help="The run to compare against, or the only one.")
+    ],
+    after: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN_B]",
+            help="The run that may have changed. Without it, the artifacts of RUN_A are compared.",
+        ),
+    ] = None,
+    artifact: Annotated[
+        list[str] | None,
+        typer.Option("--artifact", help="With one run: compare this artifact only; may be given again."),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against", help="With one run: the reference (default: the parent, else the first artifact)."
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Compare runs of unlike devices or suites all the same.")
     ] = False,
@@ -86,15 +104,26 @@ def compare(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Ratios with intervals between two runs of like conditions."""
+    """Ratios with intervals: the artifacts of one run, paired by round, or two runs of like conditions."""
     from rich.console import Console
 
+    from edgebench.errors import UsageError
     from edgebench.results import summarise
     from edgebench.results.compare import compare as compare_runs
+    from edgebench.results.compare import compare_artifacts
     from edgebench.results.report import comparison_markdown, print_comparison
 
     results = open_store(store)
-    comparison = compare_runs(summarise(results.run(before)), summarise(results.run(after)), force=force)
+    first = summarise(results.run(before))
+    if after is None:
+        comparison = compare_artifacts(first, artifacts=artifact or (), against=against)
+    elif artifact or against:
+        raise UsageError(
+            f"compare: --artifact and --against choose among the artifacts of one run, and two were named "
+            f"({before}, {after}). Leave the options or the second run out."
+        )
+    else:
+        comparison = compare_runs(first, summarise(results.run(after)), force=force)
     if json:
         typer.echo(json_.dumps(comparison.to_json(), allow_nan=False))
     elif markdown:

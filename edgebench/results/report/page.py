@@ -6,12 +6,12 @@ from edgebench.results.metrics.table import METRICS
 from edgebench.results.report.conditions import board_name, command_text, conditions
 from edgebench.results.report.document import asset, document, escape, section_html
 from edgebench.results.report.plots import ACCURACIES, COSTS, corpora, lengths, plot_data
+from edgebench.results.report.sections import sections
 from edgebench.results.report.tables import (
     SYNTHETIC_NOTE,
     findings,
     not_judged,
     overhead_sentence,
-    sections,
 )
 from edgebench.results.summary import SYNTHETIC, RunSummary
 

@@ -12,16 +12,16 @@ from rich.text import Text
 
 from edgebench.results.compare import Comparison
 from edgebench.results.evaluation import Evaluation
-from edgebench.results.report.comparison import comparison_sections
+from edgebench.results.report.comparison import comparison_notes, comparison_sections, comparison_title
 from edgebench.results.report.conditions import board_name, conditions
 from edgebench.results.report.evaluation import evaluation_sections
+from edgebench.results.report.sections import sections
 from edgebench.results.report.tables import (
     Cell,
     Section,
     findings,
     not_judged,
     overhead_sentence,
-    sections,
 )
 from edgebench.results.summary import RunSummary
 
@@ -48,13 +48,15 @@ def print_run(summary: RunSummary, console: Console) -> None:
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print two runs side by side."""
-    console.print(Text(f"{comparison.before.run_id} against {comparison.after.run_id}", style="bold"))
+    """Print two runs, or the artifacts of one, side by side."""
+    console.print(Text(comparison_title(comparison), style="bold"))
     for title, lines in (("DIFFERING (forced)", comparison.differing), ("Also differing", comparison.notes)):
         for line in lines:
             console.print(Text(f"{title}: {line}", style="yellow"))
     for section in comparison_sections(comparison):
         console.print(render_section(section, width=console.width))
+    for note in comparison_notes(comparison):
+        console.print(Padding(Text(f"\n{note}", style="dim"), (0, 0, 0, 2)))
 
 
 def print_evaluation(evaluation: Evaluation, console: Console) -> None:
