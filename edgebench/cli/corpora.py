@@ -116,4 +116,4 @@ def _print(found: Inspection, console: Console) -> None:
 
 
 def _counts(counts: Mapping[str, int], *, unit: str = "") -> str:
-    return ", ".join(f"{word}{unit} {count}" for word, count in counts.items() if count)
+    return ", ".join(f"{word or '(empty)'}{unit} {count}" for word, count in counts.items() if count)

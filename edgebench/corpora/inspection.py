@@ -267,7 +267,9 @@ def _in_two(clips: Iterable[Clip]) -> dict[str, tuple[str, ...]]:
 
 
 def _counted(values: Iterable[str | None]) -> dict[str, int]:
-    return dict(sorted(Counter(value for value in values if value is not None).items()))
+    counts = Counter(value for value in values if value is not None)
+    # Numbers by size, words by letter.
+    return dict(sorted(counts.items(), key=lambda item: (len(item[0]) if item[0].isdigit() else 0, item[0])))
 
 
 def _number(count: int, noun: str) -> str:
