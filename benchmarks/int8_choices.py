@@ -25,12 +25,12 @@ from benchmarks.common import Spread, paired
 from edgebench.cli.options import cache_dir, named_paths
 from edgebench.corpora import SAMPLE_RATE_HZ, load_waveform
 from edgebench.models import Artifact, load_artifact
+from edgebench.models import outputs as names
 from edgebench.models.graph.parity import outputs
-from edgebench.models.making.export import OUTPUT_NAMES
 from edgebench.models.making.untrained import UntrainedNet
 from edgebench.models.quantization.schemes import SCHEMES, int8_static
-from edgebench.training.gather import calibration_clips, gather
-from edgebench.training.recipe import load_recipe
+from edgebench.training.clips.gather import calibration_clips, gather
+from edgebench.training.methods import load_recipe
 
 EVERYTHING = ["MatMul", "Gemm", "Conv", "MaxPool"]
 SIGNED = {"weights": "int8"}
@@ -96,7 +96,7 @@ CHOICES: dict[str, tuple[str, Changes]] = {
 
 UNTRAINED = {"distilhubert": UntrainedNet("distilhubert", seed=1, size_bytes=94_000_000)}
 PAIRS, WARM_UP, TIMED_S = 60, 5, 5.0
-LOGITS = OUTPUT_NAMES.index("emotion_logits")
+LOGITS = names.HEADS.index(names.EMOTION_LOGITS)
 
 Waveform = NDArray[np.float32]
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from edgebench.errors import UsageError
+from edgebench.errors import UsageError, nearest
 
 DeviceOption = Annotated[
     str, typer.Option("--device", "-d", help="Board: `local`, an inventory entry, or a profile's ssh alias.")
@@ -20,6 +20,10 @@ HostOption = Annotated[
 InventoryOption = Annotated[Path | None, typer.Option("--inventory", help="Inventory file of boards (TOML).")]
 StoreOption = Annotated[Path, typer.Option("--store", envvar="EDGEBENCH_STORE", help="Folder of results.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, words on stderr.")]
+RuntimeOption = Annotated[
+    list[str] | None,
+    typer.Option("--runtime", help="onnxruntime, litert or tflite_runtime; repeat for several."),
+]
 OfflineOption = Annotated[
     bool, typer.Option("--offline", help="The board has no network: send it the wheels it needs.")
 ]
@@ -31,6 +35,17 @@ def cache_dir() -> Path:
     """Where this host keeps packs, wheels and the agent's zip: ``$XDG_CACHE_HOME/edgebench``."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "edgebench"
+
+
+def known_runtimes(names: Sequence[str] | None) -> list[str]:
+    """What --runtime named, each once; the default one without any. Raises UsageError for an unknown one."""
+    from edgebench.agent.runtimes.table import RUNTIMES
+
+    known = [name for name, formats in RUNTIMES.items() if formats]
+    for name in names or ():
+        if name not in known:
+            raise UsageError(f"there is no runtime {name!r}; {nearest(name, known)}.")
+    return list(dict.fromkeys(names or known[:1]))
 
 
 def named_paths(values: Sequence[str], option: str) -> dict[str, Path]:

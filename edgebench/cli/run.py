@@ -16,8 +16,10 @@ from edgebench.cli.options import (
     InventoryOption,
     JsonOption,
     OfflineOption,
+    RuntimeOption,
     StoreOption,
     cache_dir,
+    known_runtimes,
     named_paths,
 )
 from edgebench.cli.show import open_store, show_run
@@ -36,7 +38,7 @@ def run(
     inventory: InventoryOption = None,
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help="Packaged model or ONNX file; repeat for several."),
+        typer.Option("--model", "-m", help="Packaged model, ONNX or TFLite file; repeat for several."),
     ] = None,
     corpus: Annotated[
         list[str] | None,
@@ -55,11 +57,18 @@ def run(
     input_s: Annotated[
         list[float] | None, typer.Option("--input-s", help="Input length in seconds; repeat for several.")
     ] = None,
+    runtime: RuntimeOption = None,
     launches: Annotated[int | None, typer.Option("--launches", help="Fresh processes a condition.")] = None,
     offline: OfflineOption = False,
     resume: Annotated[
         str | None, typer.Option("--resume", help="Collect a run that went on alone on its board.")
     ] = None,
+    trace: Annotated[
+        bool,
+        typer.Option(
+            "--trace", help="Add a launch a condition under the runtime's profiler; no figure is of it."
+        ),
+    ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would be measured, and stop.")] = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
@@ -86,6 +95,7 @@ def run(
         threads=threads or None,
         input_s=input_s or None,
         launches=launches,
+        runtimes=known_runtimes(runtime) if runtime else None,
         corpora=list(folders) or None,
     )
     request = Request(
@@ -98,6 +108,7 @@ def run(
         offline=offline,
         cache=cache_dir(),
         command=["edgebench", *sys.argv[1:]],
+        trace=trace,
     )
     if plan:
         _print_plan(request, display)
@@ -127,8 +138,8 @@ def _print_plan(request: Request, display: Display) -> None:
         condition = trial.condition
         what = condition.corpus or f"{condition.input_s:g} s"
         typer.echo(
-            f"{trial.id}  round {trial.round}  {condition.artifact}  {condition.scenario}  {what}  "
-            f"{condition.threads} thread(s)"
+            f"{trial.id}  round {trial.round}  {condition.artifact}  {condition.runtime}  "
+            f"{condition.scenario}  {what}  {condition.threads} thread(s){'  trace' if trial.trace else ''}"
         )
     typer.echo(f"{len(plan.trials)} trials, {len(plan.conditions)} conditions, about {plan.estimate_s:.0f} s")
 

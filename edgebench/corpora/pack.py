@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edgebench.agent import pack as wire
 from edgebench.corpora.audio import SAMPLE_RATE_HZ, Waveform, dtype_of, load_waveform
 from edgebench.corpora.clip import Clip
+from edgebench.corpora.packfile import write as write_clips
 from edgebench.corpora.synthetic import corpus as synthetic
 from edgebench.corpora.synthetic import syllables, vocal_tract
 from edgebench.errors import CorpusError
@@ -69,7 +69,7 @@ def write_pack(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         waveforms = _waveforms(clips, lengths, left_out, strict=strict, progress=progress)
-        wire.write(path, waveforms, sample_rate_hz=SAMPLE_RATE_HZ, dtype=dtype)
+        write_clips(path, waveforms, sample_rate_hz=SAMPLE_RATE_HZ, dtype=dtype)
         note = {
             "note_version": _NOTE_VERSION,
             "source": source,

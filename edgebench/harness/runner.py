@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgebench import __version__
+from edgebench.agent.runtimes.table import RUNTIMES, TRACED
 from edgebench.devices import resolve_device
 from edgebench.errors import UsageError
 from edgebench.harness.board import Board, open_board
-from edgebench.harness.checks.preflight import check_models, check_runtime
+from edgebench.harness.checks.preflight import check_models, usable_runtimes
 from edgebench.harness.checks.provenance import commit
 from edgebench.harness.collect import HostUsage, collect
 from edgebench.harness.events import Events
@@ -40,7 +41,6 @@ from edgebench.results import (
     new_run_id,
     record_from,
 )
-from edgebench.results.records.upgrades import with_runtimes
 
 if TYPE_CHECKING:
     from edgebench.devices import Target
@@ -52,7 +52,8 @@ class Request:
     """What the user asked for.
 
     ``models`` are packaged keys or paths; ``corpora`` maps a corpus to its folder, None for the
-    synthetic one; ``host`` is what ``--host`` said, kept so that a resumed run finds the board.
+    synthetic one; ``host`` is what ``--host`` said, kept so that a resumed run finds the board;
+    ``trace`` adds launches under the runtime's profiler, which are no measurements.
     """
 
     target: Target
@@ -64,6 +65,7 @@ class Request:
     offline: bool
     cache: Path
     command: Sequence[str]
+    trace: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,29 @@ def prepare(request: Request, events: Events) -> Prepared:
                     events=events,
                 )
             )
-    subjects = [Subject.of(artifact) for artifact in artifacts]
+    subjects = [Subject.of(artifact, request.suite.runtimes) for artifact in artifacts]
     plan = make_plan(
-        request.suite, subjects, [corpus.packed for corpus in corpora], device=request.target.name
+        request.suite,
+        subjects,
+        [corpus.packed for corpus in corpora],
+        device=request.target.name,
+        trace=request.trace,
     )
+    _require_use(request, plan, events)
     return Prepared(artifacts, subjects, corpora, plan)
+
+
+def _require_use(request: Request, plan: Plan, events: Events) -> None:
+    """Say which runtimes have no trace. Raises UsageError for a runtime that has nothing to run."""
+    for name in request.suite.runtimes:
+        if name not in plan.runtimes:
+            raise UsageError(
+                f"runtime {name!r} was asked for, and none of the models is a file that it loads "
+                f"({', '.join(RUNTIMES[name])}). Leave it out, or add such a model."
+            )
+    untraced = [name for name in plan.runtimes if name not in TRACED]
+    if request.trace and untraced:
+        events.warn(f"no trace from {', '.join(untraced)}: only {', '.join(TRACED)} can write one")
 
 
 def run(request: Request, store: Store, events: Events) -> str:
@@ -116,9 +136,15 @@ def run(request: Request, store: Store, events: Events) -> str:
         cache=request.cache,
         events=events,
     )
-    with open_board(request.target, cache=request.cache, offline=request.offline, events=events) as board:
+    with open_board(
+        request.target,
+        runtimes=prepared.plan.runtimes,
+        cache=request.cache,
+        offline=request.offline,
+        events=events,
+    ) as board:
         fingerprint = board.fingerprint()
-        check_runtime(fingerprint, request.target.name)
+        usable = usable_runtimes(fingerprint, request.target.name)
         check_models(prepared.artifacts, fingerprint, request.target.name)
         events.stage(f"sending models and speech to {request.target.name}")
         files = {artifact.sha256: artifact.path for artifact in prepared.artifacts}
@@ -131,7 +157,12 @@ def run(request: Request, store: Store, events: Events) -> str:
             files_present=report.files_present,
         )
         header = _header(run_id, request, prepared, board, fingerprint=fingerprint, deployment=deployment)
-        plan = prepared.plan.message(run_id=run_id, root=board.facts.root, user=getpass.getuser())
+        plan = prepared.plan.message(
+            run_id=run_id,
+            root=board.facts.root,
+            user=getpass.getuser(),
+            pythons={name: board.pythons[name] for name in usable},
+        )
         try:
             board.start(plan)
             store.append(header)
@@ -156,7 +187,7 @@ def resume(run_id: str, store: Store, *, cache: Path, inventory: Path | None, ev
         raise UsageError(f"run {header.run_id}: already collected; see `edgebench report {run_id}`.")
     target = resolve_device(header.device.name, host=header.device.host, inventory=inventory)
     usage = HostUsage()
-    with open_board(target, cache=cache, offline=True, events=events) as board:
+    with open_board(target, runtimes=(), cache=cache, offline=True, events=events) as board:
         collect(board, header, store, cache=cache, events=events, usage=usage, stored=lines)
     return header.run_id
 
@@ -186,8 +217,8 @@ def _header(
             profile=target.profile_name,
             host=request.host,
             address=board.connection.address,
-            fingerprint=Fingerprint.model_validate_json(json.dumps(with_runtimes(fingerprint))),
-            environments={"onnxruntime": dict(board.environment.versions)},
+            fingerprint=Fingerprint.model_validate_json(json.dumps(fingerprint)),
+            environments={name: dict(env.versions) for name, env in board.environments.items()},
             emulated=board.facts.emulated,
         ),
         artifacts=tuple(

@@ -59,7 +59,7 @@ def test_an_agent_that_ends_early_is_no_silent_gap(here: Path, monkeypatch: pyte
 
 def test_a_subject_is_what_the_artifact_says(here: Path) -> None:
     fixed = Subject.of(load_artifact(small_model(here / "fixed.onnx", samples=8000)))
-    assert (fixed.key, fixed.fixed_s, fixed.scored, fixed.preparation) == ("fixed", 0.5, False, ())
+    assert (fixed.key, fixed.lengths_s, fixed.scored, fixed.preparation) == ("fixed", (0.5,), False, ())
     packaged = Subject.of(load_artifact("wav2small.int8_static"))
-    assert (packaged.fixed_s, packaged.scored) == (None, True)
+    assert (packaged.lengths_s, packaged.scored) == ((), True)
     assert [step["step"] for step in packaged.preparation] == ["pad", "crop"]

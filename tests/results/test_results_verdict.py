@@ -268,3 +268,29 @@ def test_parity_without_a_reference_is_not_judged():
 def test_a_code_spoils_what_it_speaks_of(code, spoilt, kept):
     found = Verdict("INVALID", (Finding(code, "", ""),))
     assert [name for name in [*spoilt, *kept] if found.against(name)] == spoilt
+
+
+def test_a_runtime_that_could_not_be_installed_is_unsupported_and_the_others_are_judged():
+    there, missing = b.condition(), b.condition(b.INT8, runtime="litert")
+    header = b.header(trials=b.planned(there, missing))
+    header["device"]["fingerprint"]["runtimes"]["litert"] = {
+        "name": "litert", "error": {"code": "RUNTIME_INSTALL", "message": "no wheel for Python 3.8"},
+    }  # fmt: skip
+    lines = [header, b.reference(), *[b.trial_line(there, m, launch=n) for n, m in enumerate(calm())]]
+    rows = summarise(b.records(lines)).rows
+    assert [row.verdict.status for row in rows] == ["VALID", "UNSUPPORTED"]
+    assert rows[1].verdict.codes == ("RUNTIME_INSTALL",)
+    assert "no wheel for Python 3.8" in rows[1].verdict.findings[0].evidence
+
+
+def test_a_launch_under_the_profiler_is_neither_wanted_nor_counted():
+    where = b.condition()
+    planned = b.planned(where)
+    trace = {**planned[-1], "id": "t9999", "trace": True}
+    line = b.trial_line(where, b.trial(3, samples_ns=[1] * 64), launch=3)
+    line |= {"kind": "trace", "file": None, "message": "the launch left no trace"}
+    lines = [b.header(trials=[*planned, trace]), b.reference()]
+    lines += [b.trial_line(where, m, launch=n) for n, m in enumerate(calm())]
+    (with_trace,), (without,) = (summarise(b.records(some)).rows for some in ([*lines, line], lines))
+    assert with_trace.verdict == without.verdict and with_trace.verdict.status == "VALID"
+    assert with_trace.figures == without.figures

@@ -34,9 +34,9 @@ class Environment:
     """Where the runtime lives."""
 
     python: str
-    """The interpreter to run the agent with, absolute, on the board."""
+    """The interpreter of the runtime's trials, absolute, on the board."""
     versions: dict[str, str]
-    """Module -> version, as imported there."""
+    """Package as imported (``ai_edge_litert``) -> version."""
     key: str
     """``local``, or the folder under ``<root>/envs``."""
     created: bool
@@ -52,7 +52,7 @@ def _runtime(name: str) -> dict[str, Any]:
     table = _runtimes()
     if name not in table:
         raise UsageError(f"there is no runtime '{name}': {nearest(name, table)}.")
-    entry: dict[str, Any] = table[table[name].get("same_as", name)]
+    entry: dict[str, Any] = table[name]
     return entry
 
 
@@ -95,7 +95,7 @@ def provision(
     where there is no room; DeviceError where pip fails for another reason; ConnectionFailed.
     """
     say = progress or (lambda step, done, total: None)
-    if connection.is_local:
+    if connection.is_local and _runtime(runtime).get("dependency", False):
         return _running_environment(runtime)
     pins = pins_for(runtime, facts)
     pip = pins.pop("pip")

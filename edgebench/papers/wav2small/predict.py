@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgebench.agent import pack as wire
 from edgebench.corpora import SAMPLE_RATE_HZ, read_corpus, write_pack
 from edgebench.corpora.audio import audio_facts, read_waveform
+from edgebench.corpora.packfile import write as write_clips
 from edgebench.errors import CorpusError, ModelError, UsageError
 from edgebench.files import sha256_of
 from edgebench.harness.events import Events
@@ -198,7 +198,7 @@ def _windows(
     with tempfile.TemporaryDirectory(prefix="edgebench-") as folder:
         path = Path(folder) / "windows.pack"
         try:
-            wire.write(path, windows, sample_rate_hz=SAMPLE_RATE_HZ, dtype=dtype)
+            write_clips(path, windows, sample_rate_hz=SAMPLE_RATE_HZ, dtype=dtype)
         except OSError as error:
             raise CorpusError(
                 f"recording {recording}: its windows cannot be written to {folder}: "

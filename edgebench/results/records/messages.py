@@ -171,6 +171,7 @@ class TrialMessage(AgentModel):
     ``disturbed``: the shares of ``window`` that were above the plan's limits, by name (``others``,
     ``steal``, ``queue_wait``); empty where nothing disturbed the launch.
     ``repeat_of``: the planned trial that this one was made again for.
+    ``trace``: name, size and hash of the file that the runtime's profiler left on the board.
     """
 
     kind: Literal["trial"] = "trial"
@@ -197,3 +198,4 @@ class TrialMessage(AgentModel):
     telemetry: Telemetry | None = None
     output: Output | None = None
     predictions: Predictions | None = None
+    trace: dict[str, Any] | None = None

@@ -1,6 +1,6 @@
 """The stored lines: what a run leaves behind, one JSON object a line of ``records.jsonl``.
 
-Four kinds, told apart by ``kind``; every one names its ``schema_version`` and its ``run_id``:
+Five kinds, told apart by ``kind``; every one names its ``schema_version`` and its ``run_id``:
 
 ``run``
     the header: command, suite, device with fingerprint, artifacts, corpora, requirements.
@@ -9,6 +9,8 @@ Four kinds, told apart by ``kind``; every one names its ``schema_version`` and i
 ``trial``
     one fresh process on the board, its message kept word for word: raw integer nanoseconds,
     memory marks, telemetry, first output, predictions.
+``trace``
+    one more launch, under the runtime's profiler, with the file that it left.
 ``run_end``
     how the run ended and what the harness itself used.
 
@@ -202,7 +204,8 @@ class PlannedTrial(RecordModel):
     """One launch as the plan laid it out; a run taken up again finds its conditions here.
 
     ``estimate_s``: the plan's guess at its wall time. ``group``: launches of one number are repeated
-    together where one of them was disturbed.
+    together where one of them was disturbed. ``trace``: it is to run under the runtime's profiler, and
+    its line is a ``trace``.
     """
 
     id: str
@@ -210,6 +213,7 @@ class PlannedTrial(RecordModel):
     launch: int
     round: int
     estimate_s: float
+    trace: bool = False
     group: int | None = None
 
 
@@ -267,6 +271,31 @@ class TrialRecord(RecordModel):
     trial: TrialMessage
 
 
+class TraceFile(RecordModel):
+    """The trace of a launch, as the runtime wrote it. ``path`` is below the store's folder."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+class TraceRecord(RecordModel):
+    """One launch of one condition under the runtime's profiler: none of its times is a measurement.
+
+    ``message``: why there is no file.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    kind: Literal["trace"] = "trace"
+    run_id: str
+    condition: Condition
+    launch: int
+    round: int
+    trial: TrialMessage
+    file: TraceFile | None
+    message: str | None
+
+
 class HostUse(RecordModel):
     """What the harness itself used on the host."""
 
@@ -288,4 +317,4 @@ class RunEnd(RecordModel):
     message: str | None
 
 
-Record = RunHeader | ReferenceRecord | TrialRecord | RunEnd
+Record = RunHeader | ReferenceRecord | TrialRecord | TraceRecord | RunEnd
