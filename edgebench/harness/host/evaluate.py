@@ -62,7 +62,6 @@ def evaluate(
         [artifact_facts(artifact) for artifact in artifacts],
         [corpus.facts for corpus in held_out],
         predict_corpora(artifacts, [corpus.packed for corpus in held_out], cache=cache, events=events),
-        seed=Suite(name=_NAME).seed,
     )
 
 
