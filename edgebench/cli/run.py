@@ -111,7 +111,7 @@ def run(
         trace=trace,
     )
     if plan:
-        _print_plan(request, display)
+        _print_plan(request, results, display)
     else:
         _measure(request, results, display, json=json)
 
@@ -129,7 +129,8 @@ def _sources(suite: Suite, sources: Mapping[str, Source]) -> dict[str, Source | 
     return {name: None if name == SYNTHETIC else sources[name] for name in suite.corpora}
 
 
-def _print_plan(request: Request, display: Display) -> None:
+def _print_plan(request: Request, results: Store, display: Display) -> None:
+    from edgebench.harness import precision
     from edgebench.harness.runner import prepare
 
     with display:
@@ -142,6 +143,9 @@ def _print_plan(request: Request, display: Display) -> None:
             f"{condition.scenario}  {what}  {condition.threads} thread(s){'  trace' if trial.trace else ''}"
         )
     typer.echo(f"{len(plan.trials)} trials, {len(plan.conditions)} conditions, about {plan.estimate_s:.0f} s")
+    scatter = precision.scatter_of(results, request.target.name)
+    for sentence in precision.sentences(precision.outlooks(plan, scatter), scatter):
+        typer.echo(sentence)
 
 
 def _measure(request: Request, results: Store, display: Display, *, json: bool) -> None:

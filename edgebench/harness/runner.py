@@ -20,6 +20,7 @@ from edgebench.agent.runtimes.table import RUNTIMES, TRACED
 from edgebench.corpora import Where
 from edgebench.devices import resolve_device
 from edgebench.errors import UsageError
+from edgebench.harness import precision
 from edgebench.harness.board import Board, open_board
 from edgebench.harness.checks.preflight import check_models, usable_runtimes
 from edgebench.harness.checks.provenance import commit
@@ -120,6 +121,14 @@ def _require_use(request: Request, plan: Plan, events: Events) -> None:
         events.warn(f"no trace from {', '.join(untraced)}: only {', '.join(TRACED)} can write one")
 
 
+def _say_what_is_too_wide(plan: Plan, request: Request, store: Store, events: Events) -> None:
+    """Say which ratios the run will hardly be able to tell from 1, and how many launches would do."""
+    scatter = precision.scatter_of(store, request.target.name)
+    wide = [one for one in precision.outlooks(plan, scatter) if one.needed is not None]
+    for sentence in precision.sentences(wide, scatter):
+        events.warn(sentence)
+
+
 def run(request: Request, store: Store, events: Events) -> str:
     """Measure what was asked for and store it. Returns the run's id.
 
@@ -127,6 +136,7 @@ def run(request: Request, store: Store, events: Events) -> str:
     """
     usage = HostUsage()
     prepared = prepare(request, events)
+    _say_what_is_too_wide(prepared.plan, request, store, events)
     known = [load_artifact(key) for key in packaged_artifacts()]
     parents = reference_artifacts(prepared.artifacts, known)
     references = host_reference(

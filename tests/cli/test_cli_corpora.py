@@ -24,7 +24,7 @@ def emodb(tmp_path: Path) -> Path:
 
 
 def test_a_sound_corpus_is_reported_without_warnings(edgebench: Edgebench, emodb: Path) -> None:
-    result = edgebench("corpora", "check", str(emodb))
+    result = edgebench.here("corpora", "check", str(emodb))
     assert result.returncode == 0, result.stderr
     assert "Berlin Database of Emotional Speech" in result.stdout
     assert "4, of which usable 4" in result.stdout
@@ -34,7 +34,7 @@ def test_a_sound_corpus_is_reported_without_warnings(edgebench: Edgebench, emodb
 
 def test_json_is_on_stdout_alone_and_warnings_are_words_on_stderr(edgebench: Edgebench, emodb: Path) -> None:
     (emodb / "wav" / "03a01Wa.wav").write_bytes(b"")
-    result = edgebench("corpora", "check", str(emodb), "--json")
+    result = edgebench.here("corpora", "check", str(emodb), "--json")
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
     assert (found["name"], found["clips"], found["usable"]) == ("emodb", 4, 3)
@@ -45,7 +45,7 @@ def test_json_is_on_stdout_alone_and_warnings_are_words_on_stderr(edgebench: Edg
 
 def test_unreadable_clips_are_a_warning_and_exit_0(edgebench: Edgebench, emodb: Path) -> None:
     (emodb / "wav" / "03a01Wa.wav").write_bytes(b"")
-    result = edgebench("corpora", "check", str(emodb))
+    result = edgebench.here("corpora", "check", str(emodb))
     assert result.returncode == 0, result.stderr
     assert "unreadable 03a01Wa: " in result.stdout
     assert "is empty" in result.stdout
@@ -55,7 +55,7 @@ def test_nothing_usable_is_exit_4_after_the_report(edgebench: Edgebench, emodb: 
     for name in NAMES:
         sound = np.random.default_rng(len(name)).uniform(-0.5, 0.5, 8000)
         soundfile.write(emodb / "wav" / f"{name}.wav", sound, 48_000, subtype="PCM_16")
-    result = edgebench("corpora", "check", str(emodb))
+    result = edgebench.here("corpora", "check", str(emodb))
     assert result.returncode == 4
     assert "48000 Hz 4" in result.stdout
     assert "ffmpeg" in result.stdout
