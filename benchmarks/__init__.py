@@ -15,4 +15,5 @@ NAMES = (
     "second_deployment",
     "startup",
     "harness_share",
+    "store",
 )

@@ -55,15 +55,15 @@ class Throughput:
 def measure(overrides: Sequence[str], *, steps: int) -> Throughput:
     """Run ``steps`` steps twice, on fresh students; every sound is in memory beforehand."""
     from edgebench.corpora import packaged_split, split_clips, synthetic_clips
-    from edgebench.training.data import Prefetcher
-    from edgebench.training.distil_data import DistilData
-    from edgebench.training.distil_recipe import DistilRecipe
-    from edgebench.training.distiller import Distiller
-    from edgebench.training.recipe import load_recipe
-    from edgebench.training.teacher import load_teacher
+    from edgebench.training.distillation.data import DistillationData
+    from edgebench.training.distillation.distiller import Distiller
+    from edgebench.training.distillation.recipe import DistillationRecipe
+    from edgebench.training.loop.batches import Prefetcher
+    from edgebench.training.methods import load_recipe
+    from edgebench.training.teachers.teacher import load_teacher
 
     recipe = load_recipe("wav2small_distill", overrides=["teacher=wav2small.fp32", *overrides])
-    assert isinstance(recipe, DistilRecipe)
+    assert isinstance(recipe, DistillationRecipe)
     split = packaged_split(recipe.data.split)
     clips = split_clips(
         [c for c in synthetic_clips() if split.part_of("synthetic", c.speaker)], split, "train"
@@ -71,7 +71,7 @@ def measure(overrides: Sequence[str], *, steps: int) -> Throughput:
     teacher = load_teacher(
         recipe.teacher, threads=recipe.compute.teacher_threads, emotions=recipe.loss.emotion_weight > 0.0
     )
-    data = DistilData(clips, recipe, teacher)
+    data = DistillationData(clips, recipe, teacher)
     lengths_s = [data.waveforms(step).shape[1] / 16_000 for step in range(steps)]  # reads every sound in
     with tempfile.TemporaryDirectory() as folder:
         student = Distiller(recipe, data, lambda model: {"score": 0.0}, Path(folder))

@@ -22,8 +22,10 @@ INTRODUCTION = """\
 What edgebench promises about its own measurements, measured. This page is written by `make bench`
 (`python -m benchmarks`); do not edit it. Each benchmark is one command; add `--quick` to try it.
 
-Launches of the two sides alternate, A B B A, each in a fresh process; a ratio is made of two neighbours, and
-the median of the ratios is held against the target. `min` and `max` are the extreme pairs, `n` their number.
+Launches of the two sides alternate, A B B A, each in a fresh process; a ratio is made of two neighbours.
+`min` and `max` are the extreme pairs, `n` their number. Where there is a 95 % interval, it is that of the
+geometric mean of the pairs' ratios (Student's t of their logarithms), and all of it must lie within the
+target; where there is none, the median is held against the target.
 """
 
 QUICK = """\

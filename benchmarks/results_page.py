@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgebench.results.metrics.repeats import Repeated, Trained, over_seeds, paired_over_seeds
 from edgebench.results.records.record import CorpusFacts
-from edgebench.training.baseline import ALIGNED_KEY, KEY
+from edgebench.training.artifacts.baseline import ALIGNED_KEY, KEY
 
 CATEGORIES = ("ua", "wa", "macro_f1", "f1_anger", "f1_happiness", "f1_neutral", "f1_sadness")
 DIMENSIONS = ("ccc_arousal", "ccc_dominance", "ccc_valence")

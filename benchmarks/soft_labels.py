@@ -25,10 +25,11 @@ from rich.table import Table
 
 from edgebench.cli.options import named_paths
 from edgebench.corpora import EMOTIONS, Clip
-from edgebench.training.data import TrainingData
-from edgebench.training.gather import gather
-from edgebench.training.recipe import Recipe, load_recipe
-from edgebench.training.soft_labels import SoftLabels, load_teachers
+from edgebench.training.clips.gather import gather
+from edgebench.training.methods import load_recipe
+from edgebench.training.supervised.data import TrainingData
+from edgebench.training.supervised.recipe import SupervisedRecipe
+from edgebench.training.supervised.soft_labels import SoftLabels, load_teachers
 
 Floats = NDArray[np.float32]
 
@@ -66,7 +67,7 @@ class Answers:
 
 
 def ask(
-    recipe: Recipe,
+    recipe: SupervisedRecipe,
     clips: Sequence[Clip],
     human: Mapping[str, str | None],
     *,
@@ -91,7 +92,9 @@ def ask(
     return Answers.of(np.stack(truth), np.stack(answers))
 
 
-def rows(recipe: Recipe, corpora: Mapping[str, Path], *, batches: int) -> Iterator[tuple[str, Answers]]:
+def rows(
+    recipe: SupervisedRecipe, corpora: Mapping[str, Path], *, batches: int
+) -> Iterator[tuple[str, Answers]]:
     """What the excerpts are of, and what the teachers say of them."""
     withheld = recipe.teacher.unlabelled_corpora
     seen = gather(recipe, {name: path for name, path in corpora.items() if name not in withheld})
@@ -121,7 +124,7 @@ def main() -> None:
     arguments = parser.parse_args()
     overrides = [*arguments.overrides, "augment.any_class_probability=0.0"]
     recipe = load_recipe(arguments.recipe, overrides=overrides)
-    assert isinstance(recipe, Recipe)
+    assert isinstance(recipe, SupervisedRecipe)
     headings = ("n", "teacher agrees", "UA", "probability of the label", "entropy, nats", *EMOTIONS)
     table = Table("excerpts of", *headings, caption="under each emotion: the share of excerpts called so")
     for name, found in rows(recipe, named_paths(arguments.corpus, "--corpus"), batches=arguments.batches):

@@ -31,7 +31,7 @@ from edgebench.harness.speech import prepare_corpus
 from edgebench.models import Artifact, load_artifact
 from edgebench.results.metrics.repeats import Trained
 from edgebench.results.records.record import CorpusFacts
-from edgebench.training import baseline
+from edgebench.training.artifacts import baseline
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 ARMS = {"teacher": "teacher", HARD: "hard", SOFT: "soft", ADAPTED: "adapted"}  # and their folders

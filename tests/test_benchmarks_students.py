@@ -27,7 +27,7 @@ from edgebench.results.metrics.repeats import Trained
 from edgebench.results.records.messages import Predictions
 from edgebench.results.records.record import CorpusFacts
 from edgebench.training import train
-from edgebench.training.recipe import load_recipe
+from edgebench.training.methods import load_recipe
 from tests.training.distil_tiny import tiny_teacher
 from tests.training.tiny_run import TINY
 

@@ -43,7 +43,7 @@ def distilhubert_table2(
     from edgebench.papers.distilhubert.page import figure1_sections, production_section, table2_sections
     from edgebench.results.report import print_sections
     from edgebench.training import require_extra
-    from edgebench.training.progress import training_bar
+    from edgebench.training.loop.progress import training_bar
 
     require_extra()
     from edgebench.papers.distilhubert.reproduce import reproduce_table2

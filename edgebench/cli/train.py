@@ -38,7 +38,7 @@ def train(
 ) -> None:
     """Train a model, export it, quantize it, and write its manifest and card."""
     from edgebench.training import train as train_recipe
-    from edgebench.training.progress import training_bar
+    from edgebench.training.loop.progress import training_bar
 
     with says_how_to_go_on(resume=resume), training_bar() as notify:
         folder = train_recipe(
@@ -50,7 +50,7 @@ def train(
             resume=resume,
             notify=notify,
         )
-    from edgebench.training.processes import Processes
+    from edgebench.training.loop.processes import Processes
 
     if Processes().is_main:
         typer.echo(f"artifacts: {folder}")

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebench.errors import UsageError
-from edgebench.training.recipe import Recipe, load_recipe, recipe_names
+from edgebench.training.methods import load_recipe
+from edgebench.training.recipes.reading import recipe_names
+from edgebench.training.recipes.sections import Recipe
 
 if TYPE_CHECKING:
-    from edgebench.training.trainer import Progress
+    from edgebench.training.loop.loop import Progress
 
 __all__ = ["Recipe", "load_recipe", "recipe_names", "require_extra", "train"]
 

@@ -8,21 +8,11 @@ from pathlib import Path
 
 from edgebench.errors import UsageError
 from edgebench.models import packaged_artifacts
-from edgebench.training.categorical_recipe import CategoricalRecipe
-from edgebench.training.checkpoint import CHECKPOINT
-from edgebench.training.data import TrainingData
-from edgebench.training.distil_recipe import DistilRecipe
-from edgebench.training.evaluate import Validator
-from edgebench.training.gather import gather, training_facts
-from edgebench.training.processes import Processes
-from edgebench.training.produce import produce
-from edgebench.training.recipe import load_recipe
-from edgebench.training.soft_labels import SoftLabels, load_teachers
-from edgebench.training.taught import leave_out_heard, taught_origin, tell
-from edgebench.training.trainer import Progress, Trainer
-
-# Recipe values that name a file or folder of this machine.
-PATHS = ("model.weights", "teacher", "teacher.paths", "data.films", "data.other_sounds", "data.background")
+from edgebench.training.artifacts.produce import produce
+from edgebench.training.loop.checkpoint import CHECKPOINT
+from edgebench.training.loop.loop import Progress
+from edgebench.training.method import Job
+from edgebench.training.methods import load_recipe, method_named
 
 Notify = Callable[[Progress], None]
 
@@ -46,49 +36,21 @@ def train(
     :mod:`edgebench.errors`: a bad recipe, corpora that cannot be read, a folder that holds another run.
     """
     recipe = load_recipe(recipe_name, overrides=overrides)
+    method = method_named(recipe.method)
     refuse_another_run(output, resume=resume)
-    command = command_line(recipe_name, corpora, overrides, train_only=train_only or {})
-    if isinstance(recipe, CategoricalRecipe):
-        from edgebench.training.categorical_run import fine_tune  # noqa: PLC0415
-
-        return fine_tune(
-            recipe,
-            corpora=corpora,
-            train_only=train_only or {},
-            output=output,
-            command=command,
-            resume=resume,
-            notify=notify,
-        )
-    if train_only:
+    if train_only and not method.takes_train_only:
         raise UsageError(
             f"recipe {recipe_name!r} divides its corpora by one split file, which says who trains. Give "
             "--train-only to a recipe of folds, such as distilhubert_loso, or the corpus with --corpus."
         )
-    if isinstance(recipe, DistilRecipe):
-        from edgebench.training.distil_run import distil  # noqa: PLC0415
-
-        return distil(recipe, corpora=corpora, output=output, command=command, notify=notify)
-    teachers = load_teachers(recipe)
-    options = recipe.teacher
-    everything = gather(recipe, corpora, unlabelled=options.unlabelled, withheld=options.unlabelled_corpora)
-    gathered, notes = leave_out_heard(everything, teachers)
-    main = Processes().is_main  # of many processes, the one that speaks and writes
-    if main:
-        tell(notes)
-    data = TrainingData(gathered.train, recipe)
-    source = SoftLabels(data, teachers, recipe.teacher) if teachers else data
-    trainer = Trainer(recipe, source, Validator(gathered.validation), output)
-    trainer.resume()
-    trainer.run(notify=notify)
-    if not main:
-        return output
-    origin = None
-    if teachers:
-        human = min(recipe.teacher.emotion_share, recipe.teacher.adv_share) < 1.0
-        facts = training_facts(recipe, gathered)
-        origin = taught_origin(facts, teachers, emotions=True, human_labels=human)
-    produce(trainer.best_model(), recipe, gathered, output, command=command, origin=origin)
+    command = command_line(
+        recipe_name, corpora, overrides, train_only=train_only or {}, path_keys=method.path_keys
+    )
+    job = Job(corpora, output, command, train_only=train_only or {}, resume=resume, notify=notify)
+    trained = method.train(recipe, job)
+    if trained is not None:
+        lineage = method.lineage(recipe, trained.gathered, trained.teachers)
+        produce(trained.model, recipe, trained.gathered, output, command=command, lineage=lineage)
     return output
 
 
@@ -107,6 +69,7 @@ def command_line(
     overrides: Sequence[str],
     *,
     train_only: Mapping[str, Path] | None = None,
+    path_keys: Sequence[str] = (),
 ) -> str:
     """The command that makes this run again; folders differ by machine and are left as PATH."""
     words = ["edgebench", "train", recipe_name]
@@ -116,6 +79,6 @@ def command_line(
         words += ["--train-only", f"{name}=PATH"]
     for override in overrides:
         key, _, value = override.partition("=")
-        here = key.strip() in PATHS and value.strip() not in ("", "''", '""', *packaged_artifacts())
+        here = key.strip() in path_keys and value.strip() not in ("", "''", '""', *packaged_artifacts())
         words += ["--set", f"{key.strip()}=PATH" if here else override]
     return shlex.join([*words, "--output", "DIR"])

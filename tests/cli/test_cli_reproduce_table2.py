@@ -126,9 +126,9 @@ def test_the_production_model_is_two_files_that_say_how_they_hear(finished):
 
 def test_figure_one_is_the_file_on_ravdess(finished, corpora):
     from edgebench.models import load_artifact
-    from edgebench.training.evaluate import predict
-    from edgebench.training.folds import cross_corpus_clips
-    from edgebench.training.recipe import load_recipe
+    from edgebench.training.artifacts.score import predict
+    from edgebench.training.fine_tuning.folds import cross_corpus_clips
+    from edgebench.training.methods import load_recipe
 
     output, found, _ = finished
     clips = cross_corpus_clips(load_recipe("distilhubert_loso"), corpora["ravdess"])

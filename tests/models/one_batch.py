@@ -10,7 +10,8 @@ def learn_by_heart(net, waveforms, *, steps: int, rate: float) -> None:
     log_mel, truth, target = net.features(waveforms), torch.arange(8) % 4, torch.rand(8, 3)
     optimiser = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], lr=rate)
     for _ in range(steps):
-        adv, logits = net.classify(log_mel)
+        answers = net.classify(log_mel)
+        adv, logits = answers["arousal_dominance_valence"], answers["emotion_logits"]
         loss = torch.nn.functional.cross_entropy(logits, truth) + ((adv - target) ** 2).mean()
         optimiser.zero_grad()
         loss.backward()

@@ -56,7 +56,7 @@ def test_whole_vectors_are_the_same_net(wav2small, training):
     answers = []
     for net in (narrow, wide):
         with torch.profiler.profile(record_shapes=True) as seen:
-            answers.append(torch.cat(net.classify(log_mel), dim=1))
+            answers.append(torch.cat(list(net.classify(log_mel).values()), dim=1))
         shapes = [e.input_shapes[0] for e in seen.key_averages(group_by_input_shape=True) if "relu" in e.key]
         assert {shape[1] for shape in shapes} == {16 if net is wide and training else 13}
         answers[-1].square().sum().backward()
@@ -79,9 +79,11 @@ def test_every_architecture_maps_a_waveform_to_two_outputs(name):
     model = build_architecture(name, **TINY_OPTIONS.get(name, {})).eval()
     for samples in (1600, 16_000, 23_457):
         with torch.no_grad():
-            adv, logits = model(torch.randn(2, samples))
-        assert adv.shape == (2, 3)
-        assert logits.shape == (2, 4)
+            answers = model(torch.randn(2, samples))
+        assert {name: tuple(answer.shape) for name, answer in answers.items()} == {
+            "arousal_dominance_valence": (2, 3),
+            "emotion_logits": (2, 4),
+        }
 
 
 def test_unknown_architecture_names_the_nearest():

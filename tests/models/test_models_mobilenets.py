@@ -105,7 +105,7 @@ def test_short_and_odd_lengths(name):
     net = tiny_image_net(name).eval()
     for samples in (1600, 8000, 23_457):
         with torch.no_grad():
-            adv, logits = net(torch.randn(2, samples))
+            adv, logits = net(torch.randn(2, samples)).values()
         assert adv.shape == (2, 3)
         assert logits.shape == (2, 4)
 
@@ -126,7 +126,7 @@ def test_what_is_augmented_is_what_is_exported(name):
     with torch.no_grad():
         log_mel = net.log_mel(normalise_level(waveform))
         assert torch.allclose(net.features(waveform), log_mel, atol=2e-3)  # dB
-        for ours, whole in zip(net.classify(log_mel), net(waveform), strict=True):
+        for ours, whole in zip(net.classify(log_mel).values(), net(waveform).values(), strict=True):
             assert torch.equal(ours, whole)
     assert log_mel.shape == (2, 1, 9001 // net.hop_samples + 1, 58 if name == "mobilenetv4_l" else 26)
 
@@ -167,7 +167,10 @@ def test_the_last_frames_of_a_recording_count():
     changed[:, :, -1] += 20.0
     with torch.no_grad():
         assert net.trunk(net.image(log_mel)).shape[2] == 2
-        assert not torch.allclose(net.classify(log_mel)[0], net.classify(changed)[0])
+        assert not torch.allclose(
+            net.classify(log_mel)["arousal_dominance_valence"],
+            net.classify(changed)["arousal_dominance_valence"],
+        )
 
 
 # ------------------------------------------------------------------------------------------- weights
@@ -267,7 +270,7 @@ def test_equal_to_torch_at_every_length(exported):
         waveforms = rng.uniform(-1, 1, (batch, round(input_s * 16_000))).astype(np.float32)
         with torch.no_grad():
             expected = net(torch.from_numpy(waveforms))
-        for ours, theirs in zip(expected, session.run(None, {"waveform": waveforms}), strict=True):
+        for ours, theirs in zip(expected.values(), session.run(None, {"waveform": waveforms}), strict=True):
             assert ours.std() > 1e-4
             np.testing.assert_allclose(theirs, ours.numpy(), atol=2e-5)
 

@@ -317,7 +317,7 @@ def test_our_heads_read_the_same_net(checkpoint):
     ours, theirs = MobileNetV3AudioSet(weights=checkpoint).eval(), audioset_classifier(checkpoint)
     with torch.no_grad():
         hidden = theirs.classifier[:4](theirs.features(ours.log_mel(waveform).transpose(2, 3)))
-        adv, logits = ours(waveform)
+        adv, logits = ours(waveform).values()
         assert torch.allclose(adv, ours.adv(hidden), atol=1e-5)
         assert torch.allclose(logits, ours.emotion(hidden), atol=1e-5)
 

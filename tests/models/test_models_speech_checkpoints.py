@@ -99,7 +99,7 @@ def test_the_published_dawn_fills_its_head(tmp_path):
         pooled = net.backbone(net.features(waveform)).last_hidden_state.mean(1)
         hidden = torch.tanh(pooled @ w["classifier.dense.weight"].T + w["classifier.dense.bias"])
         expected = hidden @ w["classifier.out_proj.weight"].T + w["classifier.out_proj.bias"]
-        assert torch.allclose(net(waveform)[0], expected, atol=1e-6)
+        assert torch.allclose(net(waveform)["arousal_dominance_valence"], expected, atol=1e-6)
     layer = "encoder.pos_conv_embed.conv.parametrizations.weight.original1"
     assert torch.equal(net.backbone.state_dict()[layer], w[f"wav2vec2.{layer}"])
     assert [tuple(p.shape) for p in net.new_parameters()] == [(4, 32), (4,)]  # the emotions' alone
@@ -152,7 +152,7 @@ def test_the_published_odyssey_baseline_fills_its_head(tmp_path):
         normed = (dense - dense.mean()) / (dense.var(unbiased=False) + 1e-5).sqrt()
         normed = torch.relu(normed * w["ser_model.fc.0.1.weight"] + w["ser_model.fc.0.1.bias"])
         expected = w["ser_model.out.0.weight"] @ normed + w["ser_model.out.0.bias"]
-        assert torch.allclose(net(waveform)[0][0], expected, atol=1e-5)
+        assert torch.allclose(net(waveform)["arousal_dominance_valence"][0], expected, atol=1e-5)
     assert [tuple(p.shape) for p in net.new_parameters()] == [(4, 32), (4,)]
 
 

@@ -77,8 +77,8 @@ def test_forward_is_features_then_classify(name):
     net, waveform = tiny_net(name), noise(2, 5000)
     with torch.no_grad():
         whole, parts = net(waveform), net.classify(net.features(waveform))
-    assert [tuple(part.shape) for part in whole] == [(2, 3), (2, 4)]
-    assert all(torch.equal(a, b) for a, b in zip(whole, parts, strict=True))
+    assert [tuple(part.shape) for part in whole.values()] == [(2, 3), (2, 4)]
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
     assert net.hop_samples == 320
 
 
@@ -90,7 +90,8 @@ def test_one_batch_is_learnt_by_heart(name):
     target = torch.rand(4, 3)
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3)
     for _ in range(120):
-        adv, logits = net.classify(net.features(waveform))
+        answers = net.classify(net.features(waveform))
+        adv, logits = answers["arousal_dominance_valence"], answers["emotion_logits"]
         loss = torch.nn.functional.cross_entropy(logits, truth) + ((adv - target) ** 2).mean()
         optimiser.zero_grad()
         loss.backward()
@@ -112,12 +113,12 @@ def test_padding_is_neither_attended_to_nor_pooled(name):
         found, again = net(padded, lengths), net(filled, lengths)
         alone = [net(padded[:1]), net(padded[1:, :6000])]
         ignored = net(padded)
-    for place in range(2):
+    for place in found:
         assert torch.allclose(found[place], again[place], atol=1e-6)
         if name in LAYER_NORM:
             expected = torch.cat([item[place] for item in alone])
             assert torch.allclose(found[place], expected, atol=1e-5)
-    assert not torch.allclose(found[1][1], ignored[1][1], atol=1e-4)
+    assert not torch.allclose(found["emotion_logits"][1], ignored["emotion_logits"][1], atol=1e-4)
 
 
 def test_group_norm_of_the_base_nets_hears_the_padding():
@@ -135,15 +136,15 @@ def test_teacher_is_the_mean_of_two():
     net, waveform = tiny_net("teacher"), noise(2, 5000)
     with torch.no_grad():
         found, dawn, wavlm = net(waveform), net.dawn(waveform), net.wavlm(waveform)
-    for a, b, c in zip(found, dawn, wavlm, strict=True):
-        assert torch.allclose(a, (b + c) / 2, atol=1e-7)
+    for name, mean in found.items():
+        assert torch.allclose(mean, (dawn[name] + wavlm[name]) / 2, atol=1e-7)
 
 
 def test_a_frozen_encoder_stays_as_it_is():
     torch.manual_seed(0)
     net = tiny_net("distilhubert").train()
     net.freeze_feature_encoder()
-    net(noise(2, 4000))[0].sum().backward()
+    net(noise(2, 4000))["arousal_dominance_valence"].sum().backward()
     moving = {name for name, parameter in net.named_parameters() if parameter.grad is not None}
     assert not any(name.startswith("backbone.feature_extractor.") for name in moving)
     assert any(name.startswith("backbone.feature_projection.") for name in moving)
@@ -204,7 +205,7 @@ def test_file_equals_torch_at_every_length(exported):
         waveform = noise(batch, 16_000 * seconds)
         with torch.no_grad():
             expected = net(waveform)
-        for a, b in zip(expected, session.run(None, {"waveform": waveform.numpy()}), strict=True):
+        for a, b in zip(expected.values(), session.run(None, {"waveform": waveform.numpy()}), strict=True):
             np.testing.assert_allclose(b, a.numpy(), atol=1e-5)
 
 

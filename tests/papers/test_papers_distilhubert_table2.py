@@ -20,7 +20,7 @@ from edgebench.papers.distilhubert.page import (
 
 pytest.importorskip("torch", reason="training needs torch: pip install edgebench[train]")
 from edgebench.papers.distilhubert.table2 import ALONE, JOINED, PAPER, figure1, table2
-from edgebench.training.fold_files import Answer, FoldResult, score_answers
+from edgebench.training.fine_tuning.fold_files import Answer, FoldResult, score_answers
 
 pytestmark = pytest.mark.train
 

@@ -9,11 +9,11 @@ import onnx
 from onnx import helper, numpy_helper
 
 from edgebench.corpora import Clip, synthetic_corpus
-from edgebench.training.distil_data import DistilData
-from edgebench.training.distil_recipe import DistilRecipe
-from edgebench.training.distiller import Distiller
-from edgebench.training.recipe import load_recipe
-from edgebench.training.teacher import load_teacher
+from edgebench.training.distillation.data import DistillationData
+from edgebench.training.distillation.distiller import Distiller
+from edgebench.training.distillation.recipe import DistillationRecipe
+from edgebench.training.methods import load_recipe
+from edgebench.training.teachers.teacher import load_teacher
 
 TINY = (
     "data.length_s=[0.2, 0.4]",
@@ -92,9 +92,9 @@ def tiny_teacher(
     return path
 
 
-def tiny_recipe(*overrides: str) -> DistilRecipe:
+def tiny_recipe(*overrides: str) -> DistillationRecipe:
     recipe = load_recipe("wav2small_distill", overrides=[*TINY, *overrides])
-    assert isinstance(recipe, DistilRecipe)
+    assert isinstance(recipe, DistillationRecipe)
     return recipe
 
 
@@ -110,7 +110,7 @@ def tiny_distiller(teacher: Path | str, output: Path, *overrides: str, validate=
     scores = iter(range(1000))
     return Distiller(
         recipe,
-        DistilData(few_clips(), recipe, loaded),
+        DistillationData(few_clips(), recipe, loaded),
         validate or (lambda model: {"score": float(next(scores))}),
         output,
     )

@@ -21,7 +21,8 @@ from pathlib import Path
 import torch
 from tiny_run import tiny_trainer
 
-from edgebench.training import board_files, checkpoint
+from edgebench.training.loop import checkpoint
+from edgebench.training.loop import tensorboard as board_files
 
 STEPS, EVERY = 28, 2
 OPTIONS = (
@@ -77,7 +78,7 @@ def arm(way: str, countdown: int) -> None:
         Path.replace = never
     elif way == "before curves":
         write = checkpoint.write_curves
-        from edgebench.training import trainer
+        from edgebench.training.loop import loop as trainer
 
         trainer.write_curves = lambda *given: die() if last_time() else write(*given)
     elif way == "writing tensorboard":

@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("audiomentations", reason="training needs audiomentations: pip install edgebench[train]")
 
 from edgebench.corpora import load_waveform, synthetic_corpus
-from edgebench.training import categorical_augment as sound
-from edgebench.training.recipe import load_recipe
+from edgebench.training.fine_tuning import augment as sound
+from edgebench.training.methods import load_recipe
 
 pytestmark = pytest.mark.train
 

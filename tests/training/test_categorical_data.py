@@ -13,8 +13,8 @@ pytest.importorskip("audiomentations", reason="training needs audiomentations: p
 from edgebench.agent.waveform import prepare
 from edgebench.corpora import EMOTIONS, load_waveform, synthetic_corpus
 from edgebench.errors import CorpusError
-from edgebench.training.categorical_data import CategoricalData
-from edgebench.training.recipe import load_recipe
+from edgebench.training.fine_tuning.data import FineTuningData
+from edgebench.training.methods import load_recipe
 
 pytestmark = pytest.mark.train
 
@@ -23,9 +23,9 @@ SMALL = ("optimiser.batch=4", "prepare.length_s=2.0", "data.cache_mb=20")
 STILL = [f"augment.{name}_probability=0" for name in ("gain", "noise", "pitch", "polarity")]
 
 
-def data(*overrides: str, clips=CLIPS) -> CategoricalData:
+def data(*overrides: str, clips=CLIPS) -> FineTuningData:
     recipe = load_recipe("distilhubert_loso", overrides=[*SMALL, *overrides])
-    return CategoricalData(clips, recipe.for_clips(len(clips)))
+    return FineTuningData(clips, recipe.for_clips(len(clips)))
 
 
 def equal(a, b) -> bool:
@@ -41,7 +41,7 @@ def test_batches_are_pure_functions_of_the_step():
 
 def test_rows_are_the_same_whoever_makes_them():
     whole = data().batch(2)
-    halves = [data().share(2, rows) for rows in (range(2), range(2, 4))]
+    halves = [data().rows(2, rows) for rows in (range(2), range(2, 4))]
     joined = [np.concatenate(parts) for parts in zip(*halves, strict=True)]
     assert equal(joined, whole)
 
@@ -88,4 +88,4 @@ def test_weights_only_where_the_recipe_balances():
 def test_nothing_to_train_on():
     recipe = load_recipe("distilhubert_loso", overrides=SMALL).for_clips(4)
     with pytest.raises(CorpusError, match="no clip of the four emotions to train on"):
-        CategoricalData([], recipe)
+        FineTuningData([], recipe)

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install e
 
 from edgebench.corpora import EMOTIONS, synthetic_corpus  # noqa: E402
 from edgebench.errors import CorpusError  # noqa: E402
-from edgebench.training.focal import balanced_weights, emotion_numbers, focal_loss  # noqa: E402
+from edgebench.training.fine_tuning.focal import balanced_weights, emotion_numbers, focal_loss  # noqa: E402
 
 pytestmark = pytest.mark.train
 

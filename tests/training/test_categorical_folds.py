@@ -11,14 +11,14 @@ from support.fold_corpora import write_crema_d, write_iemocap, write_ravdess
 
 from edgebench.corpora import PARTS, read_corpus
 from edgebench.errors import CorpusError, UsageError
-from edgebench.training.folds import (
+from edgebench.training.fine_tuning.folds import (
     cross_corpus_clips,
     folds_of,
     production_fold,
     read_parts,
     without_sounds,
 )
-from edgebench.training.recipe import load_recipe
+from edgebench.training.methods import load_recipe
 
 
 @pytest.fixture(scope="module")

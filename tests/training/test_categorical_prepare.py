@@ -9,7 +9,7 @@ librosa = pytest.importorskip("librosa", reason="training needs librosa: pip ins
 
 from edgebench.agent.waveform import check, prepare  # noqa: E402
 from edgebench.corpora import SAMPLE_RATE_HZ, load_waveform, synthetic_corpus  # noqa: E402
-from edgebench.training.recipe import load_recipe  # noqa: E402
+from edgebench.training.methods import load_recipe  # noqa: E402
 
 pytestmark = pytest.mark.train
 

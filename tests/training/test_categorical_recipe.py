@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from edgebench.errors import ConfigError
-from edgebench.training.categorical_recipe import CategoricalRecipe, FoldRecipe
-from edgebench.training.recipe import load_recipe
+from edgebench.training.fine_tuning.recipe import FineTuningRecipe, FoldRecipe
+from edgebench.training.methods import load_recipe
 
 
-def recipe(*overrides: str) -> CategoricalRecipe:
+def recipe(*overrides: str) -> FineTuningRecipe:
     found = load_recipe("distilhubert_loso", overrides=overrides)
-    assert isinstance(found, CategoricalRecipe)
+    assert isinstance(found, FineTuningRecipe)
     return found
 
 

@@ -18,9 +18,9 @@ from edgebench.corpora import EMOTIONS, read_corpus, read_split  # noqa: E402
 from edgebench.errors import ConfigError, StoreError, UsageError  # noqa: E402
 from edgebench.models.architectures import ARCHITECTURES  # noqa: E402
 from edgebench.training import load_recipe, train  # noqa: E402
-from edgebench.training.categorical_data import CategoricalData  # noqa: E402
-from edgebench.training.fine_tuner import CategoricalValidator, FineTuner  # noqa: E402
-from edgebench.training.folds import folds_of, read_parts  # noqa: E402
+from edgebench.training.fine_tuning.data import FineTuningData  # noqa: E402
+from edgebench.training.fine_tuning.fine_tuner import FineTuner, FoldValidator  # noqa: E402
+from edgebench.training.fine_tuning.folds import folds_of, read_parts  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -135,7 +135,7 @@ def test_predictions_are_those_of_the_best_epoch(finished, corpora):
     folder = output / fold.split.name
     counted = recipe.for_clips(len(fold.train))
     tuner = FineTuner(
-        counted, CategoricalData(fold.train, counted), CategoricalValidator(fold.validation, counted), folder
+        counted, FineTuningData(fold.train, counted), FoldValidator(fold.validation, counted), folder
     )
     assert tuner.resume()
     best = read(folder / "fold.json")["best"]
@@ -145,7 +145,7 @@ def test_predictions_are_those_of_the_best_epoch(finished, corpora):
     stored = [row["logits"] for row in read(folder / "predictions.json")["clips"]]
     assert np.array_equal(np.array(stored, dtype=np.float32), tuner.best_logits(fold.test))
     assert len({tuple(row) for row in stored}) == 8
-    found = CategoricalValidator(fold.test, counted)(tuner.best_model())
+    found = FoldValidator(fold.test, counted)(tuner.best_model())
     figures = read(folder / "fold.json")["figures"]["iemocap"]
     assert found["wa"] == pytest.approx(figures["wa"]["value"])
     assert found["macro_f1"] == pytest.approx(figures["macro_f1"]["value"])
@@ -228,7 +228,7 @@ def one_fold(corpora, *overrides: str, output):
     counted = recipe.for_clips(len(fold.train))
     scores = iter(range(1000))
     return FineTuner(
-        counted, CategoricalData(fold.train, counted), lambda model: {"score": -next(scores)}, output
+        counted, FineTuningData(fold.train, counted), lambda model: {"score": -next(scores)}, output
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgebench.training import distil_augment as sound
+from edgebench.training.distillation import augment as sound
 
 RATE_HZ = 16_000
 

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install edgebench[train]")
 
-from edgebench.training.distil_losses import (  # noqa: E402
+from edgebench.training.distillation.losses import (  # noqa: E402
     quadrant_correction,
     quadrants,
     soft_cross_entropy,

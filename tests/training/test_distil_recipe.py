@@ -8,13 +8,14 @@ import pytest
 from distil_tiny import tiny_recipe
 
 from edgebench.errors import ConfigError
-from edgebench.training.distil_recipe import DistilRecipe
-from edgebench.training.recipe import Recipe, load_recipe
+from edgebench.training.distillation.recipe import DistillationRecipe
+from edgebench.training.methods import load_recipe
+from edgebench.training.supervised.recipe import SupervisedRecipe
 
 
 def test_the_papers_numbers():
     recipe = load_recipe("wav2small_distill")
-    assert isinstance(recipe, DistilRecipe)
+    assert isinstance(recipe, DistillationRecipe)
     assert (recipe.distort.first_gain, recipe.distort.second_gain) == (0.64, 0.41)
     assert recipe.data.length_s == (0.4, 12.0)
     assert recipe.distort.shout_probability == 0.04  # a draw from [0, 1) below it
@@ -65,7 +66,7 @@ def test_a_checkpoint_is_bound_to_the_teachers_hash_and_not_to_folders():
 
 def test_training_on_labels_is_still_what_its_checkpoints_say():
     recipe = load_recipe("wav2small")
-    assert isinstance(recipe, Recipe)
+    assert isinstance(recipe, SupervisedRecipe)
     assert list(json.loads(recipe.training_json()))[:3] == ["architecture", "seed", "model"]
-    with pytest.raises(ConfigError, match="unknown key 'method'"):
+    with pytest.raises(ConfigError, match="'method': input should be 'supervised', found 'distillation'"):
         load_recipe("wav2small", overrides=["method=distillation"])

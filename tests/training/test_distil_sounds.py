@@ -10,8 +10,8 @@ import soundfile
 
 from edgebench.corpora import load_waveform, synthetic_corpus
 from edgebench.errors import CorpusError
-from edgebench.training import sounds
-from edgebench.training.sounds import Buckets, SoundFolder, Speech
+from edgebench.training.distillation import sounds
+from edgebench.training.distillation.sounds import Buckets, SoundFolder, Speech
 
 
 def write(

@@ -12,7 +12,7 @@ from edgebench.errors import ConfigError, EdgebenchError, ModelError
 from edgebench.files import sha256_of
 from edgebench.models import load_artifact
 from edgebench.models.manifest import Manifest, Task, manifest_path
-from edgebench.training.teacher import load_teacher
+from edgebench.training.teachers.teacher import load_teacher
 
 
 def waveforms(batch: int = 3, samples: int = 5000) -> np.ndarray:

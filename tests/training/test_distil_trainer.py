@@ -19,12 +19,13 @@ from distil_tiny import few_clips, plain_teacher, tiny_distiller, tiny_recipe, t
 
 from edgebench.corpora import load_waveform  # noqa: E402
 from edgebench.errors import ConfigError  # noqa: E402
-from edgebench.training import distil_augment, losses  # noqa: E402
-from edgebench.training.checkpoint import CHECKPOINT, read_checkpoint  # noqa: E402
-from edgebench.training.distil_data import DistilData  # noqa: E402
-from edgebench.training.distil_losses import quadrant_correction  # noqa: E402
-from edgebench.training.distiller import TeacherValidator  # noqa: E402
-from edgebench.training.teacher import load_teacher  # noqa: E402
+from edgebench.training.distillation import augment as distil_augment  # noqa: E402
+from edgebench.training.distillation.data import DistillationData  # noqa: E402
+from edgebench.training.distillation.distiller import TeacherValidator  # noqa: E402
+from edgebench.training.distillation.losses import quadrant_correction  # noqa: E402
+from edgebench.training.loop import losses  # noqa: E402
+from edgebench.training.loop.checkpoint import CHECKPOINT, read_checkpoint  # noqa: E402
+from edgebench.training.teachers.teacher import load_teacher  # noqa: E402
 
 pytestmark = pytest.mark.train
 HERE = Path(__file__).parent
@@ -77,7 +78,7 @@ def test_human_labels_are_not_read(teacher, tmp_path):
         soundfile.write(path, load_waveform(clip), 16_000, subtype="PCM_16")
         clips.append(dataclasses.replace(clip, path=path))
     bare = [dataclasses.replace(c, emotion=None, arousal=None, dominance=None, valence=None) for c in clips]
-    labelled, unlabelled = DistilData(clips, recipe, loaded), DistilData(bare, recipe, loaded)
+    labelled, unlabelled = DistillationData(clips, recipe, loaded), DistillationData(bare, recipe, loaded)
     assert np.array_equal(labelled.batch(1).adv, unlabelled.batch(1).adv)
 
 
@@ -164,7 +165,8 @@ def test_one_batch_is_learnt_by_heart(teacher, tmp_path, options):
         distiller.step(step, batch)
     with torch.no_grad():  # in training mode: the statistics of this batch, as they were learnt with
         features = distiller.model.features(torch.from_numpy(batch.waveforms))
-        adv, logits = distiller.model.train().classify(features)
+        answers = distiller.model.train().classify(features)
+    adv, logits = answers["arousal_dominance_valence"], answers["emotion_logits"]
     assert first > 80
     assert float(losses.ccc(truth, adv).min()) > 0.95
     assert float(quadrant_correction(truth, adv)) < 0.02
@@ -236,8 +238,8 @@ def test_validation_is_agreement_with_the_teacher_on_whole_clips(teacher):
         def features(self, waveform):
             return torch.from_numpy(loaded(waveform.numpy())[0])
 
-        def classify(self, log_mel):
-            return log_mel + self.shift, torch.zeros(len(log_mel), 4)
+        def classify(self, log_mel, *, outputs):
+            return dict.fromkeys(outputs, log_mel + self.shift)
 
     parrot = Parrot()
     found = validate(parrot)

@@ -18,11 +18,11 @@ from distil_tiny import tiny_distiller, tiny_teacher  # noqa: E402
 from tiny_run import tiny_trainer  # noqa: E402
 
 from edgebench.errors import ConfigError  # noqa: E402
-from edgebench.training import losses  # noqa: E402
-from edgebench.training.data import Share  # noqa: E402
-from edgebench.training.distil_losses import quadrant_correction  # noqa: E402
-from edgebench.training.processes import AtHome, Processes  # noqa: E402
-from edgebench.training.trainer import Loop  # noqa: E402
+from edgebench.training.distillation.losses import quadrant_correction  # noqa: E402
+from edgebench.training.loop import losses  # noqa: E402
+from edgebench.training.loop.batches import OwnRows  # noqa: E402
+from edgebench.training.loop.loop import Loop  # noqa: E402
+from edgebench.training.loop.processes import AtHome, Processes  # noqa: E402
 
 pytestmark = pytest.mark.train
 HERE = Path(__file__).parent
@@ -80,7 +80,7 @@ def plain_loop(loop: Loop, shares: int, loss_of: Callable) -> dict[str, torch.Te
         if shares == 1:
             rows = [loop.data.batch(step)]
         else:
-            rows = [loop.data.share(step, range(s * size, (s + 1) * size)) for s in range(shares)]
+            rows = [loop.data.rows(step, range(s * size, (s + 1) * size)) for s in range(shares)]
         before = [{name: s.clone() for name, s in norm.named_buffers()} for norm in norms]
         answers, after = [], []
         for number, share in enumerate(rows):
@@ -94,7 +94,10 @@ def plain_loop(loop: Loop, shares: int, loss_of: Callable) -> dict[str, torch.Te
         for number, norm in enumerate(norms):
             norm.running_mean = sum(found[number][0] for found in after) / shares
             norm.running_var = sum(found[number][1] for found in after) / shares
-        adv, logits = (torch.cat(parts) for parts in zip(*answers, strict=True))
+        adv, logits = (
+            torch.cat([answer[name] for answer in answers])
+            for name in ("arousal_dominance_valence", "emotion_logits")
+        )
         optimiser.zero_grad()
         loss_of(loop, rows, adv, logits).backward()
         if schedule.clip_norm:
@@ -197,16 +200,16 @@ def test_two_processes_are_the_plain_loop_over_both_shares(tmp_path, kind):
 
 def test_a_row_is_the_same_whoever_makes_it(tmp_path):
     data = tiny_trainer(tmp_path).data
-    whole, halves = data.share(7, range(4)), [data.share(7, range(2)), data.share(7, range(2, 4))]
+    whole, halves = data.rows(7, range(4)), [data.rows(7, range(2)), data.rows(7, range(2, 4))]
     for field, column in whole._asdict().items():
         assert np.array_equal(column, np.concatenate([getattr(half, field) for half in halves])), field
     assert len({row.tobytes() for row in whole.waveforms}) == 4
-    assert not np.array_equal(whole.waveforms, data.share(8, range(4)).waveforms)
+    assert not np.array_equal(whole.waveforms, data.rows(8, range(4)).waveforms)
 
 
 def test_the_teacher_labels_a_share_alone(tmp_path):
     data = tiny_distiller(tiny_teacher(tmp_path / "t.onnx"), tmp_path).data
-    whole, half = data.share(3, range(4)), data.share(3, range(2, 4))
+    whole, half = data.rows(3, range(4)), data.rows(3, range(2, 4))
     assert np.array_equal(whole.waveforms[2:], half.waveforms)
     assert np.allclose(whole.adv[2:], half.adv, atol=1e-6) and len(half.adv) == 2
 
@@ -217,7 +220,7 @@ def test_a_source_that_makes_whole_batches_is_cut(tmp_path):
     class Whole:
         batch = staticmethod(data.batch)
 
-    cut, made = Share(Whole(), range(1, 3)).batch(2), data.batch(2)
+    cut, made = OwnRows(Whole(), range(1, 3)).batch(2), data.batch(2)
     assert np.array_equal(cut.waveforms, made.waveforms[1:3]) and np.array_equal(cut.adv, made.adv[1:3])
     assert cut.logits is None
 
@@ -250,14 +253,14 @@ def test_a_validated_model_takes_and_gives_tensors_of_the_cpu():
 
         def classify(self, maps):
             answer = self.linear(maps)
-            return answer, answer + 1
+            return {"first": answer, "second": answer + 1}
 
     net = Net().double()
     seen = []
     net.linear.register_forward_pre_hook(lambda _, given: seen.append(given[0].device.type))
     home = AtHome(net, torch.device("cpu"))
     given = torch.ones(1, 3, dtype=torch.float64)
-    assert torch.equal(home.classify(given)[1], net.classify(given)[0] + 1)
+    assert torch.equal(home.classify(given)["second"], net.classify(given)["first"] + 1)
     assert home.rate == 16_000
     away = AtHome(net.to("meta"), torch.device("meta"))
     with pytest.raises(NotImplementedError):  # a meta tensor holds nothing that could come home

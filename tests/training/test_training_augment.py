@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install edgebench[train]")
-from edgebench.training import augment  # noqa: E402
+from edgebench.training.supervised import augment  # noqa: E402
 
 pytestmark = pytest.mark.train
 

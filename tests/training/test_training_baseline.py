@@ -12,7 +12,7 @@ from tiny_run import few_clips  # noqa: E402
 
 from edgebench.corpora import EMOTIONS, load_waveform  # noqa: E402
 from edgebench.models.layers.frontend import LogMel  # noqa: E402
-from edgebench.training.baseline import fit, predict_baseline, statistics  # noqa: E402
+from edgebench.training.artifacts.baseline import fit, predict_baseline, statistics  # noqa: E402
 
 pytestmark = pytest.mark.train
 

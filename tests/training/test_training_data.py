@@ -13,7 +13,9 @@ from tiny_run import few_clips, tiny_recipe
 
 from edgebench.corpora import EMOTIONS
 from edgebench.errors import CorpusError
-from edgebench.training.data import Prefetcher, TrainingData, Waveforms, balance_weights, emotion_targets
+from edgebench.training.clips.waveforms import Waveforms
+from edgebench.training.loop.batches import Prefetcher
+from edgebench.training.supervised.data import TrainingData, balance_weights, emotion_targets
 
 pytestmark = pytest.mark.train
 

@@ -16,12 +16,13 @@ from edgebench.models import load_artifact  # noqa: E402
 from edgebench.models.architectures import build_architecture  # noqa: E402
 from edgebench.models.architectures.mobilenetv3_audioset import AudioSetClassifier  # noqa: E402
 from edgebench.training import train  # noqa: E402
-from edgebench.training.augment import gain  # noqa: E402
-from edgebench.training.checkpoint import CHECKPOINT  # noqa: E402
-from edgebench.training.data import TrainingData  # noqa: E402
-from edgebench.training.recipe import load_recipe  # noqa: E402
+from edgebench.training.loop.checkpoint import CHECKPOINT  # noqa: E402
+from edgebench.training.loop.optimiser import optimiser_of  # noqa: E402
+from edgebench.training.methods import load_recipe  # noqa: E402
 from edgebench.training.run import command_line  # noqa: E402
-from edgebench.training.trainer import Trainer, optimiser_of  # noqa: E402
+from edgebench.training.supervised.augment import gain  # noqa: E402
+from edgebench.training.supervised.data import TrainingData  # noqa: E402
+from edgebench.training.supervised.trainer import Trainer  # noqa: E402
 
 pytestmark = pytest.mark.train
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install edgebench[train]")
-from edgebench.training import losses  # noqa: E402
+from edgebench.training.loop import losses  # noqa: E402
 
 pytestmark = pytest.mark.train
 

@@ -18,7 +18,7 @@ FREE_AND_LOOK = f"""
 import sys
 import numpy as np
 import psutil
-from edgebench.training.memory import keep_freed_memory
+from edgebench.training.loop.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 before = psutil.Process().memory_info().rss

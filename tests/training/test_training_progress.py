@@ -12,9 +12,9 @@ pytest.importorskip("torch", reason="training needs torch: pip install edgebench
 from rich.console import Console
 from tiny_run import tiny_trainer
 
-from edgebench.training.pace import Pace
-from edgebench.training.progress import training_bar
-from edgebench.training.trainer import Progress
+from edgebench.training.loop.loop import Progress
+from edgebench.training.loop.pace import Pace
+from edgebench.training.loop.progress import training_bar
 
 pytestmark = pytest.mark.train
 
@@ -51,7 +51,7 @@ def test_the_bar_is_one_line_at_any_width(width):
 
 def test_time_left_is_what_the_rest_takes_at_the_pace_since_the_first_step(monkeypatch):
     clock = iter([100.0, 160.0, 220.0])
-    monkeypatch.setattr("edgebench.training.progress.monotonic", lambda: next(clock))
+    monkeypatch.setattr("edgebench.training.loop.progress.monotonic", lambda: next(clock))
     steps = [Progress(step, 172_800, 1.0, None) for step in (1000, 1060, 1120)]
     lines = drawn(100, *steps, terminal=False)
     assert lines[1].startswith("step 1060/172800, 1 d 23:42:20 left, loss 1.000")  # one second a step

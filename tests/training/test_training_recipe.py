@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgebench.errors import ConfigError
-from edgebench.training.recipe import FOLDER, load_recipe, recipe_names
+from edgebench.training.methods import load_recipe
+from edgebench.training.recipes.reading import FOLDER, recipe_names
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -19,9 +19,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny_run import tiny_trainer  # noqa: E402
 
 from edgebench.errors import Interrupted, StoreError  # noqa: E402
-from edgebench.training.board_files import FILE, FOLDER, BoardFile  # noqa: E402
-from edgebench.training.checkpoint import CHECKPOINT, CURVES  # noqa: E402
-from edgebench.training.pace import MEASURED  # noqa: E402
+from edgebench.training.loop.checkpoint import CHECKPOINT, CURVES  # noqa: E402
+from edgebench.training.loop.pace import MEASURED  # noqa: E402
+from edgebench.training.loop.tensorboard import FILE, FOLDER, BoardFile  # noqa: E402
 
 pytestmark = pytest.mark.train
 HERE = Path(__file__).parent

@@ -22,11 +22,12 @@ from edgebench.errors import CorpusError, UsageError  # noqa: E402
 from edgebench.models import load_artifact  # noqa: E402
 from edgebench.models.artifact import PACKAGED  # noqa: E402
 from edgebench.training import train  # noqa: E402
-from edgebench.training.evaluate import evaluate, evaluate_loss, predict_corpora  # noqa: E402
-from edgebench.training.gather import calibration_clips, gather, weights_licence  # noqa: E402
-from edgebench.training.recipe import load_recipe  # noqa: E402
+from edgebench.training.artifacts.score import accuracy_drop, predict_corpora, score_artifact  # noqa: E402
+from edgebench.training.clips.gather import calibration_clips, gather  # noqa: E402
+from edgebench.training.lineage import weights_licence  # noqa: E402
+from edgebench.training.methods import load_recipe  # noqa: E402
 from edgebench.training.run import command_line  # noqa: E402
-from edgebench.training.trainer import Trainer  # noqa: E402
+from edgebench.training.supervised.trainer import Trainer  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -193,7 +194,7 @@ def test_calibration_takes_as_many_of_each_emotion():
 def test_evaluation_is_the_plain_count():
     clips, artifact = few_clips(part="test", every=2), load_artifact("wav2small.fp32")
     predicted = predict_corpora(artifact, clips)
-    found = evaluate(artifact, clips, predicted)[0]
+    found = score_artifact(artifact, clips, predicted)[0]
     names = artifact.manifest.tasks["emotion_logits"].labels
     answers = [names[int(np.argmax(row))] for row in predicted["synthetic"].values[1]]
     recalls = []
@@ -208,7 +209,7 @@ def test_evaluation_is_the_plain_count():
 def test_paired_loss_of_an_artifact_against_itself_is_zero():
     clips, artifact = few_clips(part="test", every=4), load_artifact("wav2small.fp32")
     predicted = predict_corpora(artifact, clips)
-    losses = evaluate_loss((artifact, artifact), clips, (predicted, predicted))
+    losses = accuracy_drop((artifact, artifact), clips, (predicted, predicted))
     assert losses["synthetic"]["ua_loss"].value == 0.0
     assert losses["synthetic"]["ccc_arousal_loss"].value == 0.0
 

@@ -13,12 +13,15 @@ pytest.importorskip("torch")
 
 from edgebench.errors import ConfigError, CorpusError, UsageError
 from edgebench.models import load_artifact
-from edgebench.training import soft_labels, train
-from edgebench.training.data import TrainingData
-from edgebench.training.gather import gather, training_facts
-from edgebench.training.recipe import load_recipe
-from edgebench.training.soft_labels import SoftLabels, blend, even_factors, load_teachers, softmax
-from edgebench.training.trainer import Trainer
+from edgebench.training import train
+from edgebench.training.clips.gather import gather
+from edgebench.training.lineage import training_facts
+from edgebench.training.methods import load_recipe
+from edgebench.training.supervised import soft_labels
+from edgebench.training.supervised.data import TrainingData
+from edgebench.training.supervised.soft_labels import SoftLabels, blend, load_teachers
+from edgebench.training.supervised.trainer import Trainer
+from edgebench.training.teachers.distributions import even_factors, softmax
 from tests.training.distil_tiny import tiny_teacher
 from tests.training.tiny_run import TINY, few_clips
 
@@ -122,7 +125,7 @@ def test_answers_over_a_corpus_without_labels_are_aligned_and_others_are_not(tmp
             np.testing.assert_allclose(found[row], expected, rtol=1e-4, atol=1e-12)
     assert corpora == {"synthetic", "elsewhere"}
     for step in range(4):
-        mine, theirs = aligned.share(step, range(1, 3)).emotions, plain.share(step, range(1, 3)).emotions
+        mine, theirs = aligned.rows(step, range(1, 3)).emotions, plain.rows(step, range(1, 3)).emotions
         for row, index in enumerate(data.indices(step)[1:3]):
             expected = scaled(theirs[row]) if index >= len(known) else theirs[row]
             np.testing.assert_allclose(mine[row], expected, rtol=1e-4, atol=1e-12)

@@ -12,10 +12,10 @@ from tiny_run import few_clips, tiny_recipe, tiny_trainer  # noqa: E402
 
 from edgebench.errors import ConfigError, StoreError  # noqa: E402
 from edgebench.models.architectures import ARCHITECTURES  # noqa: E402
-from edgebench.training.checkpoint import CHECKPOINT, CURVES  # noqa: E402
-from edgebench.training.data import TrainingData  # noqa: E402
-from edgebench.training.evaluate import Validator  # noqa: E402
-from edgebench.training.trainer import average_of, learning_rate_ratio  # noqa: E402
+from edgebench.training.loop.checkpoint import CHECKPOINT, CURVES  # noqa: E402
+from edgebench.training.loop.optimiser import average_of, learning_rate_ratio  # noqa: E402
+from edgebench.training.supervised.data import TrainingData  # noqa: E402
+from edgebench.training.supervised.validator import Validator  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -211,8 +211,8 @@ def test_validator_averages_recall_over_classes_and_corpora():
         def features(self, waveform):
             return waveform
 
-        def classify(self, log_mel):
-            return torch.zeros(1, 3), torch.tensor([[9.0, 0.0, 0.0, 0.0]])
+        def classify(self, log_mel, *, outputs):
+            return dict.fromkeys(outputs, torch.tensor([[9.0, 0.0, 0.0, 0.0]]))
 
     found = validator(AlwaysAnger())
     assert {clip.emotion for clip in clips} == {"anger", "happiness", "neutral", "sadness"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgebench.corpora import Clip, synthetic_corpus
-from edgebench.training.data import TrainingData
-from edgebench.training.recipe import Recipe, load_recipe
-from edgebench.training.trainer import Trainer
+from edgebench.training.methods import load_recipe
+from edgebench.training.supervised.data import TrainingData
+from edgebench.training.supervised.recipe import SupervisedRecipe
+from edgebench.training.supervised.trainer import Trainer
 
 TINY = (
     "data.crop_s=0.3",
@@ -22,7 +23,7 @@ TINY = (
 )
 
 
-def tiny_recipe(*overrides: str) -> Recipe:
+def tiny_recipe(*overrides: str) -> SupervisedRecipe:
     return load_recipe("wav2small", overrides=[*TINY, *overrides])
 
 

@@ -4,8 +4,9 @@ The table holds import paths rather than classes, so that reading it costs no to
 resolved when somebody asks for it. To add an architecture, write its file and add a row here: the
 tests walk this table.
 
-Every architecture maps ``waveform (batch, samples)`` at 16 kHz to the pair
-``arousal_dominance_valence (batch, 3)`` and ``emotion_logits (batch, 4)``.
+Every architecture is a :class:`~edgebench.models.layers.speech_net.SpeechNet`: it maps
+``waveform (batch, samples)`` at 16 kHz to a dictionary, with ``arousal_dominance_valence (batch, 3)`` and
+``emotion_logits (batch, 4)`` unless something else is asked for.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from edgebench.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from torch import nn
+    from edgebench.models.layers.speech_net import SpeechNet
 
 ARCHITECTURES: dict[str, str] = {
     "dawn": "edgebench.models.architectures.speech_transformer:Dawn",
@@ -29,7 +30,7 @@ ARCHITECTURES: dict[str, str] = {
     "mobilenetv4_l": "edgebench.models.architectures.mobilenetv4:MobileNetV4Large",
     "mobilenetv4_m": "edgebench.models.architectures.mobilenetv4:MobileNetV4Medium",
     "mobilenetv4_s": "edgebench.models.architectures.mobilenetv4:MobileNetV4Small",
-    "teacher": "edgebench.models.architectures.wav2small_teacher:Teacher",
+    "teacher": "edgebench.models.architectures.wav2small_teacher:Wav2SmallTeacher",
     "wav2small": "edgebench.models.architectures.wav2small:Wav2Small",
     "wav2vec2_base": "edgebench.models.architectures.speech_transformer:Wav2Vec2Base",
     "wavlm_base": "edgebench.models.architectures.speech_transformer:WavLMBase",
@@ -37,7 +38,7 @@ ARCHITECTURES: dict[str, str] = {
 }
 
 
-def build_architecture(name: str, **options: Any) -> nn.Module:
+def build_architecture(name: str, **options: Any) -> SpeechNet:
     """Build a module with random weights; the caller seeds torch first.
 
     Raises :class:`UsageError` for a name that is not in the table, with the nearest ones, and for an
@@ -51,5 +52,5 @@ def build_architecture(name: str, **options: Any) -> nn.Module:
     for option in options:
         if option not in taken:
             raise UsageError(f"architecture {name!r} takes no option {option!r}: {nearest(option, taken)}.")
-    built: nn.Module = builder(**options)
+    built: SpeechNet = builder(**options)
     return built

@@ -12,7 +12,7 @@ that the paper gives. Ours puts the three dimensions beside the classes (963 mor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from edgebench.models.checkpoints.weights import load_exactly
 from edgebench.models.layers.audioset_frontend import kaldi_mel
 from edgebench.models.layers.frontend import fourier_basis
 from edgebench.models.layers.speech_heads import initialise
+from edgebench.models.layers.speech_net import Answers, SpeechNet, read_heads
 
 SAMPLE_RATE_HZ, N_FFT, HOP = 16_000, 1024, 256
 MELS, LOWEST_HZ, HIGHEST_HZ, FLOOR = 128, 80.0, 7600.0, 1e-6
@@ -105,8 +106,8 @@ def _block(
     return nn.Sequential(convolution, norm, nn.ReLU(), *([_pool(pool)] if pool else []))
 
 
-class LightSerNet(nn.Module):
-    """Waveform (batch, samples) at 16 kHz to arousal, dominance, valence and four emotion logits.
+class LightSerNet(SpeechNet):
+    """Light-SERNet with heads for arousal, dominance, valence and four emotions.
 
     ``weights`` is a checkpoint of this very net; the published ones are of TensorFlow. Raises
     :class:`ModelError` for anything else, and nothing is loaded then. ``dropout`` acts on the pooled
@@ -131,20 +132,20 @@ class LightSerNet(nn.Module):
         if weights is not None:
             load_exactly(self, read_checkpoint(weights).tensors, source=weights)
 
-    def new_parameters(self) -> Iterator[nn.Parameter]:
-        """None: a checkpoint of this net fills all of it."""
-        yield from ()
-
-    def features(self, waveform: Tensor) -> Tensor:
-        """Log-mel (batch, 1, frames, 128) by the fast route, without gradient: what training augments."""
+    def features(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Log-mel (batch, 1, frames, 128) by one matrix product, without gradient."""
         return self.log_mel.fast(waveform)
 
-    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        return self.classify(self.log_mel(waveform))
+    def front_end(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Log-mel (batch, 1, frames, 128)."""
+        log_mel: Tensor = self.log_mel(waveform)
+        return log_mel
 
-    def classify(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-        """From log-mel (batch, 1, frames, 128) to (batch, 3) and (batch, emotions)."""
-        cepstra = (log_mel @ self.cosine).clamp(-CLIP, CLIP)  # (batch, 1, frames, 40)
+    def classify(
+        self, features: Tensor, lengths: Tensor | None = None, *, outputs: Sequence[str] | None = None
+    ) -> Answers:
+        """From log-mel (batch, 1, frames, 128)."""
+        names = self.asked(outputs)
+        cepstra = (features @ self.cosine).clamp(-CLIP, CLIP)  # (batch, 1, frames, 40)
         maps = self.blocks(torch.cat([path(cepstra) for path in self.paths], dim=1))
-        pooled = self.dropout(maps.mean((2, 3)))
-        return self.adv(pooled), self.emotion(pooled)
+        return read_heads(self, maps.mean((2, 3)), names)

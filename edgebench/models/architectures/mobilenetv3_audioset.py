@@ -9,7 +9,7 @@ so that loading is an identity and every tensor can be accounted for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from edgebench.models.checkpoints.weights import load_exactly, read_weights
 from edgebench.models.layers.audioset_frontend import HOP, AudioSetLogMel
+from edgebench.models.layers.speech_net import Answers, SpeechNet, read_heads
 
 AUDIOSET_CLASSES = 527
 HEAD_DEVIATION = 0.01  # MobileNetV3's, of every linear layer
@@ -154,8 +155,8 @@ def audioset_classifier(weights: str | Path) -> AudioSetClassifier:
     return net.eval()
 
 
-class MobileNetV3AudioSet(nn.Module):
-    """Waveform (batch, samples) at 16 kHz to arousal, dominance, valence and four emotion logits.
+class MobileNetV3AudioSet(SpeechNet):
+    """The net that was trained on AudioSet, with heads for dimensions and emotions in place of its classes.
 
     ``weights`` names a checkpoint of :class:`AudioSetClassifier`. It is checked and loaded whole; then
     the layer of the 527 AudioSet classes makes room for our heads, which always start at random, as
@@ -191,22 +192,26 @@ class MobileNetV3AudioSet(nn.Module):
             nn.init.constant_(head.bias, middle)
 
     def new_parameters(self) -> Iterator[nn.Parameter]:
-        """The heads, which no checkpoint fills: fine-tuning may let them learn faster than the rest."""
+        """Those of the heads."""
         yield from self.adv.parameters()
         yield from self.emotion.parameters()
 
-    def features(self, waveform: Tensor) -> Tensor:
-        """Log-mel (batch, 1, frames, 128) by the fast route, without gradient: what training augments."""
+    def features(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Log-mel (batch, 1, frames, 128) by one matrix product, without gradient."""
         return self.log_mel.fast(waveform)
 
-    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        return self.classify(self.log_mel(waveform))
+    def front_end(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Log-mel (batch, 1, frames, 128)."""
+        log_mel: Tensor = self.log_mel(waveform)
+        return log_mel
 
-    def classify(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-        """From log-mel (batch, 1, frames, 128) to (batch, 3) and (batch, emotions)."""
-        maps = self.trunk(log_mel.transpose(2, 3))
-        hidden = self.dropout(self.activation(self.embedding(maps.mean((2, 3)))))
-        return self.adv(hidden), self.emotion(hidden)
+    def classify(
+        self, features: Tensor, lengths: Tensor | None = None, *, outputs: Sequence[str] | None = None
+    ) -> Answers:
+        """From log-mel (batch, 1, frames, 128)."""
+        names = self.asked(outputs)
+        maps = self.trunk(features.transpose(2, 3))
+        return read_heads(self, self.activation(self.embedding(maps.mean((2, 3)))), names)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -37,7 +37,7 @@ class _MelsFirst(nn.Module):
 
 
 class MobileNetV3Small(LogMelImage):
-    """Waveform (batch, samples) at 16 kHz to arousal, dominance, valence and four emotion logits.
+    """The AudioSet net of width 1 over 26 mel bands.
 
     ``weights`` is a checkpoint of :class:`AudioSetClassifier` at ``width`` (1: EfficientAT's ``mn10_as``).
     It is checked and loaded whole; then its ``classifier`` makes room for our pooling and heads, which

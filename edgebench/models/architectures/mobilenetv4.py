@@ -90,7 +90,7 @@ def timm_net(variant: str, *, width: float = 1.0, classes: int = IMAGENET_CLASSE
 
 
 class MobileNetV4(LogMelImage):
-    """Waveform (batch, samples) at 16 kHz to arousal, dominance, valence and four emotion logits.
+    """A trunk of timm over log-mels.
 
     ``weights`` is a checkpoint of timm's net of that name with any number of classes. It is checked and
     loaded whole; then its head convolution and classifier (``conv_head``, ``norm_head``, ``classifier``)

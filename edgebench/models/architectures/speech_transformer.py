@@ -10,7 +10,7 @@ of reach of a seed and of an exact resume).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,6 +23,8 @@ from edgebench.models.checkpoints.torchvision_schema import declare
 from edgebench.models.checkpoints.weights import load_exactly
 from edgebench.models.layers.level import Level, Rule, corpus_level
 from edgebench.models.layers.speech_heads import AttentiveStatisticsHead, DenseTanhHead, MeanHead
+from edgebench.models.layers.speech_net import Answers, SpeechNet
+from edgebench.models.outputs import EMBEDDING, HEADS, HIDDEN_STATES
 
 _OFF = {"layerdrop": 0.0, "apply_spec_augment": False, "mask_time_prob": 0.0, "mask_feature_prob": 0.0}
 LARGE = {
@@ -73,8 +75,8 @@ _MASK = "masked_spec_embed"  # the vector put in the place of masked frames
 _ODYSSEY = "ssl_model"  # the backbone's name in the Odyssey 2024 baseline, whose config is of type "ser"
 
 
-class SpeechTransformer(nn.Module):
-    """Waveform (batch, samples) at 16 kHz to arousal, dominance, valence and four emotion logits.
+class SpeechTransformer(SpeechNet):
+    """A backbone of the transformers library with a head for dimensions and emotions.
 
     ``lengths`` (batch,) are the samples of each item where a batch is padded at its end: padding is then
     neither attended to nor pooled. Where the encoder normalises over time (group norm: the base nets), its
@@ -89,6 +91,8 @@ class SpeechTransformer(nn.Module):
     sizes; an unknown one is a :class:`ConfigError`. ``dropout`` acts in the head.
     """
 
+    available = (*HEADS, EMBEDDING, HIDDEN_STATES)
+    takes_lengths = True
     kind: ClassVar[str]  # transformers' model_type
     settings: ClassVar[Mapping[str, Any]]
     normalised: ClassVar[bool]  # do_normalize of the published preprocessor
@@ -115,7 +119,7 @@ class SpeechTransformer(nn.Module):
             self._load(read_checkpoint(weights), normalise)
 
     def new_parameters(self) -> Iterator[nn.Parameter]:
-        """The head's, as far as no checkpoint filled it: fine-tuning may let them learn faster."""
+        """Those of the head that no checkpoint has filled."""
         yield from (parameter for name, parameter in self.named_parameters() if name in self._new)
 
     def freeze_feature_encoder(self) -> None:
@@ -123,23 +127,27 @@ class SpeechTransformer(nn.Module):
         # What the library's freeze_feature_encoder() calls, which not every one of its nets has.
         self.backbone.feature_extractor._freeze_parameters()
 
-    def features(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def front_end(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The waveform (batch, samples) at the level that the weights were trained with."""
         found: Tensor = self.level(waveform, _sound(lengths, waveform.shape[1]))
         return found
 
-    def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return self.classify(self.features(waveform, lengths), lengths)
-
-    def classify(self, features: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """From a waveform at its level to (batch, 3) and (batch, emotions)."""
+    def classify(
+        self, features: Tensor, lengths: Tensor | None = None, *, outputs: Sequence[str] | None = None
+    ) -> Answers:
+        """From a waveform at its level."""
+        names = self.asked(outputs)
         sound = _sound(lengths, features.shape[1])
         mask = None if sound is None else sound.long()
-        frames: Tensor = self.backbone(features, attention_mask=mask).last_hidden_state
+        every_layer = HIDDEN_STATES in names
+        found = self.backbone(features, attention_mask=mask, output_hidden_states=every_layer)
+        frames: Tensor = found.last_hidden_state
         if lengths is not None:
             sound = _sound(self.frames(lengths), frames.shape[1])
-        adv, logits = self.head(frames, sound)
-        return adv, logits
+        answers: Answers = self.head(frames, sound, [name for name in names if name != HIDDEN_STATES])
+        if every_layer:
+            answers[HIDDEN_STATES] = torch.stack(found.hidden_states, dim=1)
+        return {name: answers[name] for name in names}
 
     def frames(self, samples: Tensor) -> Tensor:
         """How many frames (batch,) the encoder makes of so many samples; it does not pad."""

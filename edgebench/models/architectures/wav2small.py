@@ -7,7 +7,7 @@ The second head, ``emotion_logits``, is ours and reads the same pooled vector (6
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from torch.nn import functional
 from edgebench.models.checkpoints.hugging_face import read_checkpoint
 from edgebench.models.checkpoints.weights import load_exactly
 from edgebench.models.layers.frontend import LogMel, normalise_level
+from edgebench.models.layers.speech_net import Answers, SpeechNet, read_heads
 
 CHANNELS = 13
 HOP = 32  # samples a frame of the front end
@@ -85,8 +86,8 @@ def _filled_up(tensor: Tensor, shape: torch.Size) -> Tensor:
     return functional.pad(tensor, missing[::-1]) if any(missing) else tensor
 
 
-class Wav2Small(nn.Module):
-    """Waveform (batch, samples) at 16 kHz to arousal, dominance, valence and four emotion logits.
+class Wav2Small(SpeechNet):
+    """Wav2Small with a second head for four emotions.
 
     ``dropout`` acts on the pooled vector while training; the paper has none, and nothing of it
     reaches an artifact. ``weights`` is a checkpoint of this very net (a folder in the Hugging Face
@@ -107,20 +108,24 @@ class Wav2Small(nn.Module):
         if weights is not None:
             load_exactly(self, read_checkpoint(weights).tensors, source=weights)
 
-    def features(self, waveform: Tensor) -> Tensor:
-        """Log-mel (batch, 1, frames, 26) by the fast route, without gradient: what training augments."""
+    def features(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Log-mel (batch, 1, frames, 26) by one matrix product, without gradient."""
         return self.log_mel.fast(normalise_level(waveform))
 
-    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        return self.classify(self.log_mel(normalise_level(waveform)))
+    def front_end(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Log-mel (batch, 1, frames, 26)."""
+        log_mel: Tensor = self.log_mel(normalise_level(waveform))
+        return log_mel
 
-    def classify(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-        """From log-mel (batch, 1, frames, 26) to (batch, 3) and (batch, emotions)."""
-        maps = self.vgg7(log_mel)  # (batch, 13, tokens, 13)
+    def classify(
+        self, features: Tensor, lengths: Tensor | None = None, *, outputs: Sequence[str] | None = None
+    ) -> Answers:
+        """From log-mel (batch, 1, frames, 26)."""
+        names = self.asked(outputs)
+        maps = self.vgg7(features)  # (batch, 13, tokens, 13)
         # subtle: a reshape without a transpose. The paper reads channel-major memory as if it were
         # (tokens, 169), so that a row holds 13 neighbouring frames of one channel: its "vectorisation
         # of tokens as channels". A transpose first would be the usual thing, and another net.
         tokens = maps.reshape(maps.shape[0], -1, WIDTH)
         pooled = (self.sof(tokens).softmax(1) * self.lin(tokens)).sum(1)  # learnable pooling over time
-        pooled = self.dropout(pooled)
-        return self.adv(pooled), self.emotion(pooled)
+        return read_heads(self, pooled, names)

@@ -1,12 +1,11 @@
 """Wav2Small's teacher: the mean of two published nets' answers to the same waveform.
 
-Source: Kounadis-Bastian et al., "Wav2Small", section II-A. It learns nothing of its own; trained or not,
-both nets hear everything.
+Source: Kounadis-Bastian et al., "Wav2Small", section II-A.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,19 @@ from torch import Tensor, nn
 from edgebench.models.architectures.speech_transformer import Dawn, WavLMLarge
 from edgebench.models.checkpoints.hugging_face import read_checkpoint
 from edgebench.models.checkpoints.weights import load_exactly
+from edgebench.models.layers.speech_net import Answers, SpeechNet
+from edgebench.models.outputs import HEADS
 
 
-class Teacher(nn.Module):
-    """Waveform (batch, samples) at 16 kHz to arousal, dominance, valence and four emotion logits.
+class Wav2SmallTeacher(SpeechNet):
+    """``dawn`` and ``wavlm_large`` side by side. Their embeddings have no mean, so it gives none.
 
     ``dawn`` and ``wavlm`` name the checkpoints of the two nets, ``weights`` that of both as we save them;
     ``config`` replaces settings of both. Errors are those of :class:`SpeechTransformer`.
     """
+
+    available = HEADS
+    takes_lengths = True
 
     def __init__(
         self,
@@ -53,14 +57,14 @@ class Teacher(nn.Module):
         self.dawn.freeze_feature_encoder()
         self.wavlm.freeze_feature_encoder()
 
-    def features(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def front_end(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The waveform itself: each net has a level of its own."""
         return waveform
 
-    def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return self.classify(waveform, lengths)
-
-    def classify(self, features: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Mean of both answers: (batch, 3) and (batch, emotions)."""
-        (adv, logits), (other_adv, other_logits) = self.dawn(features, lengths), self.wavlm(features, lengths)
-        return (adv + other_adv) / 2.0, (logits + other_logits) / 2.0
+    def classify(
+        self, features: Tensor, lengths: Tensor | None = None, *, outputs: Sequence[str] | None = None
+    ) -> Answers:
+        """The mean of both nets' answers."""
+        names = self.asked(outputs)
+        first, second = (net(features, lengths, outputs=names) for net in (self.dawn, self.wavlm))
+        return {name: (first[name] + second[name]) / 2.0 for name in names}

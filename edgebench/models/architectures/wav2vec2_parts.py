@@ -6,12 +6,11 @@ Both classes build that same net (from one seed the same weights) and keep their
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 
 from edgebench.models.architectures.speech_transformer import Dawn
+from edgebench.models.layers.speech_net import Answers
 
 LAYERS = 6  # the paper's Fig. 5
 HOP = 320  # samples a frame of the feature extractor
@@ -22,15 +21,14 @@ class FeatureExtractor(nn.Module):
     """VGG7: seven convolutions, each with norm and activation. Waveform (batch, samples) at 16 kHz to
     features (batch, 512, frames), 50 frames a second less one."""
 
-    outputs: ClassVar[tuple[str, ...]] = ("features",)
+    outputs: tuple[str, ...] = ("features",)
 
     def __init__(self, *, layers: int = LAYERS) -> None:
         super().__init__()
         self.feature_extractor = Dawn(config={"num_hidden_layers": layers}).backbone.feature_extractor
 
-    def forward(self, waveform: Tensor) -> Tensor:
-        features: Tensor = self.feature_extractor(waveform)
-        return features
+    def forward(self, waveform: Tensor) -> Answers:
+        return {"features": self.feature_extractor(waveform)}
 
 
 class Encoder(nn.Module):
@@ -41,17 +39,16 @@ class Encoder(nn.Module):
     What the numbers are does not matter to the time they take; making them is one copy.
     """
 
-    outputs: ClassVar[tuple[str, ...]] = ("hidden_states",)
+    outputs: tuple[str, ...] = ("hidden_states",)
 
     def __init__(self, *, layers: int = LAYERS) -> None:
         super().__init__()
         backbone = Dawn(config={"num_hidden_layers": layers}).backbone
         self.feature_projection, self.encoder = backbone.feature_projection, backbone.encoder
 
-    def forward(self, waveform: Tensor) -> Tensor:
+    def forward(self, waveform: Tensor) -> Answers:
         frames = waveform.shape[1] // HOP - 1  # as many as the extractor makes of whole tenths of a second
         cut = waveform[:, : frames * HOP].reshape(waveform.shape[0], frames, HOP)
         features = torch.cat([cut, cut[:, :, : _WIDTH - HOP]], dim=2)
         hidden, _ = self.feature_projection(features)
-        states: Tensor = self.encoder(hidden).last_hidden_state
-        return states
+        return {"hidden_states": self.encoder(hidden).last_hidden_state}

@@ -9,12 +9,13 @@ how it was settled by its Table I: ``docs/decisions/0013-mobilenets-of-table-1.m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
 from edgebench.models.layers.frontend import LogMel, normalise_level
 from edgebench.models.layers.speech_heads import initialise
+from edgebench.models.layers.speech_net import Answers, SpeechNet, read_heads
 
 # About those of normalised speech (80 clips of the corpora at hand: -44 and 28 dB at 64 points, -37 and 29
 # at 144): the image starts at mean 0 and deviation 1, which pretrained weights expect, and learns on.
@@ -33,8 +34,8 @@ class LearnablePooling(nn.Module):
         return pooled
 
 
-class LogMelImage(nn.Module):
-    """Waveform (batch, samples) at 16 kHz to arousal, dominance, valence and four emotion logits.
+class LogMelImage(SpeechNet):
+    """A trunk of an image net over log-mels, with pooling over time and two heads.
 
     ``trunk`` maps an image (batch, channels, frames, mels) to maps (batch, width, tokens, 1). With
     ``narrowed`` a linear layer takes the tokens to that width before they are pooled. ``dropout`` acts
@@ -70,18 +71,22 @@ class LogMelImage(nn.Module):
         for module in (self.image, self.narrow, self.pool, self.adv, self.emotion):
             yield from module.parameters()
 
-    def features(self, waveform: Tensor) -> Tensor:
-        """Log-mel (batch, 1, frames, mels) by the fast route, without gradient: what training augments."""
+    def features(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Log-mel (batch, 1, frames, mels) by one matrix product, without gradient."""
         return self.log_mel.fast(normalise_level(waveform))
 
-    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        return self.classify(self.log_mel(normalise_level(waveform)))
+    def front_end(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Log-mel (batch, 1, frames, mels) in dB."""
+        log_mel: Tensor = self.log_mel(normalise_level(waveform))
+        return log_mel
 
-    def classify(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-        """From log-mel (batch, 1, frames, mels) in dB to (batch, 3) and (batch, emotions)."""
-        maps = self.trunk(self.image(log_mel))
+    def classify(
+        self, features: Tensor, lengths: Tensor | None = None, *, outputs: Sequence[str] | None = None
+    ) -> Answers:
+        """From log-mel (batch, 1, frames, mels) in dB."""
+        names = self.asked(outputs)
+        maps = self.trunk(self.image(features))
         # subtle: contiguous, since the exporter otherwise asks whether there are as many tokens as
         # channels, and ties the graph to the answer.
         tokens = maps.squeeze(3).transpose(1, 2).contiguous()  # (batch, tokens, width)
-        pooled = self.dropout(self.pool(self.narrow(tokens)))
-        return self.adv(pooled), self.emotion(pooled)
+        return read_heads(self, self.pool(self.narrow(tokens)), names)

@@ -1,17 +1,19 @@
 """What stands between a speech transformer's frames and our two outputs: pooling over time and heads.
 
-Every head maps frames (batch, frames, width), and which of them are sound, to arousal, dominance and
-valence (batch, 3) and emotion logits (batch, emotions). ``PUBLISHED`` names its tensors as the published
-checkpoint of that head does.
+Every head maps frames (batch, frames, width), and which of them are sound, to named answers: arousal,
+dominance and valence (batch, 3), emotion logits (batch, emotions) and the embedding (batch, width) that both
+are read from. ``PUBLISHED`` maps tensor names of that head's published checkpoint to ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from edgebench.models.layers.speech_net import Answers, read_heads
 
 HEAD_DEVIATION = 0.01
 DEVIATION_FLOOR = 1e-5  # under the variance, where all frames are alike
@@ -43,9 +45,8 @@ class MeanHead(nn.Module):
         self.adv = initialise(nn.Linear(width, 3), bias=0.5)
         self.emotion = initialise(nn.Linear(width, emotions), bias=0.0)
 
-    def forward(self, frames: Tensor, sound: Tensor | None) -> tuple[Tensor, Tensor]:
-        pooled = self.dropout(mean_over_time(frames, sound))
-        return self.adv(pooled), self.emotion(pooled)
+    def forward(self, frames: Tensor, sound: Tensor | None, names: Sequence[str]) -> Answers:
+        return read_heads(self, mean_over_time(frames, sound), names)
 
 
 class DenseTanhHead(nn.Module):
@@ -69,10 +70,9 @@ class DenseTanhHead(nn.Module):
         self.adv = initialise(nn.Linear(width, 3), bias=0.5)
         self.emotion = initialise(nn.Linear(width, emotions), bias=0.0)
 
-    def forward(self, frames: Tensor, sound: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(self, frames: Tensor, sound: Tensor | None, names: Sequence[str]) -> Answers:
         pooled = self.dropout(mean_over_time(frames, sound))
-        hidden = self.dropout(self.dense(pooled).tanh())
-        return self.adv(hidden), self.emotion(hidden)
+        return read_heads(self, self.dense(pooled).tanh(), names)
 
 
 class AttentiveStatisticsHead(nn.Module):
@@ -107,7 +107,7 @@ class AttentiveStatisticsHead(nn.Module):
         self.adv = initialise(nn.Linear(width, 3), bias=0.5)
         self.emotion = initialise(nn.Linear(width, emotions), bias=0.0)
 
-    def forward(self, frames: Tensor, sound: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(self, frames: Tensor, sound: Tensor | None, names: Sequence[str]) -> Answers:
         scores = self.score(frames).tanh() @ self.attention  # (batch, frames, 1)
         if sound is not None:
             scores = scores.masked_fill(~sound.unsqueeze(-1), -torch.inf)
@@ -115,5 +115,4 @@ class AttentiveStatisticsHead(nn.Module):
         mean = (share * frames).sum(1)
         variance = (share * frames * frames).sum(1) - mean * mean
         pooled = self.dropout(torch.cat([mean, variance.clamp(min=DEVIATION_FLOOR).sqrt()], dim=1))
-        hidden = self.dropout(self.norm(self.dense(pooled)).relu())
-        return self.adv(hidden), self.emotion(hidden)
+        return read_heads(self, self.norm(self.dense(pooled)).relu(), names)

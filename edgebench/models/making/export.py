@@ -30,7 +30,6 @@ IR_VERSION = 8  # what onnx 1.12, the first with opset 17, wrote
 _TRACED_OPSET = 18  # the lowest that torch's exporter speaks; one step down is done here
 
 INPUT_NAME = "waveform"
-OUTPUT_NAMES = ("arousal_dominance_valence", "emotion_logits")
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _NO_SCOPE = "_empty_nn_module_stack_from_metadata_hook"  # the tracer's word for the whole net
 _LARGEST_BYTES = 2**31 - 2**23  # of weights: protobuf's two GiB, less eight MiB for the graph
@@ -41,11 +40,12 @@ def export_onnx(
     *,
     example_s: float = 5.0,
     sample_rate_hz: int = 16_000,
-    outputs: Sequence[str] = OUTPUT_NAMES,
+    outputs: Sequence[str] | None = None,
 ) -> onnx.ModelProto:
-    """Trace a waveform model in eval mode; both axes of ``waveform (batch, samples)`` stay free.
+    """Trace a net in eval mode; both axes of ``waveform (batch, samples)`` stay free.
 
-    ``outputs`` names what the module returns, in its order: a part of a net returns something else.
+    The file's outputs are the answers in ``outputs``, in that order, by their names; without it those of
+    ``model.outputs``. What is not asked for is not computed, and its weights are not in the file.
 
     Batch norm is folded into the convolutions and weight norm into the weights, and no trace, path or
     docstring stays in the file. Nodes are named by their module (``vgg7.4.0/Conv``), which is what
@@ -58,7 +58,7 @@ def export_onnx(
     # subtle: a batch of two, since an axis of length one is traced as the constant one.
     example = torch.randn(2, round(example_s * sample_rate_hz), generator=torch.Generator().manual_seed(0))
     axes = ({0: torch.export.Dim("batch"), 1: torch.export.Dim("samples")},)
-    with _silence(), _weight_norm_folded(model):
+    with _silence(), _weight_norm_folded(model), _answering(model, outputs) as names:
         program = torch.onnx.export(
             model.eval(),
             (example,),
@@ -66,7 +66,7 @@ def export_onnx(
             opset_version=_TRACED_OPSET,
             dynamic_shapes=axes,
             input_names=[INPUT_NAME],
-            output_names=list(outputs),
+            output_names=list(names),
         )
     assert program is not None
     exported = program.model_proto
@@ -76,23 +76,6 @@ def export_onnx(
     exported.ir_version = IR_VERSION
     onnx.checker.check_model(outline(exported), full_check=True)
     return exported
-
-
-def drop_output(graph: onnx.ModelProto, name: str) -> None:
-    """Take an output away, and every node and weight that nothing else needs."""
-    kept_outputs = [value for value in graph.graph.output if value.name != name]
-    del graph.graph.output[:]
-    graph.graph.output.extend(kept_outputs)
-    needed = {value.name for value in kept_outputs}
-    nodes = []
-    for node in reversed(graph.graph.node):  # nodes stand in the order of their computation
-        if needed.intersection(node.output):
-            needed.update(node.input)
-            nodes.append(node)
-    kept_weights = [tensor for tensor in graph.graph.initializer if tensor.name in needed]
-    del graph.graph.node[:], graph.graph.initializer[:]
-    graph.graph.node.extend(reversed(nodes))
-    graph.graph.initializer.extend(kept_weights)
 
 
 def embed_manifest(model: onnx.ModelProto, manifest: Manifest) -> None:
@@ -141,6 +124,18 @@ def _refuse_what_does_not_fit(model: nn.Module) -> None:
             f"this net's weights take {size / 1e9:.2f} GB, and an ONNX file holds at most "
             f"{_LARGEST_BYTES / 1e9:.2f} GB of them (protobuf's limit). Export its parts, or a smaller net."
         )
+
+
+@contextlib.contextmanager
+def _answering(model: nn.Module, outputs: Sequence[str] | None) -> Iterator[tuple[str, ...]]:
+    """Make ``outputs`` what the net answers by default: the tracer calls it with a waveform and no more."""
+    before: tuple[str, ...] = model.outputs  # type: ignore[assignment]
+    names = before if outputs is None else tuple(outputs)
+    model.outputs = names  # type: ignore[assignment]
+    try:
+        yield names
+    finally:
+        model.outputs = before  # type: ignore[assignment]
 
 
 @contextlib.contextmanager

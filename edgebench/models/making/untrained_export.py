@@ -17,13 +17,12 @@ from edgebench.models.graph.macs import count_macs
 from edgebench.models.making.export import (
     IR_VERSION,
     OPSET,
-    OUTPUT_NAMES,
-    drop_output,
     export_onnx,
     save_artifact,
 )
 from edgebench.models.making.untrained import PARTS, TAG, WEIGHTS
 from edgebench.models.manifest import Macs, Manifest
+from edgebench.models.outputs import DIMENSIONS
 
 if TYPE_CHECKING:
     import onnx
@@ -44,13 +43,12 @@ def export_untrained(name: str, *, seed: int, folder: Path) -> Artifact:
     if name in PARTS:
         module_name, _, class_name = PARTS[name].partition(":")
         part = getattr(importlib.import_module(module_name), class_name)()
-        parameters, graph = adv_parameters(part), export_onnx(part, outputs=part.outputs)
+        parameters, graph = adv_parameters(part), export_onnx(part)
         del part
     else:
         module = build_architecture(name)
-        parameters, graph = adv_parameters(module), export_onnx(module)
+        parameters, graph = adv_parameters(module), export_onnx(module, outputs=[DIMENSIONS])
         del module  # the graph holds the weights now
-        drop_output(graph, OUTPUT_NAMES[1])
     return save_artifact(graph, _manifest(name, seed, graph, parameters=parameters), folder)
 
 

@@ -15,14 +15,15 @@ from edgebench.corpora import Clip
 from edgebench.errors import CorpusError
 from edgebench.models import load_artifact
 from edgebench.results.metrics.accuracy import Scoring, score
-from edgebench.training.categorical_recipe import CategoricalRecipe
-from edgebench.training.categorical_run import bound_to, refuse_changed, train_fold
-from edgebench.training.evaluate import facts, predict
-from edgebench.training.fold_files import write_json
-from edgebench.training.folds import without_sounds
-from edgebench.training.gather import Gathered, training_facts
-from edgebench.training.produce import Origin, produce
-from edgebench.training.trainer import Progress
+from edgebench.training.artifacts.produce import produce
+from edgebench.training.artifacts.score import facts, predict
+from edgebench.training.clips.gather import Gathered
+from edgebench.training.fine_tuning.fold_files import write_json
+from edgebench.training.fine_tuning.folds import without_sounds
+from edgebench.training.fine_tuning.recipe import FineTuningRecipe
+from edgebench.training.fine_tuning.run import bound_to, refuse_changed, train_fold
+from edgebench.training.loop.loop import Progress
+from edgebench.training.methods import method_named
 
 if TYPE_CHECKING:
     from edgebench.models import Artifact
@@ -31,7 +32,7 @@ DONE = "production.json"
 
 
 def train_production(
-    recipe: CategoricalRecipe,
+    recipe: FineTuningRecipe,
     fold: Gathered,
     output: Path,
     *,
@@ -54,12 +55,8 @@ def train_production(
     tuner = train_fold(counted, fold, output, notify=notify)
     if not tuner.processes.is_main:
         return None
-    origin = Origin(
-        training=training_facts(recipe, fold),
-        dimensions=False,
-        preparation=tuple(recipe.prepare.steps()),
-    )
-    pair = produce(tuner.best_model(), recipe, fold, output, command=command, origin=origin)
+    lineage = method_named(recipe.method).lineage(recipe, fold)
+    pair = produce(tuner.best_model(), recipe, fold, output, command=command, lineage=lineage)
     write_json(output / DONE, {"bound": bound, "artifacts": {made.key: made.sha256 for made in pair}})
     return pair
 
@@ -83,5 +80,5 @@ def cross_corpus(
     for artifact in artifacts:
         assert artifact.manifest is not None
         tasks = {name: task.model_dump() for name, task in artifact.manifest.tasks.items()}
-        found[artifact.key] = score(predict(artifact, kept), truth, tasks, seed=seed)
+        found[artifact.key] = score(predict(artifact, kept), truth, tasks)
     return found, notes

@@ -21,16 +21,16 @@ from edgebench.papers.distilhubert.production import cross_corpus, train_product
 from edgebench.papers.distilhubert.table2 import ALONE, JOINED, PAPER_PRODUCTION, figure1, table2
 from edgebench.results.metrics.accuracy import Scoring
 from edgebench.results.report.files import write_figure
-from edgebench.training.categorical_recipe import CategoricalRecipe
-from edgebench.training.categorical_run import refuse_another, run_folds
-from edgebench.training.evaluate import evaluate, predict_corpora
-from edgebench.training.folds import cross_corpus_clips, folds_of, production_fold, read_parts
-from edgebench.training.gather import Gathered
-from edgebench.training.processes import Processes
-from edgebench.training.recipe import load_recipe
+from edgebench.training.artifacts.score import predict_corpora, score_artifact
+from edgebench.training.clips.gather import Gathered
+from edgebench.training.fine_tuning.folds import cross_corpus_clips, folds_of, production_fold, read_parts
+from edgebench.training.fine_tuning.recipe import FineTuningRecipe
+from edgebench.training.fine_tuning.run import refuse_another, run_folds
+from edgebench.training.loop.loop import Progress
+from edgebench.training.loop.processes import Processes
+from edgebench.training.loop.progress import tell
+from edgebench.training.methods import load_recipe, method_named
 from edgebench.training.run import command_line
-from edgebench.training.taught import tell
-from edgebench.training.trainer import Progress
 
 if TYPE_CHECKING:
     from edgebench.models import Artifact
@@ -58,7 +58,7 @@ def reproduce_table2(
     divided. Raises the errors of :mod:`edgebench.errors`.
     """
     recipe = load_recipe(RECIPE, overrides=overrides)
-    assert isinstance(recipe, CategoricalRecipe)
+    assert isinstance(recipe, FineTuningRecipe)
     last = recipe.cross_corpus.corpus
     divided = {name: path for name, path in corpora.items() if name != last}
     if last in train_only:
@@ -73,7 +73,9 @@ def reproduce_table2(
     met = cross_corpus_clips(recipe, corpora[last]) if last in corpora else []
     if main := Processes().is_main:
         tell(notes)
-    command = command_line(RECIPE, corpora, overrides, train_only=train_only)
+    command = command_line(
+        RECIPE, corpora, overrides, train_only=train_only, path_keys=method_named(recipe.method).path_keys
+    )
     command = command.replace("train " + RECIPE, "reproduce distilhubert-table2", 1)
     folds = {ALONE: folds_of(recipe, clips, []), JOINED: folds_of(recipe, clips, extra) if extra else []}
     results = {
@@ -102,12 +104,14 @@ def reproduce_table2(
     return found
 
 
-def _production(recipe: CategoricalRecipe, fold: Gathered, pair: tuple[Artifact, Artifact]) -> dict[str, Any]:
+def _production(recipe: FineTuningRecipe, fold: Gathered, pair: tuple[Artifact, Artifact]) -> dict[str, Any]:
     """The production model on its held-out clips, by artifact; on IEMOCAP beside the paper's."""
     compared = {clip.corpus for clip in fold.test} == {"iemocap"}
     models: dict[str, Any] = {}
     for artifact in pair:
-        for scored in evaluate(artifact, fold.test, predict_corpora(artifact, fold.test), seed=recipe.seed):
+        for scored in score_artifact(
+            artifact, fold.test, predict_corpora(artifact, fold.test), seed=recipe.seed
+        ):
             row = {name: scored.figures[name].to_json() for name in ("ua", "wa", "macro_f1")}
             values = {name: scored.figures[name].value for name in PAPER_PRODUCTION}
             models[f"{artifact.key} on {scored.corpus}"] = row | {
@@ -127,7 +131,7 @@ def _production(recipe: CategoricalRecipe, fold: Gathered, pair: tuple[Artifact,
 
 
 def _figure1(
-    recipe: CategoricalRecipe, pair: Sequence[Artifact], met: Sequence[Clip], fold: Gathered
+    recipe: FineTuningRecipe, pair: Sequence[Artifact], met: Sequence[Clip], fold: Gathered
 ) -> tuple[dict[str, Any], list[str]]:
     learnt = [*fold.train, *fold.validation]
     scorings: dict[str, Scoring]

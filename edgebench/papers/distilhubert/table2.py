@@ -16,7 +16,7 @@ import numpy as np
 from edgebench.corpora import EMOTIONS
 from edgebench.results.metrics.accuracy import Scoring
 from edgebench.results.metrics.table import METRICS as ALL_METRICS
-from edgebench.training.fold_files import METRICS, FoldResult, gain_of, score_answers
+from edgebench.training.fine_tuning.fold_files import METRICS, FoldResult, gain_of, score_answers
 
 ALONE, JOINED = "alone", "joined"
 

@@ -1,0 +1,1 @@
+"""What a finished run leaves: files, figures and a baseline to set them beside."""

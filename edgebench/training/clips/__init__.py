@@ -1,0 +1,1 @@
+"""The clips of a run: read, divided by speaker, decoded."""

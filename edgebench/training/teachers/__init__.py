@@ -1,0 +1,1 @@
+"""Nets that label sounds for others to learn from."""
