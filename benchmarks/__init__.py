@@ -10,6 +10,7 @@ NAMES = (
     "agent_vs_loop",
     "agent_vs_loadgen",
     "trial_memory",
+    "trial_import",
     "memory_marks",
     "null_overhead",
     "second_deployment",

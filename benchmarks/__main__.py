@@ -9,18 +9,18 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import NAMES, report
-from benchmarks.common import Settings, bars, measure, show
+from benchmarks.common import Settings, add_arguments, bars, measure, show
 
 
 def main() -> None:
     """Run every benchmark, print its table, write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="try them out; the figures mean nothing")
+    add_arguments(parser)
     parser.add_argument(
         "--output", type=Path, default=report.PATH, help="the page (default: docs/benchmarks.md)"
     )
     arguments = parser.parse_args()
-    settings = Settings(quick=arguments.quick)
+    settings = Settings.of(arguments)
     console = Console()
     load = report.load_average()
     facts = report.machine(datetime.datetime.now(datetime.UTC), load)
