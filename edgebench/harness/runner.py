@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgebench import __version__
 from edgebench.agent.runtimes.table import RUNTIMES, TRACED
+from edgebench.corpora import Where
 from edgebench.devices import resolve_device
 from edgebench.errors import UsageError
 from edgebench.harness import precision
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 class Request:
     """What the user asked for.
 
-    ``models`` are packaged keys or paths; ``corpora`` maps a corpus to its folder, None for the
+    ``models`` are packaged keys or paths; ``corpora`` maps a corpus to where it lies, None for the
     synthetic one; ``host`` is what ``--host`` said, kept so that a resumed run finds the board;
     ``trace`` adds launches under the runtime's profiler, which are no measurements.
     """
@@ -61,7 +62,7 @@ class Request:
     host: str | None
     suite: Suite
     models: Sequence[str]
-    corpora: Mapping[str, Path | None]
+    corpora: Mapping[str, Where | None]
     include_seen: bool
     offline: bool
     cache: Path
@@ -84,12 +85,11 @@ def prepare(request: Request, events: Events) -> Prepared:
     artifacts = load_artifacts(request.models)
     corpora = []
     if "offline" in request.suite.scenarios and any(artifact.manifest for artifact in artifacts):
-        for name, folder in request.corpora.items():
-            events.stage(f"packing corpus {name}")
+        for name, where in request.corpora.items():
             corpora.append(
                 prepare_corpus(
                     name,
-                    folder,
+                    where,
                     artifacts,
                     include_seen=request.include_seen,
                     cache=request.cache / "packs",
