@@ -68,7 +68,7 @@ def _corpora(values: list[str], *, resample: bool) -> dict[str, Source | None]:
     """The corpora by name; None for the synthetic one, which has no folder."""
     generated: dict[str, Source | None] = {"synthetic": None} if "synthetic" in values else {}
     named = [value for value in values if value != "synthetic"]
-    return {**generated, **corpus_sources(named, "--calibration", resample=resample)}
+    return generated | corpus_sources(named, "--calibration", resample=resample)
 
 
 def _list(*, json: bool) -> None:
