@@ -17,9 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgebench.results.metrics.intervals import Estimate
-from edgebench.results.metrics.ratios import paired_ratio
-from edgebench.results.verdicts.ratios import judge_ratio
 from rich.console import Console
 
 from benchmarks.common import Result, Row, Settings, Spread, Target, Tick, bars, show
@@ -27,8 +24,11 @@ from benchmarks.launch import scratch, subjects
 from edgebench.harness import suite
 from edgebench.models import packaged_artifacts
 from edgebench.results import RunSummary, Store, TrialRecord, summarise
+from edgebench.results.metrics.intervals import Estimate
+from edgebench.results.metrics.ratios import paired_ratio
 from edgebench.results.metrics.table import METRICS
 from edgebench.results.summary import Row as SummaryRow
+from edgebench.results.verdicts.ratios import judge_ratio
 
 COMPARED = (
     "Time of each file over that of wav2small.fp32 in `edgebench run` with the packaged suite at 1 and 5 s "
