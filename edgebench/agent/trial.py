@@ -119,7 +119,11 @@ def measure(trial: dict[str, Any], record: dict[str, Any], say: Callable[[str], 
         "names": model.output_names,
         "shapes": [list(getattr(output, "shape", ())) for output in outputs],
         "values": [_floats(output, _OUTPUT_VALUES) for output in outputs],
+        "not_finite": [_not_finite(output) for output in outputs],
     }
+    if trial.get("twice"):
+        again = guard(protocol.RUN_FAILED, runtime.name, inputs.bind(0))
+        record["output"]["repeats"] = all(map(_same, outputs, again))
 
     say("measuring")
     gc.collect()
@@ -189,6 +193,24 @@ def _import_runtime(name: str) -> Any:
         known = ", ".join(sorted(table.RUNTIMES))
         raise TrialError(protocol.RUNTIME_IMPORT, f"this agent knows no runtime {name!r}; known: {known}")
     return guard(protocol.RUNTIME_IMPORT, name, table.make, name)
+
+
+def _not_finite(output: Any) -> int:
+    """How many values of an output are NaN or infinite."""
+    import numpy
+
+    array = numpy.asarray(output)
+    return int(array.size - numpy.isfinite(array).sum()) if array.dtype.kind == "f" else 0
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two answers to one input are equal, but for the order in which threads add."""
+    import numpy
+
+    one, other = numpy.asarray(one), numpy.asarray(other)
+    if one.shape != other.shape or one.dtype.kind != "f":
+        return bool(numpy.array_equal(one, other))
+    return bool(numpy.allclose(one, other, rtol=1e-5, atol=1e-6, equal_nan=True))
 
 
 def _floats(output: Any, limit: int | None = None) -> list[float | None]:

@@ -43,7 +43,7 @@ class Subject:
 
     ``lengths_s`` are the only input lengths that a model without a free time axis takes, in seconds;
     empty where it takes any. ``scored`` says whether its outputs mean anything (it has a manifest that
-    names them). ``runtimes`` are those that measure it.
+    names them). ``runtimes`` are those that measure it. ``streaming``: how a model with a state is fed.
     """
 
     key: str
@@ -52,6 +52,7 @@ class Subject:
     lengths_s: tuple[float, ...] = ()
     scored: bool = True
     runtimes: tuple[str, ...] = ("onnxruntime",)
+    streaming: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, artifact: Artifact, runtimes: Sequence[str] = ()) -> Subject:
@@ -69,7 +70,13 @@ class Subject:
             lengths_s=tuple(length / SAMPLE_RATE_HZ for length in artifact.lengths),
             scored=manifest is not None,
             runtimes=tuple(name for name in able if name in runtimes) or tuple(able[:1]),
+            streaming=artifact.streaming.settings() if artifact.streaming else None,
         )
+
+    @property
+    def takes_clips(self) -> bool:
+        """Whether it takes a clip of any length once that is prepared."""
+        return not self.lengths_s or any(step["step"] == "fit" for step in self.preparation)
 
     def lengths_of(self, suite: Suite) -> tuple[float, ...]:
         """The input lengths at which it is measured: the suite's, as far as it takes them.
@@ -278,7 +285,7 @@ def _groups(
                         corpus,
                     )
                     for s in subjects
-                    if not s.lengths_s and s.scored
+                    if s.takes_clips and s.scored
                     for runtime in s.runtimes
                 ]
                 groups.append(group)
@@ -348,7 +355,8 @@ def _trial(suite: Suite, member: _Member, place: _Place) -> Trial:
         "pack": corpus.sha256 if corpus else None,
         "threads": condition.threads,
         "pin": True,
-        "session": suite.session.model_dump(),
+        "session": suite.session.model_dump()
+        | ({"streaming": subject.streaming} if subject and subject.streaming else {}),
         "trace": False,
         "preparation": [dict(step) for step in subject.preparation] if subject else [],
         "warmup": suite.warmup.model_dump(),

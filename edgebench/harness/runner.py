@@ -131,6 +131,7 @@ def run(request: Request, store: Store, events: Events) -> str:
     parents = reference_artifacts(prepared.artifacts, known)
     references = host_reference(
         request.suite,
+        prepared.artifacts,
         parents,
         [corpus.packed for corpus in prepared.corpora],
         cache=request.cache,

@@ -244,6 +244,25 @@ def test_a_reference_that_is_not_finite_is_said():
     assert "on the host" in found.findings[0].evidence
 
 
+def test_a_value_behind_the_stored_ones_that_is_not_finite_is_said():
+    """The record holds the first 64 values of an output; an embedding has more."""
+    long = b.output() | {"not_finite": [3, 0]}
+    found = verdict(*calm(output=long))
+    assert found.codes == ("OUTPUT_MISMATCH",)
+    assert "3 of its values" in found.findings[0].evidence
+
+
+def test_the_reference_of_the_same_preparation_comes_first():
+    """A file that repeats clips is compared with its parent on the same repeated clips."""
+    far = b.reference() | {"output": b.output(5.0)}
+    same = b.reference() | {"output": b.output(0.0), "prepared_as": b.SHA[b.INT8]}
+    where = b.condition(b.INT8)
+    assert verdict(*calm(output=b.output(0.0)), where=where, references=[far]).codes == ("OUTPUT_MISMATCH",)
+    assert verdict(*calm(output=b.output(0.0)), where=where, references=[far, same]).status == "VALID"
+    other = same | {"prepared_as": b.SHA[b.FP32]}
+    assert verdict(*calm(output=b.output(5.0)), where=where, references=[other, far]).status == "VALID"
+
+
 def test_an_output_of_another_shape_is_a_mismatch():
     broken = b.output()
     broken["values"][1] = broken["values"][1][:2]

@@ -41,3 +41,9 @@ def share_environments(cache: Path) -> None:
     """Let a command whose XDG_CACHE_HOME is ``cache`` find the environments that were made already."""
     (cache / "edgebench").mkdir(parents=True, exist_ok=True)
     (cache / "edgebench" / "envs").symlink_to(shared_root() / "envs")
+
+
+def share_wheels(cache: Path) -> None:
+    """Let it find the wheels for boards without network that were downloaded already."""
+    (shared_root() / "host-wheels").mkdir(parents=True, exist_ok=True)
+    (cache / "edgebench" / "wheels").symlink_to(shared_root() / "host-wheels")

@@ -17,7 +17,7 @@ from edgebench.errors import ModelError, UsageError
 from edgebench.harness.events import Events
 from edgebench.harness.facts import artifact_facts
 from edgebench.harness.host.predict import predict_on_host
-from edgebench.harness.plan import PackedCorpus
+from edgebench.harness.plan import PackedCorpus, Subject
 from edgebench.harness.speech import prepare_corpus
 from edgebench.harness.suite import Limits, Suite
 from edgebench.models import load_artifacts
@@ -120,7 +120,7 @@ def scorable(artifacts: Sequence[Artifact]) -> list[Artifact]:
                 "be scored. Put its manifest (.json) beside it, as `edgebench train` leaves one; "
                 "`edgebench run` measures its cost without."
             )
-        if artifact.lengths:
+        if not Subject.of(artifact).takes_clips:
             taken = " or ".join(map(str, artifact.lengths))
             raise ModelError(
                 f"model {artifact.path} takes exactly {taken} samples; the clips of a corpus have "

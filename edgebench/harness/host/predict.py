@@ -7,6 +7,7 @@ accuracy alone (``evaluate``).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,15 +32,20 @@ def predict_on_host(
     *,
     cache: Path,
     events: Events,
+    prepared_as: Artifact | None = None,
 ) -> list[dict[str, Any]]:
     """Predict every input of the suite's plan once, on the host, with each of ``artifacts``.
 
     Returns the fields of the store's ``reference`` lines: an artifact, an input, and what came of it.
+    ``prepared_as``: the artifact whose manifest says how clips are prepared, instead of each one's own.
     Each runs in the default runtime of its format. Raises BoardUnfit when such a runtime cannot be had
     here, ModelError when it refuses a file, DeviceBusy while a run is measured here, MeasurementError
     when the agent ends before the last prediction.
     """
-    plan = make_plan(_once(suite), [Subject.of(a) for a in artifacts], corpora, device="local")
+    subjects = [Subject.of(artifact) for artifact in artifacts]
+    if prepared_as is not None:
+        subjects = [replace(s, preparation=Subject.of(prepared_as).preparation) for s in subjects]
+    plan = make_plan(_once(suite), subjects, corpora, device="local")
     by_id = {trial.id: trial for trial in plan.trials}
     lines: list[dict[str, Any]] = []
 
@@ -57,6 +63,7 @@ def predict_on_host(
                 "input_s": condition.input_s,
                 "output": message["output"],
                 "predictions": message["predictions"],
+                "prepared_as": prepared_as.sha256 if prepared_as else None,
             }
         )
         events.advance(len(lines), len(plan.trials), "predictions")
@@ -69,6 +76,8 @@ def predict_on_host(
         message = plan.message(
             run_id=new_run_id(), root=board.facts.root, user="reference", pythons=board.pythons
         )
+        for trial in message["trials"]:
+            trial["twice"] = True  # the same input again, to find answers that are random
         ending = run_to_end(board, message, hear)
     if len(lines) < len(plan.trials):
         raise MeasurementError(
@@ -96,6 +105,12 @@ def _once(suite: Suite) -> Suite:
 def _check(message: dict[str, Any], artifact: str) -> None:
     error = message["error"]
     if not error:
+        if message["output"].get("repeats") is False:
+            raise ModelError(
+                f"model {artifact}: the same input twice gives two answers, so nothing can be compared with "
+                "them (tried on this host, before the run). Something random is left in the file: dither in "
+                "the front end, dropout, added noise. Export it in eval mode and with dither 0."
+            )
         return
     text = f"model {artifact}: {error['message']}"
     if error["code"] in {"MODEL_LOAD", "RUN_FAILED", "PREPARATION"}:

@@ -58,7 +58,7 @@ def parity(
     expected = None
     if reference is not None:
         expected = _named(reference.predictions if offline else reference.output)
-    problem = _not_finite(answers, expected=expected)
+    problem = _not_finite(answers, expected=expected) or _not_finite_beyond(launches)
     if problem:
         return Parity(missing(name, problem), tolerance, problem)
     if reference is None:
@@ -78,12 +78,16 @@ def parity(
 def _reference(
     artifact: ArtifactFacts, condition: Condition, references: Sequence[ReferenceRecord]
 ) -> ReferenceRecord | None:
-    """The host's prediction of this input by the first file that the artifact is to be compared with."""
+    """The host's prediction of this input by the first file that the artifact is to be compared with.
+
+    Clips that were prepared as the artifact prepares them come before clips prepared as the file does.
+    """
+    here = [r for r in references if r.corpus == condition.corpus and r.input_s == condition.input_s]
     for sha in _reference_shas(artifact):
-        for line in references:
-            same_input = line.corpus == condition.corpus and line.input_s == condition.input_s
-            if line.artifact_sha256 == sha and same_input:
-                return line
+        for prepared_as in (artifact.sha256, None):
+            for line in here:
+                if line.artifact_sha256 == sha and line.prepared_as == prepared_as:
+                    return line
     return None
 
 
@@ -128,6 +132,16 @@ def _not_finite(answers: Sequence[Named], *, expected: Named | None) -> str | No
                     f"output {name} is not finite: {bad} of {total} values are NaN or infinite {where}"
                     f"{', and some on the host too' if also else ''}"
                 )
+    return None
+
+
+def _not_finite_beyond(launches: Sequence[TrialMessage]) -> str | None:
+    """The same of the values that the record does not hold: an output has more than its first 64."""
+    for trial in launches:
+        counts = trial.output.not_finite if trial.output else ()
+        for name, bad in zip(trial.output.names if trial.output else (), counts, strict=False):
+            if bad:
+                return f"output {name} is not finite: {bad} of its values are NaN or infinite on the board"
     return None
 
 

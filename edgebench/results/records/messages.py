@@ -128,11 +128,17 @@ class Telemetry(AgentModel):
 
 
 class Output(AgentModel):
-    """The first inference's output: the first 64 floats of each, flattened. Null is not finite."""
+    """The first inference's output: the first 64 floats of each, flattened. Null is not finite.
+
+    ``not_finite``: how many of all values of each are not. ``repeats``: whether the same input gave the
+    same answer again; asked of the host alone.
+    """
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     values: tuple[tuple[float | None, ...], ...]
+    not_finite: tuple[int, ...] = ()
+    repeats: bool | None = None
 
 
 class Predictions(AgentModel):

@@ -247,7 +247,10 @@ class RunHeader(RecordModel):
 
 
 class ReferenceRecord(RecordModel):
-    """What the host predicted with one fp32 file, on the input of the board's trials."""
+    """What the host predicted with one fp32 file, on the input of the board's trials.
+
+    ``prepared_as``: the artifact by whose manifest the clips were prepared, None for the file's own.
+    """
 
     schema_version: int = SCHEMA_VERSION
     kind: Literal["reference"] = "reference"
@@ -257,6 +260,7 @@ class ReferenceRecord(RecordModel):
     input_s: float | None
     output: Output | None
     predictions: Predictions | None
+    prepared_as: str | None = None
 
 
 class TrialRecord(RecordModel):

@@ -14,13 +14,13 @@ from edgebench.results.summary import RunSummary
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
 
 
-def run_markdown(summary: RunSummary) -> str:
-    """The whole report of a run."""
+def run_markdown(summary: RunSummary, *, relative_to: str | None = None) -> str:
+    """The whole report of a run. ``relative_to``: the artifact that ratios are made against."""
     header = summary.header
     parts = [f"# edgebench: {escape(header.device.name)}, run {escape(summary.run_id)}"]
     if header.device.emulated:
         parts.append("**EMULATED: its speed says nothing about a real board.**")
-    found = sections(summary)
+    found = sections(summary, relative_to=relative_to)
     parts += [_section(section) for section in found]
     broken = findings(summary)
     if broken:

@@ -20,11 +20,17 @@ _SHOWN: tuple[tuple[str, int, tuple[str, ...]], ...] = (
 )
 
 
-def ratio_sections(summary: RunSummary) -> list[Section]:
-    """The section, or none for a run that leaves nothing to compare."""
+def ratio_sections(summary: RunSummary, *, against: str | None = None) -> list[Section]:
+    """The section, or none for a run that leaves nothing to compare.
+
+    ``against``: the reference, else each artifact's parent (see ``compare_artifacts``). Raises
+    UsageError where it was not measured.
+    """
     try:
-        comparison = compare_artifacts(summary)
+        comparison = compare_artifacts(summary, against=against)
     except UsageError:
+        if against is not None:
+            raise
         return []
     columns = (
         Column("Artifact", right=False),

@@ -7,7 +7,10 @@ from edgebench.results.report.tables import Section, measured_sections
 from edgebench.results.summary import RunSummary
 
 
-def sections(summary: RunSummary) -> list[Section]:
-    """What was measured, and the artifacts side by side after the table of latencies."""
+def sections(summary: RunSummary, *, relative_to: str | None = None) -> list[Section]:
+    """What was measured, and the artifacts side by side after the table of latencies.
+
+    ``relative_to``: the artifact that the others are compared with; each one's parent without it.
+    """
     found = measured_sections(summary)
-    return [*found[:1], *ratio_sections(summary), *found[1:]]
+    return [*found[:1], *ratio_sections(summary, against=relative_to), *found[1:]]

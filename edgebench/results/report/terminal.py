@@ -41,9 +41,12 @@ _MINOR = 5
 _LONG_NAME = 40
 
 
-def print_run(summary: RunSummary, console: Console) -> None:
-    """Print the tables, the verdicts' evidence and the conditions of a run."""
-    for part in render_run(summary, width=console.width):
+def print_run(summary: RunSummary, console: Console, *, relative_to: str | None = None) -> None:
+    """Print the tables, the verdicts' evidence and the conditions of a run.
+
+    ``relative_to``: the artifact that ratios are made against.
+    """
+    for part in render_run(summary, width=console.width, relative_to=relative_to):
         console.print(part)
 
 
@@ -70,14 +73,14 @@ def print_sections(found: Iterable[Section], console: Console) -> None:
         console.print(render_section(section, width=console.width))
 
 
-def render_run(summary: RunSummary, *, width: int) -> list[RenderableType]:
+def render_run(summary: RunSummary, *, width: int, relative_to: str | None = None) -> list[RenderableType]:
     """The parts of a run's report for a terminal of ``width`` columns."""
     header = summary.header
     name = f"Run {summary.run_id} on {header.device.name} ({board_name(header.device.fingerprint)})"
     parts: list[RenderableType] = [Text(name, style="bold")]
     if header.device.emulated:
         parts.append(Text("EMULATED: its speed says nothing about a real board.", style="yellow"))
-    found = sections(summary)
+    found = sections(summary, relative_to=relative_to)
     parts += [render_section(section, width=width) for section in found]
     parts += _verdicts(summary)
     if not any(section.title.startswith("The harness") for section in found):
