@@ -16,4 +16,6 @@ NAMES = (
     "startup",
     "harness_share",
     "store",
+    "coverage",
+    "real_aa",
 )

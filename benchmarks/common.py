@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import datetime
 import importlib
 import math
+import os
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -215,11 +217,25 @@ def bars(console: Console) -> Progress:
 
 
 def main(name: str, description: str | None) -> None:
-    """``python -m benchmarks.NAME [--quick]``."""
+    """``python -m benchmarks.NAME [--quick] [--page]``."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
     parser.add_argument("--quick", action="store_true", help="try it out; the figures mean nothing")
-    settings = Settings(quick=parser.parse_args().quick)
+    parser.add_argument("--page", action="store_true", help="renew this section of docs/benchmarks.md")
+    arguments = parser.parse_args()
+    if arguments.quick and arguments.page:
+        parser.error("--page keeps figures, and those of --quick mean nothing")
     console = Console()
+    began, load = datetime.datetime.now(datetime.UTC), os.getloadavg()
     with bars(console) as progress:
-        result = measure(name, settings, progress)
+        result = measure(name, Settings(quick=arguments.quick), progress)
     show(result, console)
+    if arguments.page:
+        renew(result, began, load)
+
+
+def renew(result: Result, began: datetime.datetime, load: Sequence[float]) -> None:
+    """Put one result into docs/benchmarks.md."""
+    from benchmarks import report
+
+    text = report.PATH.read_text(encoding="utf-8")
+    report.PATH.write_text(report.renewed(text, result, began, load), encoding="utf-8")

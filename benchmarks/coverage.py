@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks import simulated
+from benchmarks import real_launches, simulated
 from benchmarks.common import Row, Settings, Spread, Target, Tick, main
 from benchmarks.simulated import Loads, Speakers, Truth
 from edgebench.results.compare import Comparison, compare, compare_artifacts
@@ -33,7 +32,6 @@ DEVIATIONS = (0.003, 0.01, 0.03)
 DRIFTS = (0.0, 0.025, 0.05)
 # Rounds of the packaged suite and of the level `standard`.
 ROUNDS = 12
-REAL = Path(__file__).parent / "data" / "real_launches.json"
 
 HOLDS = Target("93 to 97, every cell", 93, 97, every=True)
 AT_LEAST = Target("at least 93, every cell", 93, 100, every=True)
@@ -229,15 +227,9 @@ def _speakers_text(samples: int) -> str:
 # --- real launches ----------------------------------------------------------------------------------
 
 
-def _real() -> dict[str, Floats]:
-    """Metric -> logarithms of real launches' values, ``(cases, 2 files, rounds)``."""
-    stored = json.loads(REAL.read_text(encoding="utf-8"))
-    return {name: np.log(np.array(values, dtype=np.float64)) for name, values in stored["values"].items()}
-
-
 def _real_figures(samples: int) -> Row:
     metric, where, shares = METRICS["load_ns"], simulated.condition(), []
-    for logs in _real().values():
+    for logs in real_launches.logs().values():
         for case in logs.reshape(-1, logs.shape[-1]):
             rng, launches, held = np.random.default_rng(1), Loads(ROUNDS), 0
             for _ in range(samples // 4):
@@ -250,7 +242,7 @@ def _real_figures(samples: int) -> Row:
 
 def _real_pairs(samples: int) -> Row:
     metric, shares = METRICS["load_ns"], []
-    for logs in _real().values():
+    for logs in real_launches.logs().values():
         for first, second in logs:
             true, rng, held = float(np.exp(np.mean(second - first))), np.random.default_rng(1), 0
             one, other = Loads(ROUNDS), Loads(ROUNDS)
@@ -263,7 +255,7 @@ def _real_pairs(samples: int) -> Row:
 
 
 def _real_text(samples: int) -> str:
-    stored = json.loads(REAL.read_text(encoding="utf-8"))
+    stored = json.loads(real_launches.PATH.read_text(encoding="utf-8"))
     names = ", ".join(METRICS[name].title for name in stored["values"])
     return f"{ROUNDS} of {stored['rounds']} rounds drawn; {names}; {samples} intervals a cell"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,25 @@ def page(results: Sequence[Result], facts: Sequence[tuple[str, str]], settings: 
     parts.append("## Targets\n\n" + _summary(results))
     parts += [_section(result) for result in results]
     return "\n".join(parts)
+
+
+def renewed(text: str, result: Result, began: datetime.datetime, load: Sequence[float]) -> str:
+    """The page ``text`` with the section and the targets of one benchmark made anew, the rest as it is.
+
+    The table of the machine is that of the whole page, so the section says when it was made itself.
+    """
+    when = f"Renewed alone, {began:%Y-%m-%d %H:%M} UTC, load average {load[0]:.2f}.\n"
+    section = f"{_section(result)}\n{when}"
+    found = re.compile(rf"^## {re.escape(result.name)}\n.*?(?=^## |\Z)", re.M | re.S)
+    if found.search(text):
+        text = found.sub(lambda old: section + ("\n" if old.end() < len(text) else ""), text)
+    else:
+        text = f"{text.rstrip()}\n\n{section}"
+    head, targets, rest = re.split(r"(^## Targets\n.*?)(?=^## )", text, maxsplit=1, flags=re.M | re.S)
+    lines, mine = targets.rstrip().splitlines(), _summary([result]).splitlines()[-1]
+    places = [n for n, line in enumerate(lines) if line.startswith(f"| `{result.name}` ")] or [len(lines)]
+    lines[places[0] : places[0] + 1] = [mine]
+    return head + "\n".join(lines) + "\n\n" + rest
 
 
 def _summary(results: Sequence[Result]) -> str:

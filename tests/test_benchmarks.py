@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib
 import json
 import math
@@ -126,3 +127,22 @@ def test_a_bare_loop_measures_a_real_model(tmp_path: Path) -> None:
         path = ROOT / "benchmarks" / "baselines" / script
         done = subprocess.run([sys.executable, "-I", str(path), *words], capture_output=True, check=True)
         assert json.loads(done.stdout)[key] > 0
+
+
+def test_one_section_of_the_page_is_renewed_and_the_rest_stays() -> None:
+    def result(name: str, value: float) -> Result:
+        return Result(name, f"{name} compared.", (Row("a", Spread(1, value, 2, 3), "%", Target("t", 0, 5)),))
+
+    began = datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.UTC)
+    page = report.page([result("one", 1.25), result("two", 1.5)], [("cores", "2")], Settings())
+    new = report.renewed(page, result("one", 9.0), began, (7.5, 0, 0))
+    assert "| `one` | 1 of 1 not met |\n| `two` | met (1 of 1) |" in new
+    assert new.count("## one\n") == 1 and "9.00" in new and "1.25" not in new
+    assert "Renewed alone, 2026-01-02 03:04 UTC, load average 7.50." in new
+    assert new[new.index("## two") :] == page[page.index("## two") :]
+    assert new[: new.index("## Targets")] == page[: page.index("## Targets")]
+    added = report.renewed(new, result("three", 1.0), began, (7.5, 0, 0))
+    assert "| `two` | met (1 of 1) |\n| `three` | met (1 of 1) |\n\n## one" in added
+    assert added.index("## two") < added.index("## three\n")
+    again = report.renewed(added, result("three", 1.0), began, (7.5, 0, 0))
+    assert again == added
