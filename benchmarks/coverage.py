@@ -263,6 +263,11 @@ def _real_text(samples: int) -> str:
 # --- words ------------------------------------------------------------------------------------------
 
 
+def _shared(what: str, share: float, comparisons: int, target: Target, detail: str) -> Row:
+    """A row of one share over so many comparisons."""
+    return Row(what, Spread(100 * share, 100 * share, 100 * share, comparisons), "%", target, detail)
+
+
 def _says(comparison: Comparison, *words: str) -> bool:
     return any(change.outcome in words for row in comparison.rows for change in row.changes)
 
@@ -285,7 +290,9 @@ def _words(what: str, comparisons: int, truth: Truth, *, paired: bool = True) ->
         f"{comparisons} comparisons of {tests} tests; {ROUNDS} rounds; "
         f"launch deviation {100 * truth.deviation:g} %"
     )
-    return _row(f"identical files called different, {what}", [said / comparisons], SELDOM, detail)
+    return _shared(
+        f"identical files called different, {what}", said / comparisons, comparisons, SELDOM, detail
+    )
 
 
 def _power(comparisons: int, deviation: float) -> Row:
@@ -300,7 +307,7 @@ def _power(comparisons: int, deviation: float) -> Row:
         f"conditions; {ROUNDS} rounds"
     )
     what = f"3 % slower called worse, launch deviation {100 * deviation:g} %"
-    return _row(what, [float(np.mean(shares))], FOUND, detail)
+    return _shared(what, float(np.mean(shares)), comparisons, FOUND, detail)
 
 
 if __name__ == "__main__":

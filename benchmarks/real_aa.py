@@ -65,7 +65,8 @@ def _row(what: str, comparisons: Sequence[Comparison]) -> Row:
     detail = (
         f"{said} of {len(comparisons)} comparisons say better or worse; metrics: {told}{_named(comparisons)}"
     )
-    return Row(what, Spread.of([100 * said / len(comparisons)]), "%", SELDOM, detail)
+    share = 100 * said / len(comparisons)
+    return Row(what, Spread(share, share, share, len(comparisons)), "%", SELDOM, detail)
 
 
 def _outcomes(comparison: Comparison) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from benchmarks.results_page import SEED, Block
+from benchmarks.results_page import Block
 from edgebench.results.metrics.repeats import over_seeds
 
 LEFT, WIDTH, ROW, HEAD, PAD = 190, 520, 22, 30, 14
@@ -29,7 +29,7 @@ def plot(blocks: Sequence[Block]) -> str:
         parts.append(_line(_x(CHANCE), y + HEAD - 8, _x(CHANCE), y + height - 6, "#bbbbbb", dash=True))
         for number, arm in enumerate(arms):
             at = y + HEAD + ROW * number + 4
-            found = over_seeds(arm.trainings, block.corpus, "ua", seed=SEED)
+            found = over_seeds(arm.trainings, block.corpus, "ua")
             colour = COLOURS.get(arm.name, BASELINE)
             parts.append(_text(LEFT - 12, at + 4, arm.name, end=True))
             if found.interval.lo is not None and found.interval.hi is not None:
