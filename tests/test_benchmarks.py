@@ -90,6 +90,23 @@ def test_the_page_says_what_was_missed_and_what_did_not_run() -> None:
     assert "--quick`: this page" in report.page(results, [], Settings(quick=True))
 
 
+def test_one_benchmark_is_renewed_and_the_others_stay() -> None:
+    kept = Result("startup", "This.", (Row("kept", Spread(1.0, 1.0, 1.0, 2), "s"),))
+    missed = Row("old", Spread(1.0, 9.0, 9.0, 2), "ratio", Target("at most 2", hi=2.0))
+    facts = [("date", "today"), ("processor", "Z80"), ("load average at the start", "0.1")]
+    before = report.page([kept, Result("store", "That.", (missed,))], facts, Settings())
+    met = Row("new", Spread(1.0, 1.5, 2.0, 2), "ratio", Target("at most 2", hi=2.0))
+    launch = Result("agent_vs_loop", "Other.", (met,))
+    after = report.renewed(before, [Result("store", "That.", (met,)), launch], facts, Settings())
+    assert "| kept | s |" in after and "| new | ratio |" in after and "| old |" not in after
+    assert "| `store` | met (1 of 1) |" in after and "not met" not in after
+    assert after.count("Measured by itself: today, Z80, load 0.1.") == 2
+    headings = [line for line in after.splitlines() if line.startswith("## ")]
+    assert headings == ["## Targets", "## agent_vs_loop", "## startup", "## store"]
+    again = report.renewed(after, [launch], facts, Settings())
+    assert again == after
+
+
 def test_a_missing_loadgen_is_said_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.agent_vs_loadgen.find_spec", lambda name: None)
     result = common.measure("agent_vs_loadgen", Settings(quick=True), Progress(disable=True))

@@ -7,6 +7,7 @@ quantile is found from the tail by bisection. Tests hold both to scipy's values.
 
 from __future__ import annotations
 
+import functools
 import math
 
 # Relative change of the continued fraction at which it has converged, and the steps it may take.
@@ -31,6 +32,7 @@ def two_sided_p(t: float, df: float) -> float:
     return _incomplete_beta(df / 2, 0.5, df / (df + t * t))
 
 
+@functools.lru_cache(maxsize=4096)  # a report asks for a handful of degrees of freedom, again and again
 def two_sided_quantile(p: float, df: float) -> float:
     """The ``t`` that is exceeded on both sides together with probability ``p`` (0 < p < 1).
 
