@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json as json_
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgebench.cli.options import JsonOption, named_paths
+from edgebench.cli.options import JsonOption, corpus_sources
 from edgebench.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgebench.corpora import Where
 
 
 def quantize(
@@ -59,10 +62,11 @@ def quantize(
         )
 
 
-def _corpora(values: list[str]) -> dict[str, Path | None]:
+def _corpora(values: list[str]) -> dict[str, Where | None]:
     """The corpora by name; None for the synthetic one, which has no folder."""
-    generated: dict[str, Path | None] = {"synthetic": None} if "synthetic" in values else {}
-    return generated | named_paths([value for value in values if value != "synthetic"], "--calibration")
+    found: dict[str, Where | None] = {"synthetic": None} if "synthetic" in values else {}
+    found.update(corpus_sources([value for value in values if value != "synthetic"], "--calibration"))
+    return found
 
 
 def _list(*, json: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from edgebench.corpora import Clip, load_waveform, read_corpus, synthetic_clips
+from edgebench.corpora import Clip, Where, load_waveform, read_corpus, synthetic_clips
 from edgebench.errors import ModelError, UsageError
 from edgebench.models import load_artifact
 from edgebench.models.artifact import Artifact
@@ -22,7 +22,7 @@ def quantize_model(
     model: str,
     *,
     scheme: str,
-    calibration: Mapping[str, Path | None],
+    calibration: Mapping[str, Where | None],
     output: Path,
     clips_per_class: int = CLIPS_PER_CLASS,
 ) -> Artifact:
@@ -56,7 +56,7 @@ def quantize_model(
     )
 
 
-def _clips(parent: Artifact, corpora: Mapping[str, Path | None]) -> tuple[list[Clip], list[Clip]]:
+def _clips(parent: Artifact, corpora: Mapping[str, Where | None]) -> tuple[list[Clip], list[Clip]]:
     """The labelled clips of the training and of the validation speakers."""
     training = parent.manifest.training if parent.manifest else None
     if training is None:
