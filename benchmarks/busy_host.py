@@ -6,7 +6,6 @@ CPU time at 5 s over that of wav2small.fp32; the interval must hold it.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import math
 import os
@@ -17,9 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
-from benchmarks.common import Result, Row, Settings, Spread, Target, Tick, bars, show
+from benchmarks.common import Row, Settings, Spread, Target, Tick, main
 from benchmarks.launch import scratch, subjects
 from edgebench.harness import suite
 from edgebench.models import packaged_artifacts
@@ -78,8 +75,9 @@ class Measured:
         return None if found.lo is None or found.hi is None else (found.lo, found.hi)
 
 
-def run(settings: Settings, tick: Tick, known: Sequence[Known] = ()) -> Iterator[Row]:
+def run(settings: Settings, tick: Tick) -> Iterator[Row]:
     """For each file, length and clock: idle, busy, and whether they agree."""
+    known = [_known(text) for text in settings.models]
     subjects()  # without models there is no packaged run
     found: dict[str, list[RunSummary]] = {"idle": [], "busy": []}
     with scratch() as folder:
@@ -198,22 +196,5 @@ def _known(text: str) -> Known:
     return Known(Path(path).resolve(), float(ratio) if ratio else None)
 
 
-def main() -> None:
-    """The command of this file."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.busy_host", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="try it out; the figures mean nothing")
-    parser.add_argument("--model", action="append", type=_known, default=[], metavar="FILE[=RATIO]")
-    arguments = parser.parse_args()
-    console = Console()
-    with bars(console) as progress:
-        task = progress.add_task("busy_host", total=None)
-
-        def tick(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
-        table = tuple(run(Settings(quick=arguments.quick), tick, arguments.model))
-    show(Result("busy_host", COMPARED, table), console)
-
-
 if __name__ == "__main__":
-    main()
+    main("busy_host", __doc__)

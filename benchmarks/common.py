@@ -28,9 +28,13 @@ class MissingError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """How much to measure. ``quick`` only shows that a benchmark works."""
+    """How much to measure. ``quick`` only shows that a benchmark works.
+
+    ``models``: files to be measured beside the packaged models, by the benchmarks that say so.
+    """
 
     quick: bool = False
+    models: tuple[str, ...] = ()
 
     @property
     def pairs(self) -> int:
@@ -215,10 +219,12 @@ def bars(console: Console) -> Progress:
 
 
 def main(name: str, description: str | None) -> None:
-    """``python -m benchmarks.NAME [--quick]``."""
+    """``python -m benchmarks.NAME [--quick] [--model FILE]``."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
     parser.add_argument("--quick", action="store_true", help="try it out; the figures mean nothing")
-    settings = Settings(quick=parser.parse_args().quick)
+    parser.add_argument("--model", action="append", default=[], help="a model file beside the packaged ones")
+    arguments = parser.parse_args()
+    settings = Settings(quick=arguments.quick, models=tuple(arguments.model))
     console = Console()
     with bars(console) as progress:
         result = measure(name, settings, progress)

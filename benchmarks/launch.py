@@ -49,12 +49,20 @@ class Work:
 
 
 @contextmanager
-def local_board(folder: Path) -> Iterator[Board]:
-    """This machine as a board, with everything that is written to it below ``folder``."""
+def local_board(folder: Path, runtimes: Sequence[str] = ("onnxruntime",)) -> Iterator[Board]:
+    """This machine as a board, with everything that is written to it below ``folder``.
+
+    A runtime other than onnxruntime is installed there from the package index. Raises RuntimeError
+    where that fails.
+    """
+    device, offline = resolve_device("local"), list(runtimes) == ["onnxruntime"]
+    options: dict[str, Any] = {"cache": folder / "host", "offline": offline, "events": Silent()}
     with (
         mock.patch.dict(os.environ, {"XDG_CACHE_HOME": str(folder)}),
-        open_board(resolve_device("local"), cache=folder / "host", offline=True, events=Silent()) as board,
+        open_board(device, runtimes=runtimes, **options) as board,
     ):
+        if board.failed:
+            raise RuntimeError(f"runtimes that could not be installed: {board.failed}")
         yield board
 
 
@@ -75,14 +83,20 @@ def subjects() -> list[Artifact]:
     return [load_artifact(key) for key in keys]
 
 
-def works(folder: Path, *, warmup_count: int, count: int) -> list[Work]:
-    """Every packaged model at every length, with the agent's own generated input in a file."""
+def works(folder: Path, *, warmup_count: int, count: int, models: Sequence[str] = ()) -> list[Work]:
+    """Every packaged model and every one of ``models`` at every length that it takes.
+
+    The agent's own generated input lies in a file below ``folder``.
+    """
     seed = load_suite("packaged").seed
+    artifacts = [*subjects(), *map(load_artifact, models)]
     found = []
     for input_s in LENGTHS_S:
+        samples = round(input_s * SAMPLE_RATE_HZ)
         path = folder / f"input-{input_s:g}.f32"
-        waveform.generate(round(input_s * SAMPLE_RATE_HZ), seed=seed).tofile(path)
-        found += [Work(artifact, input_s, path, warmup_count, count) for artifact in subjects()]
+        waveform.generate(samples, seed=seed).tofile(path)
+        taking = [artifact for artifact in artifacts if samples in (artifact.lengths or [samples])]
+        found += [Work(artifact, input_s, path, warmup_count, count) for artifact in taking]
     return found
 
 
@@ -142,10 +156,10 @@ def message_of(board: Board, plan: Plan) -> dict[str, Any]:
     )
 
 
-def bare(script: str, words: Sequence[object]) -> dict[str, Any]:
+def bare(script: str, words: Sequence[object], python: str = sys.executable) -> dict[str, Any]:
     """Run a baseline in a fresh process, isolated as trials are; what it prints is JSON."""
     result = subprocess.run(
-        [sys.executable, "-I", str(BASELINES / script), *map(str, words)],
+        [python, "-I", str(BASELINES / script), *map(str, words)],
         capture_output=True,
         timeout=LIMIT_S,
         cwd="/",
@@ -157,8 +171,8 @@ def bare(script: str, words: Sequence[object]) -> dict[str, Any]:
     return found
 
 
-def bare_model(script: str, work: Work, *more: object) -> dict[str, Any]:
+def bare_model(script: str, work: Work, *more: object, python: str = sys.executable) -> dict[str, Any]:
     """Run a baseline on a model, on the processor that the agent would choose."""
     cpu = max(os.sched_getaffinity(0))
     words = (work.artifact.path.resolve(), work.input_path.resolve(), cpu, work.warmup_count, work.count)
-    return bare(script, (*words, *more))
+    return bare(script, (*words, *more), python)
