@@ -1,7 +1,7 @@
 """The ratio of two files on a busy host beside the same ratio on an idle one.
 
-``python -m benchmarks.busy_host [--quick] [--model FILE=RATIO]``: RATIO is what is known of the file's
-CPU time at 5 s over that of wav2small.fp32; the interval must hold it.
+``python -m benchmarks.busy_host [--quick] [--model MODEL=RATIO]``: RATIO is what is known of the model's
+CPU time at 5 s over that of wav2small.fp32; the interval must hold it. MODEL is a file or a packaged key.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.common import Row, Settings, Spread, Target, Tick, main
 from benchmarks.launch import scratch, subjects
 from edgebench.harness import suite
-from edgebench.models import packaged_artifacts
+from edgebench.models import load_artifact, packaged_artifacts
 from edgebench.results import RunSummary, Store, TrialRecord, summarise
 from edgebench.results.metrics.intervals import Estimate
 from edgebench.results.metrics.ratios import paired_ratio
@@ -50,9 +50,12 @@ SAME = Target("1 in its interval", holds=1.0)
 
 @dataclass(frozen=True)
 class Known:
-    """A model file, and its CPU time at 5 s over that of the base where somebody measured it before."""
+    """A model, and its CPU time at 5 s over that of the base where somebody measured it before.
 
-    path: Path
+    ``model``: a packaged key or the path of a file.
+    """
+
+    model: str
     ratio: float | None
 
 
@@ -85,7 +88,7 @@ def run(settings: Settings, tick: Tick) -> Iterator[Row]:
             with another_process(busy=kind == "busy"):
                 found[kind].append(_run(folder / f"store{number}", settings, known))
             tick(number + 1, 2 if settings.quick else len(ORDER))
-    yield from rows(found, {one.path.stem: one.ratio for one in known})
+    yield from rows(found, {load_artifact(one.model).key: one.ratio for one in known})
 
 
 @contextmanager
@@ -181,7 +184,7 @@ def _run(store: Path, settings: Settings, known: Sequence[Known]) -> RunSummary:
     argv += ["--suite", str(file)]
     for input_s in LENGTHS_S:
         argv += ["--input-s", f"{input_s:g}"]
-    for model in (*packaged_artifacts(), *(str(one.path) for one in known)):
+    for model in dict.fromkeys([*packaged_artifacts(), *(one.model for one in known)]):
         argv += ["--model", model]
     environment = {**os.environ, "XDG_CACHE_HOME": str(store.parent / "cache")}
     result = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
@@ -191,9 +194,10 @@ def _run(store: Path, settings: Settings, known: Sequence[Known]) -> RunSummary:
 
 
 def _known(text: str) -> Known:
-    """``FILE`` or ``FILE=RATIO``."""
-    path, _, ratio = text.partition("=")
-    return Known(Path(path).resolve(), float(ratio) if ratio else None)
+    """``MODEL`` or ``MODEL=RATIO``."""
+    model, _, ratio = text.partition("=")
+    found = model if model in packaged_artifacts() else str(Path(model).resolve())
+    return Known(found, float(ratio) if ratio else None)
 
 
 if __name__ == "__main__":

@@ -148,8 +148,9 @@ def test_a_bare_loop_measures_a_real_model(tmp_path: Path) -> None:
 def test_a_known_ratio_is_read_with_its_file() -> None:
     from benchmarks import busy_host
 
-    assert busy_host._known("a/b.onnx=.465") == busy_host.Known(Path("a/b.onnx").resolve(), 0.465)
+    assert busy_host._known("a/b.onnx=.465") == busy_host.Known(str(Path("a/b.onnx").resolve()), 0.465)
     assert busy_host._known("b.onnx").ratio is None
+    assert busy_host._known("wav2small.fp32=1").model == "wav2small.fp32"
 
 
 def test_a_busy_run_is_set_against_an_idle_one() -> None:
