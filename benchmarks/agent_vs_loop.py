@@ -1,7 +1,4 @@
-"""The agent against a bare loop over the same file in the same runtime: CPU time of an inference.
-
-``--model FILE.tflite`` adds a file, which LiteRT runs in an environment of its own on both sides.
-"""
+"""The agent against a bare loop of the same runtime on the same file: CPU time of an inference."""
 
 from __future__ import annotations
 
@@ -12,10 +9,10 @@ from benchmarks.common import Row, Settings, Tick, main
 from benchmarks.latency import compare
 
 COMPARED = (
-    "Median CPU time of an inference in a trial, launched by the agent as in any run, over that in a bare "
-    "loop over the same runtime in a fresh process: same file, session options, processor, input, warm-up "
-    "and count. Pairs of half a second, neighbours in time; the interval of their geometric mean is held "
-    "against the target."
+    "Median CPU time of an inference in a trial, launched by the agent as in any run, over that in a "
+    "bare loop of its runtime in a fresh process: same file, session options, processor, input, warm-up and "
+    "count. Pairs of half a second, neighbours in time; the interval of their geometric mean is held against "
+    "the target."
 )
 
 
@@ -24,6 +21,7 @@ def run(settings: Settings, tick: Tick) -> Iterator[Row]:
     return compare(
         settings,
         tick,
+        script="bare_loop.py",
         other="loop",
         key="cpu_median_ns",
         agent_cost=lambda trial: float(statistics.median(trial["samples_cpu_ns"])),

@@ -80,7 +80,7 @@ class Measured:
 
 def run(settings: Settings, tick: Tick) -> Iterator[Row]:
     """For each file, length and clock: idle, busy, and whether they agree."""
-    known = [_known(text) for text in settings.models]
+    known = [_known(str(text)) for text in settings.models]
     subjects()  # without models there is no packaged run
     found: dict[str, list[RunSummary]] = {"idle": [], "busy": []}
     with scratch() as folder:
@@ -108,6 +108,8 @@ def rows(found: Mapping[str, Sequence[RunSummary]], known: Mapping[str, float | 
     """The table: ``found`` are the runs of each kind, ``known`` the ratios to be held at 5 s."""
     for artifact in (one.key for one in found["idle"][0].header.artifacts if one.key != BASE):
         for input_s in LENGTHS_S:
+            if _find(found["idle"][0], artifact, input_s) is None:
+                continue  # a file that does not take this length
             for metric, clock in TIMES.items():
                 kinds = {kind: measured(runs, artifact, input_s, metric) for kind, runs in found.items()}
                 truth = known.get(artifact) if input_s == KNOWN_AT_S and metric == "cpu_p50_ns" else None
@@ -130,6 +132,8 @@ def measured(runs: Sequence[RunSummary], artifact: str, input_s: float, metric: 
     pooled: tuple[list[TrialRecord], list[TrialRecord]] = ([], [])
     for number, summary in enumerate(runs):
         base, other = (_find(summary, key, input_s) for key in (BASE, artifact))
+        if base is None or other is None:
+            raise RuntimeError(f"{artifact} at {input_s:g} s: a run did not measure it")
         ratio = paired_ratio(METRICS[metric], base.trials, other.trials)
         verdict = judge_ratio(METRICS[metric], ratio, base.verdict, other.verdict)
         verdicts.append(" ".join([verdict.status, *verdict.codes]))
@@ -144,9 +148,10 @@ def measured(runs: Sequence[RunSummary], artifact: str, input_s: float, metric: 
     return Measured(ratios, verdicts, estimate)
 
 
-def _find(summary: RunSummary, artifact: str, input_s: float) -> SummaryRow:
+def _find(summary: RunSummary, artifact: str, input_s: float) -> SummaryRow | None:
     wanted = (artifact, input_s)
-    return next(row for row in summary.rows if (row.condition.artifact, row.condition.input_s) == wanted)
+    rows_of = (r for r in summary.rows if (r.condition.artifact, r.condition.input_s) == wanted)
+    return next(rows_of, None)
 
 
 def _row(what: str, one: Measured, truth: float | None) -> Row:

@@ -52,7 +52,15 @@ def train(
 
 def require_extra() -> None:
     """Raise :class:`UsageError` where something of the train extra is not installed."""
-    needed = ("torch", "accelerate", "onnxscript", "tensorboard", "transformers", "audiomentations")
+    needed = (
+        "torch",
+        "accelerate",
+        "onnxscript",
+        "tensorboard",
+        "transformers",
+        "audiomentations",
+        "sklearn",
+    )
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(

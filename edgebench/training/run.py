@@ -13,7 +13,7 @@ from edgebench.training.artifacts.produce import produce
 from edgebench.training.loop.checkpoint import CHECKPOINT
 from edgebench.training.loop.loop import Progress
 from edgebench.training.method import Job
-from edgebench.training.methods import load_recipe, method_named
+from edgebench.training.methods import load_recipe, method_named, method_of
 
 Notify = Callable[[Progress], None]
 
@@ -44,9 +44,7 @@ def train(
             f"recipe {recipe_name!r} divides its corpora by one split file, which says who trains. Give "
             "--train-only to a recipe of folds, such as distilhubert_loso, or the corpus with --corpus."
         )
-    command = command_line(
-        recipe_name, corpora, overrides, train_only=train_only or {}, path_keys=method.path_keys
-    )
+    command = command_line(recipe_name, corpora, overrides, train_only=train_only or {})
     job = Job(corpora, output, command, train_only=train_only or {}, resume=resume, notify=notify)
     trained = method.train(recipe, job)
     if trained is not None:
@@ -70,10 +68,9 @@ def command_line(
     overrides: Sequence[str],
     *,
     train_only: Mapping[str, Where] | None = None,
-    path_keys: Sequence[str] = (),
 ) -> str:
     """The command that makes this run again; folders differ by machine and are left as PATH."""
-    words = ["edgebench", "train", recipe_name]
+    words, path_keys = ["edgebench", "train", recipe_name], method_of(recipe_name).path_keys
     sources = {
         option: {name: as_source(where) for name, where in given.items()}
         for option, given in (("--corpus", corpora), ("--train-only", train_only or {}))
