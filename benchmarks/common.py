@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from edgebench.results.metrics import intervals
 
 T = TypeVar("T")
 # Called with the steps done and the steps in all.
@@ -41,12 +45,17 @@ class Settings:
 
 @dataclass(frozen=True)
 class Spread:
-    """Least, middle and largest of ``n`` values."""
+    """Least, middle and largest of ``n`` values.
+
+    ``interval``: the 95 % interval of their geometric mean, where they are ratios of pairs that are
+    judged by it.
+    """
 
     lo: float
     median: float
     hi: float
     n: int
+    interval: tuple[float, float] | None = None
 
     @staticmethod
     def of(values: Sequence[float]) -> Spread:
@@ -54,6 +63,13 @@ class Spread:
         if not values:
             raise ValueError("a spread of no values")
         return Spread(min(values), statistics.median(values), max(values), len(values))
+
+    @staticmethod
+    def of_ratios(values: Sequence[float]) -> Spread:
+        """With the interval of the geometric mean, where there are enough values for one."""
+        found = intervals.mean_of([math.log(value) for value in values], cluster="pair").exp_interval()
+        ends = None if found.lo is None or found.hi is None else (found.lo, found.hi)
+        return dataclasses.replace(Spread.of(values), interval=ends)
 
 
 def paired(first: Sequence[float], second: Sequence[float]) -> Spread:
@@ -86,15 +102,22 @@ def interleave(
 
 @dataclass(frozen=True)
 class Target:
-    """The range promised, both ends included: of the median, or of ``every`` value."""
+    """The range promised, both ends included: of the whole interval where there is one, else of the
+    median, or of ``every`` value. ``holds``: a value that the interval must hold.
+    """
 
     text: str
     lo: float = float("-inf")
     hi: float = float("inf")
     every: bool = False
+    holds: float | None = None
 
     def met(self, spread: Spread) -> bool:
         """Whether a spread keeps the promise."""
+        if self.holds is not None:
+            return spread.interval is not None and spread.interval[0] <= self.holds <= spread.interval[1]
+        if spread.interval is not None:
+            return self.lo <= spread.interval[0] and spread.interval[1] <= self.hi
         if self.every:
             return self.lo <= spread.lo and spread.hi <= self.hi
         return self.lo <= spread.median <= self.hi
@@ -102,7 +125,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. ``unit`` is ratio, %, ns, s or bytes; ``detail`` is what stands behind it."""
+    """One figure. ``unit`` is ratio, %, ns, s, bytes or lines; ``detail`` is what stands behind it."""
 
     what: str
     spread: Spread
@@ -129,15 +152,23 @@ class Result:
 
 
 # How figures of each unit are written.
-FORMATS = {"ratio": "{:.4f}", "%": "{:.2f}", "ns": "{:,.0f}", "s": "{:.3f}", "bytes": "{:,.0f}"}
-HEADINGS = ("case", "unit", "min", "median", "max", "n", "target", "", "behind it")
+FORMATS = {
+    "ratio": "{:.4f}",
+    "%": "{:.2f}",
+    "ns": "{:,.0f}",
+    "s": "{:.3f}",
+    "bytes": "{:,.0f}",
+    "lines": "{:,.0f}",
+}
+HEADINGS = ("case", "unit", "min", "median", "max", "95 % interval", "n", "target", "", "behind it")
 
 
 def cells(row: Row) -> list[str]:
     """A row as text, under HEADINGS."""
     spread, show = row.spread, FORMATS[row.unit].format
     target = row.target.text if row.target else "-"
-    figures = [show(spread.lo), show(spread.median), show(spread.hi), str(spread.n)]
+    ends = "-" if spread.interval is None else " to ".join(map(show, spread.interval))
+    figures = [show(spread.lo), show(spread.median), show(spread.hi), ends, str(spread.n)]
     return [row.what, row.unit, *figures, target, row.verdict, row.detail]
 
 
@@ -148,7 +179,7 @@ def show(result: Result, console: Console) -> None:
         return
     table = Table(title=f"{result.name}: {result.compared}", title_justify="left", title_style="")
     for heading in HEADINGS[:-1]:
-        right = heading in ("min", "median", "max", "n")
+        right = heading in ("min", "median", "max", "95 % interval", "n")
         table.add_column(
             heading, justify="right" if right else "left", no_wrap=heading not in ("case", "target")
         )

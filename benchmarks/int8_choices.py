@@ -28,7 +28,8 @@ from edgebench.models import Artifact, load_artifact
 from edgebench.models import outputs as names
 from edgebench.models.graph.parity import outputs
 from edgebench.models.making.untrained import UntrainedNet
-from edgebench.models.quantization.schemes import SCHEMES, int8_static
+from edgebench.models.quantization import SCHEMES
+from edgebench.models.quantization.static_qdq import static_qdq
 from edgebench.training.clips.gather import calibration_clips, gather
 from edgebench.training.methods import load_recipe
 
@@ -179,8 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         table.add_column(column, justify="left" if column == "quantized" else "right")
     console = Console(stderr=True)
     for name, change in track(choices.items(), "quantizing", console=console):
-        graph = int8_static(parent.path, calibration, {**SCHEMES[scheme].settings, **change})
-        model = graph.SerializeToString()
+        model = static_qdq(parent.path, calibration, {**SCHEMES[scheme].settings, **change})
         told = () if expected is None else moved(expected, logits(model, sounds))
         table.add_row(name, *told, f"{time_ratio(model, reference).median:.2f}", f"{len(model):,}")
     table.add_row("nothing (fp32)", *["0"] * len(answers), "1", f"{len(reference):,}")

@@ -20,6 +20,7 @@ from edgebench.agent import waveform
 from edgebench.devices import resolve_device
 from edgebench.harness.board import Board, open_board
 from edgebench.harness.events import Silent
+from edgebench.harness.follow import run_to_end
 from edgebench.harness.plan import Plan, Subject, make_plan
 from edgebench.harness.suite import load_suite
 from edgebench.models import Artifact, load_artifact, packaged_artifacts
@@ -85,8 +86,8 @@ def works(folder: Path, *, warmup_count: int, count: int) -> list[Work]:
     return found
 
 
-def agent_trial(board: Board, work: Work) -> dict[str, Any]:
-    """One trial as `edgebench run` would launch it, but with counts in place of seconds."""
+def trial_plan(work: Work) -> Plan:
+    """A plan of one trial as `edgebench run` would launch it, but with counts in place of seconds."""
     suite = load_suite(
         "packaged",
         scenarios=["single_stream"],
@@ -97,12 +98,24 @@ def agent_trial(board: Board, work: Work) -> dict[str, Any]:
         # A cap that is over at once leaves the minimum count: both sides warm up equally often.
         warmup={"min_count": work.warmup_count, "max_s": 1e-9},
     )
-    manifest = work.artifact.manifest
-    steps = tuple(dict(step) for step in manifest.preparation) if manifest else ()
-    subject = Subject(work.artifact.key, work.artifact.sha256, preparation=steps)
+    return make_plan(suite, [Subject.of(work.artifact)], [], device="local")
+
+
+def trial_spec(board: Board, work: Work) -> dict[str, Any]:
+    """That trial as its process is told of it."""
+    [spec] = message_of(board, trial_plan(work))["trials"]
+    return {**spec, **exact(work)}
+
+
+def exact(work: Work) -> dict[str, Any]:
+    """What makes a trial measure as often as it was asked to, and no longer."""
+    return {"min_duration_s": 0.0, "max_count": work.count}
+
+
+def agent_trial(board: Board, work: Work) -> dict[str, Any]:
+    """One trial as `edgebench run` would launch it, but with counts in place of seconds."""
     board.send({work.artifact.sha256: work.artifact.path})
-    exact = {"min_duration_s": 0.0, "max_count": work.count}
-    [trial] = run_plan(board, make_plan(suite, [subject], [], device="local"), exact)
+    [trial] = run_plan(board, trial_plan(work), exact(work))
     if len(trial["samples_ns"]) != work.count or len(trial["warmup_ns"]) != work.warmup_count:
         found = (len(trial["warmup_ns"]), len(trial["samples_ns"]))
         raise RuntimeError(f"{work.title}: the agent warmed up and measured {found}, not as often as asked")
@@ -111,16 +124,22 @@ def agent_trial(board: Board, work: Work) -> dict[str, Any]:
 
 def run_plan(board: Board, plan: Plan, change: dict[str, Any] | None = None) -> list[dict[str, Any]]:
     """Start a plan, follow it to its end, and return its trials. Raises RuntimeError if one failed."""
-    message = plan.message(run_id=new_run_id(), root=board.facts.root, user=getpass.getuser())
+    message = message_of(board, plan)
     message["trials"] = [{**spec, **(change or {})} for spec in message["trials"]]
-    run_dir = board.start(message)
-    said = list(board.follow(run_dir, 0))
-    board.clean(run_dir)
+    said: list[dict[str, Any]] = []
+    ending = run_to_end(board, message, said.append)
     trials = [line for line in said if line["kind"] == "trial"]
     errors = [trial["error"] for trial in trials if trial["error"]]
-    if errors or said[-1].get("status") != "complete":
-        raise RuntimeError(f"the agent's run did not complete: {errors or said[-1]}")
+    if errors or ending.status != "complete":
+        raise RuntimeError(f"the agent's run did not complete: {errors or ending.message}")
     return trials
+
+
+def message_of(board: Board, plan: Plan) -> dict[str, Any]:
+    """A plan as the agent of this board reads it."""
+    return plan.message(
+        run_id=new_run_id(), root=board.facts.root, user=getpass.getuser(), pythons=board.pythons
+    )
 
 
 def bare(script: str, words: Sequence[object]) -> dict[str, Any]:

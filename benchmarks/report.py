@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import NAMES
 from benchmarks.common import HEADINGS, Result, Settings, cells
 from edgebench.agent.fingerprint import fingerprint
 
@@ -20,10 +22,12 @@ INTRODUCTION = """\
 # Benchmarks of edgebench itself
 
 What edgebench promises about its own measurements, measured. This page is written by `make bench`
-(`python -m benchmarks`); do not edit it. Each benchmark is one command; add `--quick` to try it.
+(`python -m benchmarks [NAME...]`); do not edit it. Each benchmark is one command; add `--quick` to try it.
 
-Launches of the two sides alternate, A B B A, each in a fresh process; a ratio is made of two neighbours, and
-the median of the ratios is held against the target. `min` and `max` are the extreme pairs, `n` their number.
+Launches of the two sides alternate, A B B A, each in a fresh process; a ratio is made of two neighbours.
+`min` and `max` are the extreme pairs, `n` their number. Where there is a 95 % interval, it is that of the
+geometric mean of the pairs' ratios (Student's t of their logarithms), and all of it must lie within the
+target; where there is none, the median is held against the target.
 """
 
 QUICK = """\
@@ -69,19 +73,45 @@ def page(results: Sequence[Result], facts: Sequence[tuple[str, str]], settings: 
     return "\n".join(parts)
 
 
+def renewed(
+    page: str, results: Sequence[Result], facts: Sequence[tuple[str, str]], settings: Settings
+) -> str:
+    """The page with the sections of these benchmarks replaced or added, and the others as they are."""
+    head, targets, *others = page.split("\n## ")
+    sections = {text.split("\n", 1)[0]: "## " + text for text in others}
+    rows = dict(re.findall(r"^\| (`\w+`) \| (.*) \|$", targets, re.MULTILINE))
+    told = dict(facts)
+    load = told["load average at the start"]
+    when = f"Measured by itself: {told['date']}, {told['processor']}, load {load}.\n"
+    for result in results:
+        sections[result.name] = "\n".join([_section(result), (QUICK if settings.quick else "") + when])
+        rows |= dict([_promise(result)])
+    known = {name: number for number, name in enumerate(NAMES)}
+    ordered = sorted(sections, key=lambda name: known.get(name, len(known)))
+    promises = [(f"`{name}`", rows[f"`{name}`"]) for name in ordered if f"`{name}`" in rows]
+    summary = "## Targets\n\n" + _table(("benchmark", "targets"), promises)
+    return "\n".join(
+        [head.rstrip("\n") + "\n", summary, *(sections[name].rstrip("\n") + "\n" for name in ordered)]
+    )
+
+
 def _summary(results: Sequence[Result]) -> str:
     """Each benchmark with a promise, and whether it was kept."""
-    rows = []
-    for result in results:
-        verdicts = [row.verdict for row in result.rows if row.target]
-        missed = verdicts.count("NOT MET")
-        text = (
-            f"{missed} of {len(verdicts)} not met" if missed else f"met ({len(verdicts)} of {len(verdicts)})"
-        )
-        if result.skipped:
-            text = f"not run: {result.skipped}"
-        rows.append((f"`{result.name}`", text if verdicts or result.skipped else "none promised"))
-    return _table(("benchmark", "targets"), rows)
+    return _table(("benchmark", "targets"), [_promise(result) for result in results])
+
+
+def _promise(result: Result) -> tuple[str, str]:
+    name = f"`{result.name}`"
+    verdicts = [row.verdict for row in result.rows if row.target]
+    missed = verdicts.count("NOT MET")
+    if result.skipped:
+        return name, f"not run: {result.skipped}"
+    if not verdicts:
+        return name, "none promised"
+    return (
+        name,
+        f"{missed} of {len(verdicts)} not met" if missed else f"met ({len(verdicts)} of {len(verdicts)})",
+    )
 
 
 def _section(result: Result) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +61,21 @@ def test_a_target_is_held_against_the_median_or_against_every_value() -> None:
     assert not Target("", hi=0.99).met(spread)
 
 
+def test_an_interval_must_lie_within_the_target_whole_or_hold_the_value() -> None:
+    pairs = [0.99, 1.0, 1.01, 1.0, 1.0, 0.995]
+    spread = Spread.of_ratios(pairs)
+    # Student's t of five degrees of freedom: 2.5706 standard errors of the logarithms.
+    logs = [math.log(value) for value in pairs]
+    half = 2.5706 * statistics.stdev(logs) / math.sqrt(6)
+    expected = [math.exp(statistics.fmean(logs) + sign * half) for sign in (-1, 1)]
+    assert spread.interval == pytest.approx(expected, rel=1e-5)
+    assert Target("", 0.98, 1.02).met(spread)
+    assert not Target("", 0.995, 1.02).met(spread), "its lower end is below"
+    assert Target("", holds=1.0).met(spread) and not Target("", holds=1.02).met(spread)
+    few = Spread.of_ratios(pairs[:3])
+    assert few.interval is None and not Target("", holds=1.0).met(few)
+
+
 def test_the_page_says_what_was_missed_and_what_did_not_run() -> None:
     rows = (
         Row("good", Spread(1.0, 1.0, 1.0, 2), "ratio", Target("at most 1.05", hi=1.05)),
@@ -67,10 +84,27 @@ def test_the_page_says_what_was_missed_and_what_did_not_run() -> None:
     results = [Result("one", "This.", rows), Result("two", "That.", skipped="no sshd here.")]
     text = report.page(results, [("cores", "2")], Settings())
     assert "| `one` | 1 of 2 not met |" in text
-    assert "| bad | ratio | 1.0000 | 1.2500 | 1.5000 | 2 | at most 1.05 | NOT MET |" in text
+    assert "| bad | ratio | 1.0000 | 1.2500 | 1.5000 | - | 2 | at most 1.05 | NOT MET |" in text
     assert "Not run: no sshd here." in text
     assert "--quick`: this page" not in text
     assert "--quick`: this page" in report.page(results, [], Settings(quick=True))
+
+
+def test_one_benchmark_is_renewed_and_the_others_stay() -> None:
+    kept = Result("startup", "This.", (Row("kept", Spread(1.0, 1.0, 1.0, 2), "s"),))
+    missed = Row("old", Spread(1.0, 9.0, 9.0, 2), "ratio", Target("at most 2", hi=2.0))
+    facts = [("date", "today"), ("processor", "Z80"), ("load average at the start", "0.1")]
+    before = report.page([kept, Result("store", "That.", (missed,))], facts, Settings())
+    met = Row("new", Spread(1.0, 1.5, 2.0, 2), "ratio", Target("at most 2", hi=2.0))
+    launch = Result("agent_vs_loop", "Other.", (met,))
+    after = report.renewed(before, [Result("store", "That.", (met,)), launch], facts, Settings())
+    assert "| kept | s |" in after and "| new | ratio |" in after and "| old |" not in after
+    assert "| `store` | met (1 of 1) |" in after and "not met" not in after
+    assert after.count("Measured by itself: today, Z80, load 0.1.") == 2
+    headings = [line for line in after.splitlines() if line.startswith("## ")]
+    assert headings == ["## Targets", "## agent_vs_loop", "## startup", "## store"]
+    again = report.renewed(after, [launch], facts, Settings())
+    assert again == after
 
 
 def test_a_missing_loadgen_is_said_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +135,11 @@ def test_a_bare_loop_measures_a_real_model(tmp_path: Path) -> None:
     model = small_model(tmp_path / "small.onnx")
     cpu = max(os.sched_getaffinity(0))
     words = [str(model), str(tmp_path / "input.f32"), str(cpu), "2", "8"]
-    for script, key in (("bare_loop.py", "median_ns"), ("bare_memory.py", "hwm_bytes")):
+    for script, key in (
+        ("bare_loop.py", "median_ns"),
+        ("bare_loop.py", "cpu_median_ns"),
+        ("bare_memory.py", "hwm_bytes"),
+    ):
         path = ROOT / "benchmarks" / "baselines" / script
         done = subprocess.run([sys.executable, "-I", str(path), *words], capture_output=True, check=True)
         assert json.loads(done.stdout)[key] > 0

@@ -5,7 +5,7 @@ import mmap
 import sys
 
 sys.path.insert(0, sys.argv[1])
-from edgebench.agent import sensors
+from edgebench.agent.sensors import memory
 
 size = int(sys.argv[2])
 
@@ -19,10 +19,10 @@ def touched(size: int) -> mmap.mmap:
 
 
 touched(2 * size).close()  # a higher peak from before, which the reset must forget
-resettable = sensors.reset_peak()
-before = sensors.memory_mark()
+resettable = memory.reset_peak()
+before = memory.memory_mark()
 area = touched(size)
-during = sensors.memory_mark()
+during = memory.memory_mark()
 area.close()
-after = sensors.memory_mark()  # the ballast is gone: the peak must remember it
+after = memory.memory_mark()  # the ballast is gone: the peak must remember it
 print(json.dumps({"resettable": resettable, "before": before, "during": during, "after": after}))

@@ -5,8 +5,8 @@ import os
 import sys
 import time
 
-model, path, cpu, warmup, count = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6])
-os.sched_setaffinity(0, {cpu})
+model, path, core, warmup, count = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6])
+os.sched_setaffinity(0, {core})
 
 import numpy  # noqa: E402  (threads start on import: pinned first)
 import onnxruntime  # noqa: E402
@@ -20,16 +20,20 @@ session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionP
 feed = {session.get_inputs()[0].name: numpy.fromfile(path, numpy.float32)[numpy.newaxis]}
 
 
-def measure() -> list[int]:
-    """Nanoseconds of each inference."""
-    samples_ns = []
+def measure() -> tuple[list[int], list[int]]:
+    """Nanoseconds of each inference, of wall time and of CPU time."""
+    samples_ns, cpu_ns = [], []
     for _ in range(count):
+        cpu_before = time.process_time_ns()
         before = time.perf_counter_ns()
         session.run(None, feed)
-        samples_ns.append(time.perf_counter_ns() - before)
-    return samples_ns
+        after = time.perf_counter_ns()
+        cpu_ns.append(time.process_time_ns() - cpu_before)
+        samples_ns.append(after - before)
+    return samples_ns, cpu_ns
 
 
 for _ in range(1 + warmup):  # the first inference is no warm-up to the agent
     session.run(None, feed)
-print(json.dumps({"median_ns": float(numpy.median(measure()))}))
+wall, cpu = map(numpy.median, measure())
+print(json.dumps({"median_ns": float(wall), "cpu_median_ns": float(cpu)}))

@@ -10,11 +10,11 @@ import sys
 
 from edgebench.agent import protocol
 
-USAGE = "fingerprint [RUNTIME] | start PLAN RUN_DIR | follow RUN_DIR SEQ | cancel RUN_DIR | trial"
+USAGE = "fingerprint [RUNTIME=PYTHON ...] | start PLAN RUN_DIR | follow RUN_DIR SEQ | cancel RUN_DIR | trial"
 
 # Verb -> fewest and most arguments. `probe` is what fingerprint calls in a child.
 VERBS = {
-    "fingerprint": (0, 1),
+    "fingerprint": (0, 99),
     "start": (2, 2),
     "follow": (2, 2),
     "cancel": (1, 1),
@@ -63,7 +63,8 @@ def _answer(wire: int, verb: str, arguments: list[str]) -> int:
 
         if verb == "probe":
             fingerprint.probe(wire, arguments[0])
-        found = fingerprint.fingerprint(*arguments)
+        named = [argument.partition("=") for argument in arguments]
+        found = fingerprint.fingerprint({name: python for name, _, python in named})
         protocol.send(wire, {"kind": protocol.FINGERPRINT, **found})
     return 0
 

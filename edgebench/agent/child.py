@@ -26,10 +26,11 @@ _LAUNCH = (
 )
 
 EXITED, TIMED_OUT, STOPPED = "exited", "timed out", "stopped"
+NOT_STARTED = "not started"  # its interpreter is missing or cannot be run
 
 
 class Ending:
-    """How a child ended: ``why`` is EXITED, TIMED_OUT or STOPPED; ``status`` or ``signal`` is set."""
+    """How a child ended: ``why`` is one of the words above; ``status`` or ``signal`` is set."""
 
     def __init__(self, why: str, returncode: int) -> None:
         self.why = why
@@ -43,6 +44,7 @@ def run(
     *,
     hear: Callable[[dict[str, Any]], Any],
     timeout_s: float,
+    python: str | None = None,
     tick: Callable[[int], Any] | None = None,
     tick_s: float = 1.0,
     stop_fd: int | None = None,
@@ -50,18 +52,22 @@ def run(
 ) -> Ending:
     """Run a verb of the agent in a child, with ``task`` as JSON on its standard input.
 
+    ``python`` is its interpreter, ours without it.
     ``hear`` gets each message as it comes, ``tick`` the child's pid every ``tick_s``. The child
     and all it started are killed after ``timeout_s``, and as soon as ``stop_fd`` is readable.
     Asleep but for these.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-c", _LAUNCH, ROOT, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=folder,
-        start_new_session=True,
-        preexec_fn=_before_exec,  # noqa: PLW1509  one thread only
-    )
+    try:
+        process = subprocess.Popen(
+            [python or sys.executable, "-I", "-c", _LAUNCH, ROOT, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=folder,
+            start_new_session=True,
+            preexec_fn=_before_exec,  # noqa: PLW1509  one thread only
+        )
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return Ending(NOT_STARTED, 127)  # as a shell says it
     assert process.stdin is not None and process.stdout is not None
     try:
         process.stdin.write(json.dumps(task).encode())

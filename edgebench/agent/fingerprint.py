@@ -7,11 +7,12 @@ import os
 import platform
 import sys
 
-from edgebench.agent import child, cores, protocol, sensors
+from edgebench.agent import child, cores, protocol
+from edgebench.agent.sensors import clocks, files, memory
 
 TYPE_CHECKING = False  # see loop.py
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Mapping
 
 PROBE = "probe"  # between fingerprint and its child only
 _PROBE_TIMEOUT_S = 600.0  # an emulated board takes minutes to import a runtime
@@ -26,9 +27,12 @@ _words = iter(_ARM_PARTS.split())
 _ARM_NAMES = dict(zip(_words, _words))
 
 
-def fingerprint(runtime: str = "onnxruntime", *, stop_fd: int | None = None) -> dict[str, Any]:
-    """The board's fingerprint; the named runtime is imported in a child, which may die of it."""
-    memory_bytes, swap_bytes = sensors.total_memory()
+def fingerprint(runtimes: Mapping[str, str], *, stop_fd: int | None = None) -> dict[str, Any]:
+    """The board's fingerprint. ``runtimes``: name -> interpreter in which it is to be imported.
+
+    Each is imported in a child, which may die of it.
+    """
+    memory_bytes, swap_bytes = memory.total_memory()
     name = os.uname()
     return {
         **hardware(),
@@ -42,9 +46,11 @@ def fingerprint(runtime: str = "onnxruntime", *, stop_fd: int | None = None) -> 
             "page_bytes": os.sysconf("SC_PAGE_SIZE"),
             "memory_bytes": memory_bytes,
             "swap_bytes": swap_bytes,
-            "boot_id": sensors.boot_id(),
+            "boot_id": files.boot_id(),
             "hostname_sha256": hashlib.sha256(name.nodename.encode()).hexdigest(),
-            "runtime": probe_runtime(runtime, stop_fd=stop_fd),
+            "runtimes": {
+                name: probe_runtime(name, python, stop_fd=stop_fd) for name, python in runtimes.items()
+            },
         },
     }
 
@@ -52,15 +58,15 @@ def fingerprint(runtime: str = "onnxruntime", *, stop_fd: int | None = None) -> 
 def hardware(root: str = "/") -> dict[str, Any]:
     """The part of the fingerprint that is read from /proc, /sys and /etc below ``root``."""
     tree = "/proc/device-tree/"
-    maker = [sensors.read("/sys/class/dmi/id/" + key, root) for key in ("sys_vendor", "product_name")]
-    compatible = [part for part in (sensors.read(tree + "compatible", root) or "").split("\0") if part]
+    maker = [files.read("/sys/class/dmi/id/" + key, root) for key in ("sys_vendor", "product_name")]
+    compatible = [part for part in (files.read(tree + "compatible", root) or "").split("\0") if part]
     cpu_model, features = _processor(root)
     return {
-        "model": sensors.read(tree + "model", root) or " ".join(filter(None, maker)) or None,
+        "model": files.read(tree + "model", root) or " ".join(filter(None, maker)) or None,
         "compatible": compatible,
         "cpu_model": cpu_model,
         "cpu_features": features,
-        "governors": sensors.governors(root),
+        "governors": clocks.governors(root),
         "virtual": _virtual(compatible, features, root),
         "os": _os_name(root),
     }
@@ -71,7 +77,7 @@ def _processor(root: str) -> tuple[str, list[str]]:
     names: list[str] = []
     features: list[str] = []
     implementer = ""
-    for line in (sensors.read("/proc/cpuinfo", root) or "").splitlines():
+    for line in (files.read("/proc/cpuinfo", root) or "").splitlines():
         key, _, value = (part.strip() for part in line.partition(":"))
         if key in ("flags", "Features"):
             features = sorted(set(value.split()))
@@ -89,12 +95,12 @@ def _virtual(compatible: list[str], features: list[str], root: str) -> str | Non
     """The kind of emulation or virtual machine this is, None on bare metal as far as one can see."""
     if "linux,dummy-virt" in compatible:
         return "qemu"
-    hypervisor = sensors.read("/sys/hypervisor/type", root)
+    hypervisor = files.read("/sys/hypervisor/type", root)
     return hypervisor or ("hypervisor" if "hypervisor" in features else None)
 
 
 def _os_name(root: str) -> str:
-    for line in (sensors.read("/etc/os-release", root) or "").splitlines():
+    for line in (files.read("/etc/os-release", root) or "").splitlines():
         if line.startswith("PRETTY_NAME="):
             return line.partition("=")[2].strip("\"'")
     return "unknown"
@@ -109,10 +115,12 @@ def _libc() -> list[str]:
     return words if len(words) == 2 else ["unknown", ""]
 
 
-def probe_runtime(name: str, *, stop_fd: int | None = None) -> dict[str, Any]:
+def probe_runtime(name: str, python: str, *, stop_fd: int | None = None) -> dict[str, Any]:
     """Import a runtime in a child. A death by signal 4 (SIGILL) means: not on this processor."""
     heard: list[dict[str, Any]] = []
-    ending = child.run([PROBE, name], {}, hear=heard.append, timeout_s=_PROBE_TIMEOUT_S, stop_fd=stop_fd)
+    ending = child.run(
+        [PROBE, name], {}, hear=heard.append, timeout_s=_PROBE_TIMEOUT_S, python=python, stop_fd=stop_fd
+    )
     if heard:
         return {key: value for key, value in heard[-1].items() if key != "kind"}
     if ending.signal is None:
@@ -124,19 +132,24 @@ def probe_runtime(name: str, *, stop_fd: int | None = None) -> dict[str, Any]:
         "message": "importing %s: %s" % (name, how),
         "signal": ending.signal,
     }
-    return {"name": name, "version": None, "providers": [], "numpy": None, "error": error}
+    return {**_unknown(name), "error": error}
+
+
+def _unknown(name: str) -> dict[str, Any]:
+    """What is said of a runtime before anything is known of it."""
+    return {"name": name, "version": None, "providers": [], "python": None, "numpy": None, "error": None}
 
 
 def probe(wire: int, name: str) -> None:
     """In the child: import, say what was found, and leave without tearing anything down."""
-    found: dict[str, Any] = {"name": name, "version": None, "providers": [], "numpy": None, "error": None}
+    found = {**_unknown(name), "python": platform.python_version()}
     try:
         import numpy
 
-        from edgebench.agent.runtimes import RUNTIMES
+        from edgebench.agent.runtimes import table
 
         found["numpy"] = numpy.__version__
-        runtime = RUNTIMES[name]()
+        runtime = table.make(name)
         found.update(version=runtime.version, providers=runtime.providers)
     except Exception as problem:
         message = "%s: %s" % (type(problem).__name__, problem)

@@ -6,7 +6,8 @@ import os
 import signal
 import time
 
-from edgebench.agent import cores, journal, protocol, sensors
+from edgebench.agent import cores, folders, journal, protocol
+from edgebench.agent.sensors import files
 
 TYPE_CHECKING = False  # see loop.py
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def follow(wire: int, run_dir: str, seq: int) -> int:
     run_dir = os.path.abspath(run_dir)
     if not os.path.isdir(run_dir):
         return _refuse(wire, run_dir)
-    cores.keep_clear_of(sensors.read_json(os.path.join(run_dir, "plan.json")).get("trials", []))
+    cores.keep_clear_of(files.read_json(os.path.join(run_dir, folders.PLAN)).get("trials", []))
     reader = Reader(run_dir)
     spoken = time.monotonic()
     while True:
@@ -70,7 +71,7 @@ class Reader:
     """The whole lines of a journal, as they appear; a half-written last line waits."""
 
     def __init__(self, run_dir: str) -> None:
-        self._path = os.path.join(run_dir, protocol.JOURNAL)
+        self._path = os.path.join(run_dir, folders.JOURNAL)
         self._offset = 0
         self._number = 0
         self.trial: dict[str, Any] = {"index": None, "id": None}  # the one that is running
@@ -106,7 +107,7 @@ def _forward(wire: int, line: bytes) -> bool:
 
 
 def _obituary(run_dir: str) -> str:
-    log = sensors.read(os.path.join(run_dir, "supervisor.log")) or ""
+    log = files.read(os.path.join(run_dir, folders.LOG)) or ""
     how = "the board was restarted" if journal.restarted(run_dir) else "its process is gone"
     return "the run ended without saying so: %s. Its log ends with: %s" % (how, log[-2000:] or "(empty)")
 

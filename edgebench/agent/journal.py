@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import time
 
-from edgebench.agent import protocol, sensors
+from edgebench.agent import folders, protocol
+from edgebench.agent.sensors import files, load
 
 TYPE_CHECKING = False  # see loop.py
 if TYPE_CHECKING:
     from typing import Any
-
-_PID = "pid"
 
 
 class Journal:
@@ -23,7 +22,7 @@ class Journal:
 
     def __init__(self, run_dir: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-        self._file = os.open(os.path.join(run_dir, protocol.JOURNAL), flags, 0o644)
+        self._file = os.open(os.path.join(run_dir, folders.JOURNAL), flags, 0o644)
         self._seq = 0
         self._size = 0
 
@@ -45,12 +44,12 @@ class Journal:
 
 def sign(run_dir: str) -> None:
     """Write down that this process runs the trials: pid, start time in ticks, boot."""
-    stat = sensors.process_stat(os.getpid())
-    text = "%d %s %s\n" % (os.getpid(), stat[19] if stat else "-", sensors.boot_id() or "-")
-    part = os.path.join(run_dir, _PID + ".part")
+    stat = load.process_stat(os.getpid())
+    text = "%d %s %s\n" % (os.getpid(), stat[19] if stat else "-", files.boot_id() or "-")
+    part = os.path.join(run_dir, folders.PID + ".part")
     with open(part, "w") as file:
         file.write(text)
-    os.replace(part, os.path.join(run_dir, _PID))
+    os.replace(part, os.path.join(run_dir, folders.PID))
 
 
 def supervisor_of(run_dir: str) -> int | None:
@@ -59,10 +58,10 @@ def supervisor_of(run_dir: str) -> int | None:
     A pid alone may have gone to another process, hence the start time; after a restart of the
     board even both may agree by chance, hence the boot. A zombie counts as dead.
     """
-    words = (sensors.read(os.path.join(run_dir, _PID)) or "").split()
-    if len(words) != 3 or words[2] != (sensors.boot_id() or "-"):
+    words = (files.read(os.path.join(run_dir, folders.PID)) or "").split()
+    if len(words) != 3 or words[2] != (files.boot_id() or "-"):
         return None
-    stat = sensors.process_stat(int(words[0]))
+    stat = load.process_stat(int(words[0]))
     if stat is None or stat[0] in "ZX" or words[1] not in ("-", stat[19]):
         return None
     return int(words[0])
@@ -70,5 +69,5 @@ def supervisor_of(run_dir: str) -> int | None:
 
 def restarted(run_dir: str) -> bool:
     """Whether the board was restarted since the run began."""
-    words = (sensors.read(os.path.join(run_dir, _PID)) or "").split()
-    return len(words) == 3 and words[2] != (sensors.boot_id() or "-")
+    words = (files.read(os.path.join(run_dir, folders.PID)) or "").split()
+    return len(words) == 3 and words[2] != (files.boot_id() or "-")

@@ -2,7 +2,7 @@
 
 Every loop writes into samples that were set aside before it began; nothing here allocates,
 prints, sends or collects. ``clock`` is ``time.perf_counter_ns`` and ``cpu_clock`` is
-``time.process_time_ns`` everywhere but in the tests. Processor time counts all threads of the
+``time.process_time_ns`` everywhere but in the tests. CPU time counts all threads of the
 process; it is read outside of the interval of wall time, so that wall time does not pay for it.
 """
 
@@ -68,7 +68,7 @@ def single_stream(
 ) -> tuple[int, int]:
     """One inference after the other, until both the minimum duration and the minimum count are met.
 
-    Wall times go into ``samples``, processor times into ``cpu_samples``, which is as long. Stops
+    Wall times go into ``samples``, CPU times into ``cpu_samples``, which is as long. Stops
     early when they are full. Returns how many samples were written and the time of the whole loop
     in ns.
     """

@@ -9,8 +9,7 @@ Layout::
     zeros     up to a multiple of 8
     samples   raw, little-endian, mono, clip after clip
 
-The host writes it with this module as well, so there is one definition. The same clips give the
-same bytes.
+This module reads it on a board; ``edgebench.corpora.packfile`` writes it on the host.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import os
 
 TYPE_CHECKING = False  # see loop.py
 if TYPE_CHECKING:
-    from typing import Any, Iterable
+    from typing import Any
 
     import numpy
 
@@ -61,7 +60,7 @@ class Pack:
                 self._offsets = [int(clip["offset"]) for clip in clips]
             except (ValueError, KeyError, TypeError) as problem:
                 raise PackError("%s has a damaged header: %r" % (path, problem)) from None
-        self._start = _aligned(16 + length)
+        self._start = aligned(16 + length)
         self._item_bytes = int(self.dtype[-1])
         end = max((o + n for o, n in zip(self._offsets, self.lengths)), default=0)
         if size < self._start + end * self._item_bytes or min(self._offsets + self.lengths, default=0) < 0:
@@ -84,56 +83,6 @@ class Pack:
         return waveform
 
 
-def write(
-    path: str | os.PathLike[str],
-    clips: Iterable[tuple[str, Any]],
-    *,
-    sample_rate_hz: int = 16000,
-    dtype: str = "int16",
-) -> None:
-    """Write a pack from (id, waveform) pairs; a waveform is (samples,), float in [-1, 1] or int16.
-
-    Clips are taken one at a time, so the corpus never sits in memory. Floats become int16 by
-    rounding ``x * 32768`` and clipping; NaN raises PackError, as does an id that appears twice.
-    The file appears whole or not at all.
-    """
-    import numpy
-
-    raw_path, part_path = "%s.raw" % path, "%s.part" % path
-    entries: list[dict[str, Any]] = []
-    seen: set[str] = set()
-    offset = 0
-    try:
-        with open(raw_path, "wb+") as raw:
-            for clip_id, given in clips:
-                waveform = numpy.asarray(given)
-                if waveform.ndim != 1 or clip_id in seen:
-                    raise PackError("clip %r: shape %r, or its id appears twice" % (clip_id, waveform.shape))
-                seen.add(clip_id)
-                if dtype == "int16" and waveform.dtype != numpy.int16:
-                    scaled = numpy.round(waveform.astype(numpy.float64) * 32768)
-                    waveform = numpy.clip(scaled, -32768, 32767)
-                elif dtype == "float32" and waveform.dtype == numpy.int16:
-                    waveform = waveform / 32768
-                if not numpy.isfinite(waveform).all():
-                    raise PackError("clip %r holds NaN or infinity" % clip_id)
-                raw.write(waveform.astype(DTYPES[dtype]).tobytes())
-                entries.append({"id": clip_id, "offset": offset, "samples": len(waveform)})
-                offset += len(waveform)
-            header = {"sample_rate_hz": sample_rate_hz, "clips": entries, "dtype": dtype}
-            text = json.dumps(header, separators=(",", ":"), sort_keys=True).encode()
-            raw.seek(0)
-            with open(part_path, "wb") as part:
-                part.write(MAGIC + len(text).to_bytes(8, "little") + text)
-                part.write(bytes(_aligned(16 + len(text)) - 16 - len(text)))
-                for piece in iter(lambda: raw.read(1 << 20), b""):
-                    part.write(piece)
-        os.replace(part_path, path)
-    finally:
-        for leftover in (raw_path, part_path):
-            if os.path.exists(leftover):
-                os.unlink(leftover)
-
-
-def _aligned(offset: int) -> int:
+def aligned(offset: int) -> int:
+    """The next multiple of 8: where the samples begin behind a header that ends at ``offset``."""
     return -(-offset // 8) * 8

@@ -3,12 +3,13 @@
 This is the only definition of it: the host imports this module, the agent imports nothing of
 the host. The verbs, each one run of ``python agent.zip VERB ...``:
 
-``fingerprint``
-    one ``fingerprint`` message: what the board is, and whether the runtime imports there.
+``fingerprint [RUNTIME=PYTHON ...]``
+    one ``fingerprint`` message: what the board is, and for each runtime named whether it imports in
+    that interpreter.
 ``start PLAN RUN_DIR``
     take the board's lock, detach, and run the trials of the plan file one after the other, each
-    in a fresh process, writing RUN_DIR/journal.jsonl. Answers ``started``, or ``busy`` with the
-    holder of the lock.
+    in a fresh process of its runtime's interpreter, writing RUN_DIR/journal.jsonl. Answers
+    ``started``, or ``busy`` with the holder of the lock.
 ``follow RUN_DIR SEQ``
     the journal from message number SEQ on, as it grows, until ``end``; a ``heartbeat`` when
     nothing else was said for a while; ``lost`` when the run died without an ``end``.
@@ -37,10 +38,11 @@ TYPE_CHECKING = False  # what typing calls it, without importing typing on the b
 if TYPE_CHECKING:
     from typing import Any, Mapping
 
-# Protocol history. 1: first.
-PROTOCOL = 1
-
-JOURNAL = "journal.jsonl"
+# Protocol history.
+# 1: first.
+# 2: a trial names its interpreter (``python``) and may ask for a trace; a plan names the board's root
+#    folder; a fingerprint holds several runtimes by name.
+PROTOCOL = 2
 
 # Message kinds.
 FINGERPRINT = "fingerprint"
@@ -56,6 +58,7 @@ LOST = "lost"
 ERROR = "error"
 
 # Why a trial has no result: values of ``trial["error"]["code"]``.
+RUNTIME_INSTALL = "RUNTIME_INSTALL"  # the host could not install the runtime on the board
 RUNTIME_IMPORT = "RUNTIME_IMPORT"  # the runtime is missing, or dies on this processor (signal 4)
 MODEL_LOAD = "MODEL_LOAD"  # the runtime refuses the file
 RUN_FAILED = "RUN_FAILED"  # an inference raised

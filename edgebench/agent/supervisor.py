@@ -16,7 +16,8 @@ import sys
 import time
 import traceback
 
-from edgebench.agent import child, cores, fingerprint, journal, protocol, repeats, sensors, trial
+from edgebench.agent import child, cores, fingerprint, folders, journal, predictions, protocol, repeats, trial
+from edgebench.agent.sensors import files, telemetry
 
 TYPE_CHECKING = False  # see loop.py
 if TYPE_CHECKING:
@@ -33,18 +34,19 @@ def start(wire: int, plan_path: str, run_dir: str) -> int:
     run_dir = os.path.abspath(run_dir)
     try:
         plan = read_plan(plan_path)
-        plan["lock"] = os.path.abspath(plan["lock"])
+        plan["root"] = os.path.abspath(plan["root"])
+        lock_path = os.path.join(plan["root"], folders.LOCK)
         os.makedirs(run_dir, exist_ok=True)
-        if os.path.exists(os.path.join(run_dir, protocol.JOURNAL)):
+        if os.path.exists(os.path.join(run_dir, folders.JOURNAL)):
             raise ValueError("%s holds a run already; follow it, or start another under a new id" % run_dir)
-        lock = os.open(plan["lock"], os.O_RDWR | os.O_CREAT, 0o666)
+        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o666)
     except (OSError, ValueError) as problem:
         protocol.send(wire, {"kind": protocol.ERROR, "code": "BAD_PLAN", "message": str(problem)})
         return 1
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        protocol.send(wire, {"kind": protocol.BUSY, "holder": sensors.read_json(plan["lock"])})
+        protocol.send(wire, {"kind": protocol.BUSY, "holder": files.read_json(lock_path)})
         return 0
 
     ready, ready_end = os.pipe()
@@ -60,7 +62,7 @@ def start(wire: int, plan_path: str, run_dir: str) -> int:
     os.waitpid(middle, 0)
     pid = os.read(ready, 32).decode()  # empty if the supervisor died before it stood
     if not pid:
-        message = "the run could not be set up: %s" % (sensors.read(_log(run_dir)) or "no log")
+        message = "the run could not be set up: %s" % (files.read(_log(run_dir)) or "no log")
         protocol.send(wire, {"kind": protocol.ERROR, "code": protocol.INTERNAL, "message": message})
         return 1
     protocol.send(wire, {"kind": protocol.STARTED, "pid": int(pid), "run_dir": run_dir})
@@ -73,7 +75,7 @@ def read_plan(path: str) -> dict[str, Any]:
         plan = json.loads(file.read())
     if not isinstance(plan, dict) or plan.get("protocol") != protocol.PROTOCOL:
         raise ValueError("the plan is not of protocol %d, which this agent speaks" % protocol.PROTOCOL)
-    missing = {"run_id", "blobs", "lock", "user", "telemetry_hz", "trials"} - set(plan)
+    missing = {"run_id", "root", "user", "telemetry_hz", "trials"} - set(plan)
     if missing:
         raise ValueError("the plan lacks %s" % ", ".join(sorted(missing)))
     return plan
@@ -117,25 +119,25 @@ def supervise(plan: dict[str, Any], run_dir: str, book: journal.Journal, *, lock
     try:
         trials = plan["trials"]
         cores.keep_clear_of(trials)
-        names = [one["runtime"] for one in trials if one["runtime"] != "null"] or ["onnxruntime"]
+        runtimes = {one["runtime"]: one["python"] for one in trials if one["runtime"] != "null"}
         book.write(
             protocol.BEGIN,
             protocol=protocol.PROTOCOL,
             run_id=plan["run_id"],
-            boot_id=sensors.boot_id(),
+            boot_id=files.boot_id(),
             agent_sha256=_agent_sha256(),
             wall_s=time.time(),
-            fingerprint=fingerprint.fingerprint(names[0], stop_fd=stop_fd),
+            fingerprint=fingerprint.fingerprint(runtimes, stop_fd=stop_fd),
             trials=len(trials),
         )
-        telemetry = sensors.Telemetry()
-        predictions = Predictions()
+        readings = telemetry.Telemetry()
+        told = predictions.Predictions()
         queue = repeats.Queue(trials, plan.get("repeats"))
         for index, one in enumerate(queue):
             origin = {"repeat_of": one["repeat_of"]} if "repeat_of" in one else {}
             book.write(protocol.TRIAL_BEGIN, id=one["id"], index=index, **origin)
-            record = run_trial(plan, one, run_dir, telemetry=telemetry, stop_fd=stop_fd)
-            predictions.shorten(one, record)
+            record = run_trial(plan, one, run_dir, readings=readings, stop_fd=stop_fd)
+            told.shorten(one, record)
             queue.judge(one, record)
             book.write(protocol.TRIAL, index=index, **record, **origin)
             if (record["error"] or {}).get("code") == protocol.CANCELLED_BY_HOST:
@@ -153,38 +155,21 @@ def supervise(plan: dict[str, Any], run_dir: str, book: journal.Journal, *, lock
     book.write(protocol.END, status=status, message=message, trials_done=done)
 
 
-class Predictions:
-    """Predictions over a corpus, written once where every launch of a condition makes the same."""
-
-    def __init__(self) -> None:
-        self._digests: dict[str, str] = {}  # id of a trial -> hash of its predictions
-
-    def shorten(self, one: dict[str, Any], record: dict[str, Any]) -> None:
-        """Where they equal those of the trial ``predictions_of``, name that trial in their place."""
-        found = record["predictions"]
-        if found is None:
-            return
-        what = {key: found.pop(key) for key in ("clips", "names", "values")}
-        digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()
-        self._digests[one["id"]] = digest
-        first = one.get("predictions_of")
-        found.update({"same_as": first} if first and self._digests.get(first) == digest else what)
-
-
 def run_trial(
-    plan: dict[str, Any], one: dict[str, Any], run_dir: str, *, telemetry: sensors.Telemetry, stop_fd: int
+    plan: dict[str, Any], one: dict[str, Any], run_dir: str, *, readings: telemetry.Telemetry, stop_fd: int
 ) -> dict[str, Any]:
     """One trial in a fresh process; its record, or that of its death, with telemetry."""
     cores.keep_clear_of([one])
     record: dict[str, Any] = {"stage": "starting", **trial.blank(one)}
     series: list[dict[str, Any]] = []
-    before = telemetry.take()
+    before = readings.take()
     ending = child.run(
         ["trial"],
-        {**one, "blobs": plan["blobs"], "cpus": cores.of_trial(one)},
+        {**one, "blobs": os.path.join(plan["root"], folders.BLOBS), "cpus": cores.of_trial(one)},
         hear=record.update,
         timeout_s=one["timeout_s"],
-        tick=lambda pid: series.append(telemetry.take(pid)),
+        python=one["python"],
+        tick=lambda pid: series.append(readings.take(pid)),
         tick_s=1 / plan["telemetry_hz"],
         stop_fd=stop_fd,
         folder=run_dir,
@@ -192,13 +177,17 @@ def run_trial(
     stage = record.pop("stage")
     if record.pop("kind", None) != protocol.TRIAL:
         record["error"] = _death(one, stage, ending)
-    record["telemetry"] = {"before": before, "after": telemetry.take(), "series": series}
+    if record["trace"]:
+        record["trace"] = _file_facts(run_dir, record["trace"]["name"])
+    record["telemetry"] = {"before": before, "after": readings.take(), "series": series}
     return record
 
 
 def _death(one: dict[str, Any], stage: str, ending: child.Ending) -> dict[str, Any]:
     """The error of a trial that ended without a record."""
-    if ending.why == child.STOPPED:
+    if ending.why == child.NOT_STARTED:
+        code, message = protocol.RUNTIME_IMPORT, "its interpreter %s cannot be started" % one["python"]
+    elif ending.why == child.STOPPED:
         code, message = protocol.CANCELLED_BY_HOST, "the run was cancelled while %s" % stage
     elif ending.why == child.TIMED_OUT:
         code, message = protocol.TIMEOUT, "it ran past its %g s while %s" % (one["timeout_s"], stage)
@@ -237,9 +226,15 @@ def _agent_sha256() -> str | None:
     """The hash of the zip this runs from; None when it runs from a folder."""
     if not os.path.isfile(child.ROOT):
         return None
-    with open(child.ROOT, "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
+    return str(_file_facts(os.path.dirname(child.ROOT), os.path.basename(child.ROOT))["sha256"])
+
+
+def _file_facts(folder: str, name: str) -> dict[str, Any]:
+    """Name, size and hash of a file that is small enough to be read whole."""
+    with open(os.path.join(folder, name), "rb") as file:
+        data = file.read()
+    return {"name": name, "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _log(run_dir: str) -> str:
-    return os.path.join(run_dir, "supervisor.log")
+    return os.path.join(run_dir, folders.LOG)

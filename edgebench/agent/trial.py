@@ -14,28 +14,21 @@ import os
 import sys
 import time
 
-from edgebench.agent import loop, protocol, sensors, waveform, window
-from edgebench.agent.runtimes import RUNTIMES, UnfitError
+from edgebench.agent import loop, protocol, waveform, window
+from edgebench.agent.failure import TrialError, guard
+from edgebench.agent.inputs import Inputs
+from edgebench.agent.runtimes import table
+from edgebench.agent.sensors import memory
 
 TYPE_CHECKING = False  # see loop.py
 if TYPE_CHECKING:
     from typing import Any, Callable
-
-    from edgebench.agent.pack import Pack
 
 STAGE = "stage"  # between trial and supervisor only: {"kind": "stage", "stage": ..., **record so far}
 IMPORTING = "importing the runtime"
 
 _WARMUP_LIMIT = 10_000  # samples set aside for the warm-up
 _OUTPUT_VALUES = 64  # of each output of the first inference
-
-
-class TrialError(Exception):
-    """The trial has no result, for a reason that has a code."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def blank(trial: dict[str, Any]) -> dict[str, Any]:
@@ -59,6 +52,7 @@ def blank(trial: dict[str, Any]) -> dict[str, Any]:
         "memory": {"resettable": False, "page_bytes": os.sysconf("SC_PAGE_SIZE"), "marks": {}},
         "output": None,
         "predictions": None,
+        "trace": None,
     }
 
 
@@ -88,27 +82,29 @@ def measure(trial: dict[str, Any], record: dict[str, Any], say: Callable[[str], 
         os.sched_setaffinity(0, trial["cpus"])
     record["pid"] = os.getpid()
     record["affinity"] = sorted(os.sched_getaffinity(0))
-    record["memory"]["resettable"] = sensors.reset_peak()
+    record["memory"]["resettable"] = memory.reset_peak()
     marks = record["memory"]["marks"]
-    marks["interpreter"] = sensors.memory_mark()
+    marks["interpreter"] = memory.memory_mark()
 
     say(IMPORTING)
     runtime = _import_runtime(trial["runtime"])
     record["runtime"] = {"name": runtime.name, "version": runtime.version, "providers": runtime.providers}
-    marks["runtime"] = sensors.memory_mark()
-    _guard(protocol.PREPARATION, "preparation", waveform.check, trial["preparation"])
+    marks["runtime"] = memory.memory_mark()
+    guard(protocol.PREPARATION, "preparation", waveform.check, trial["preparation"])
 
     say("loading the model")
     path = os.path.join(trial["blobs"], trial["artifact"]) if trial["artifact"] else None
     begun = time.perf_counter_ns()
-    model = _guard(
+    model = guard(
         protocol.MODEL_LOAD,
         runtime.name,
-        lambda: runtime.load(path, threads=trial["threads"], session=trial["session"]),
+        lambda: runtime.load(
+            path, threads=trial["threads"], session={**trial["session"], "trace": trial["trace"]}
+        ),
     )
     record["load_ns"] = time.perf_counter_ns() - begun
     record["runtime"]["providers"] = model.providers
-    marks["model"] = sensors.memory_mark()
+    marks["model"] = memory.memory_mark()
 
     say("preparing the input")
     inputs = Inputs(trial, model)
@@ -116,25 +112,29 @@ def measure(trial: dict[str, Any], record: dict[str, Any], say: Callable[[str], 
 
     say("first inference")
     begun = time.perf_counter_ns()
-    outputs = _guard(protocol.RUN_FAILED, runtime.name, infer)
+    outputs = guard(protocol.RUN_FAILED, runtime.name, infer)
     record["first_inference_ns"] = time.perf_counter_ns() - begun
-    marks["first_run"] = sensors.memory_mark()
+    marks["first_run"] = memory.memory_mark()
     record["output"] = {
         "names": model.output_names,
         "shapes": [list(getattr(output, "shape", ())) for output in outputs],
         "values": [_floats(output, _OUTPUT_VALUES) for output in outputs],
+        "not_finite": [_not_finite(output) for output in outputs],
     }
+    if trial.get("twice"):
+        again = guard(protocol.RUN_FAILED, runtime.name, inputs.bind(0))
+        record["output"]["repeats"] = all(map(_same, outputs, again))
 
     say("measuring")
     gc.collect()
     gc.freeze()
     gc.disable()
-    _guard(protocol.RUN_FAILED, runtime.name, _loops, trial, record, inputs)
+    guard(protocol.RUN_FAILED, runtime.name, _loops, trial, record, inputs)
     gc.enable()
-    marks["end"] = sensors.memory_mark()
-    profile = model.finish()
-    if profile is not None:
-        record["profile"] = profile
+    marks["end"] = memory.memory_mark()
+    trace = model.finish()
+    if trace is not None:
+        record["trace"] = {"name": trace}
 
 
 def _loops(trial: dict[str, Any], record: dict[str, Any], inputs: Inputs) -> None:
@@ -188,64 +188,29 @@ def _loops(trial: dict[str, Any], record: dict[str, Any], inputs: Inputs) -> Non
     record["elapsed_ns"] = elapsed_ns
 
 
-class Inputs:
-    """What a model is fed: one generated waveform, or the clips of a pack."""
-
-    def __init__(self, trial: dict[str, Any], model: Any) -> None:
-        self.model = model
-        self.pack: Pack | None = None
-        self.count = 1
-        self._rate_hz = trial["sample_rate_hz"]
-        self._steps = trial["preparation"]
-        if trial["scenario"] == "single_stream":
-            self._generated = waveform.generate(round(trial["input_s"] * self._rate_hz), seed=trial["seed"])
-        elif trial["scenario"] == "offline":
-            self._open(os.path.join(trial["blobs"], trial["pack"] or ""))
-        else:
-            message = "scenario %r is unknown to this agent" % trial["scenario"]
-            raise TrialError(protocol.PREPARATION, message)
-
-    def _open(self, path: str) -> None:
-        from edgebench.agent.pack import Pack
-
-        self.pack = _guard(protocol.PREPARATION, "pack", Pack, path)
-        self.count = len(self.pack)
-        if self.count == 0 or self.pack.sample_rate_hz != self._rate_hz:
-            found = (self.count, self.pack.sample_rate_hz, self._rate_hz)
-            raise TrialError(
-                protocol.PREPARATION, "pack: %d clips at %d Hz; the trial asks for %d Hz" % found
-            )
-
-    def bind(self, index: int) -> Callable[[], Any]:
-        """The inference of one input, read and prepared."""
-        if self.pack is None:
-            clip, name = self._generated, "input"
-        else:
-            clip, name = _guard(protocol.PREPARATION, "pack", self.pack.read, index), self.pack.ids[index]
-            steps, rate_hz = self._steps, self._rate_hz
-            clip = _guard(protocol.PREPARATION, name, waveform.prepare, clip, steps, rate_hz)
-        infer: Callable[[], Any] = _guard(protocol.MODEL_LOAD, name, self.model.bind, clip)
-        return infer
-
-
 def _import_runtime(name: str) -> Any:
-    if name not in RUNTIMES:
-        known = ", ".join(sorted(RUNTIMES))
+    if name not in table.RUNTIMES:
+        known = ", ".join(sorted(table.RUNTIMES))
         raise TrialError(protocol.RUNTIME_IMPORT, f"this agent knows no runtime {name!r}; known: {known}")
-    return _guard(protocol.RUNTIME_IMPORT, name, RUNTIMES[name])
+    return guard(protocol.RUNTIME_IMPORT, name, table.make, name)
 
 
-def _guard(code: str, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call, and turn whatever is raised into a TrialError of this code."""
-    try:
-        return function(*arguments)
-    except TrialError:
-        raise
-    except UnfitError as problem:
-        raise TrialError(protocol.MODEL_LOAD, str(problem)) from None
-    except Exception as problem:
-        text = str(problem).strip() or repr(problem)
-        raise TrialError(code, "%s: %s: %s" % (what, type(problem).__name__, text)) from None
+def _not_finite(output: Any) -> int:
+    """How many values of an output are NaN or infinite."""
+    import numpy
+
+    array = numpy.asarray(output)
+    return int(array.size - numpy.isfinite(array).sum()) if array.dtype.kind == "f" else 0
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two answers to one input are equal, but for the order in which threads add."""
+    import numpy
+
+    one, other = numpy.asarray(one), numpy.asarray(other)
+    if one.shape != other.shape or one.dtype.kind != "f":
+        return bool(numpy.array_equal(one, other))
+    return bool(numpy.allclose(one, other, rtol=1e-5, atol=1e-6, equal_nan=True))
 
 
 def _floats(output: Any, limit: int | None = None) -> list[float | None]:

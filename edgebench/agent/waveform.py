@@ -77,6 +77,15 @@ def _trim(waveform: Waveform, rate_hz: int, *, top_db: float) -> Waveform:
     return waveform[loud[0] * 512 : loud[-1] * 512 + 512]
 
 
+def _fit(waveform: Waveform, rate_hz: int, *, lengths_s: list[float]) -> Waveform:
+    """Repeated up to the next of ``lengths_s``, and cut to the longest: for models without a free length."""
+    import numpy
+
+    lengths = sorted(round(length_s * rate_hz) for length_s in lengths_s)
+    chosen = next((length for length in lengths if length >= len(waveform)), lengths[-1])
+    return numpy.resize(waveform, chosen)
+
+
 def _pre_emphasis(waveform: Waveform, rate_hz: int, *, coefficient: float) -> Waveform:
     """The filter 1 - coefficient / z, from rest: each sample less its predecessor's share."""
     import numpy
@@ -88,6 +97,7 @@ def _pre_emphasis(waveform: Waveform, rate_hz: int, *, coefficient: float) -> Wa
 STEPS: dict[str, tuple[Callable[..., Waveform], dict[str, bool]]] = {
     "pad": (_pad, {"min_s": True}),
     "crop": (_crop, {"max_s": True}),
+    "fit": (_fit, {"lengths_s": True}),
     "peak": (_peak, {"level": False}),
     "trim": (_trim, {"top_db": True}),
     "pre_emphasis": (_pre_emphasis, {"coefficient": True}),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from edgebench.agent import sensors
+from edgebench.agent.sensors import files
 
 TYPE_CHECKING = False  # see loop.py
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _shares(before: Any, after: Any, own: float) -> dict[str, float | None]:
 
 def _ticks(root: str) -> tuple[int, int, int] | None:
     """(all, idle, stolen) ticks of all processors since boot, proc_stat(5)."""
-    words = (sensors.read("/proc/stat", root) or "").partition("\n")[0].split()
+    words = (files.read("/proc/stat", root) or "").partition("\n")[0].split()
     if len(words) < 9 or words[0] != "cpu":
         return None
     # user nice system idle iowait irq softirq steal; guest time is inside user already.
@@ -70,8 +70,8 @@ def _ticks(root: str) -> tuple[int, int, int] | None:
 def _queue_wait_ns(root: str) -> int | None:
     """Run-queue wait of all threads: the second field of schedstat (kernel, sched-stats.rst)."""
     waited, ran = 0, 0
-    for thread in sensors.listed("/proc/self/task", "", root):
-        words = (sensors.read("/proc/self/task/%s/schedstat" % thread, root) or "").split()
+    for thread in files.listed("/proc/self/task", "", root):
+        words = (files.read("/proc/self/task/%s/schedstat" % thread, root) or "").split()
         if len(words) == 3:
             ran += int(words[0])
             waited += int(words[1])

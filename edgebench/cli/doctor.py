@@ -13,7 +13,9 @@ from edgebench.cli.options import (
     InventoryOption,
     JsonOption,
     OfflineOption,
+    RuntimeOption,
     cache_dir,
+    known_runtimes,
 )
 
 _MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
@@ -23,6 +25,7 @@ def doctor(
     device: DeviceOption = "local",
     host: HostOption = None,
     inventory: InventoryOption = None,
+    runtime: RuntimeOption = None,
     offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -37,7 +40,9 @@ def doctor(
 
     target = resolve_device(device, host=host, inventory=inventory)
     with Display() as display:
-        checks = examine(target, cache=cache_dir(), offline=offline, events=display)
+        checks = examine(
+            target, runtimes=known_runtimes(runtime), cache=cache_dir(), offline=offline, events=display
+        )
     if json:
         typer.echo(json_.dumps({"device": target.name, "checks": [asdict(check) for check in checks]}))
     else:

@@ -31,19 +31,23 @@ def open_store(path: Path) -> Store:
     return Store(path, warn=lambda text: typer.echo(f"edgebench: warning: {text}", err=True))
 
 
-def show_run(results: Store, run_id: str, *, json: bool) -> RunSummary:
-    """Print a run and write its reports; the paths go to stderr with ``json``."""
+def show_run(results: Store, run_id: str, *, json: bool, relative_to: str | None = None) -> RunSummary:
+    """Print a run and write its reports; the paths go to stderr with ``json``.
+
+    ``relative_to``: the artifact that fronts and ratios are relative to. Raises UsageError for one that
+    the run did not measure.
+    """
     from rich.console import Console
 
     from edgebench.results import summarise
     from edgebench.results.report import print_run, write_reports
 
     summary = summarise(results.run(run_id))
-    paths = write_reports(summary, results.reports_path)
+    paths = write_reports(summary, results.reports_path, relative_to=relative_to)
     if json:
         typer.echo(json_.dumps(summary.to_json(), allow_nan=False))
     else:
-        print_run(summary, Console())
+        print_run(summary, Console(), relative_to=relative_to)
     typer.echo(f"report: {paths['html']}", err=json)
     return summary
 
@@ -53,6 +57,12 @@ def report(
     format_: Annotated[Format, typer.Option("--format", "-f", help="How to write it.")] = Format.terminal,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file instead of stdout.")
+    ] = None,
+    relative_to: Annotated[
+        str | None,
+        typer.Option(
+            "--relative-to", help="Draw fronts and make ratios relative to this artifact of the run."
+        ),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
@@ -64,21 +74,39 @@ def report(
     results = open_store(store)
     chosen = Format.json if json else format_
     if chosen is Format.terminal and output is None:
-        show_run(results, run, json=False)
+        show_run(results, run, json=False, relative_to=relative_to)
         return
     summary = summarise(results.run(run))
     if chosen is Format.json:
         text = json_.dumps(summary.to_json(), allow_nan=False, indent=2)
     elif chosen is Format.html:
-        text = run_page(summary)
+        text = run_page(summary, relative_to=relative_to)
     else:
-        text = run_markdown(summary)
+        text = run_markdown(summary, relative_to=relative_to)
     _write(text, output)
 
 
 def compare(
-    before: Annotated[str, typer.Argument(metavar="RUN_A", help="The run to compare against.")],
-    after: Annotated[str, typer.Argument(metavar="RUN_B", help="The run that may have changed.")],
+    before: Annotated[
+        str, typer.Argument(metavar="RUN_A", help="The run to compare against, or the only one.")
+    ],
+    after: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN_B]",
+            help="The run that may have changed. Without it, the artifacts of RUN_A are compared.",
+        ),
+    ] = None,
+    artifact: Annotated[
+        list[str] | None,
+        typer.Option("--artifact", help="With one run: compare this artifact only; may be given again."),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against", help="With one run: the reference (default: the parent, else the first artifact)."
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Compare runs of unlike devices or suites all the same.")
     ] = False,
@@ -86,15 +114,26 @@ def compare(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Ratios with intervals between two runs of like conditions."""
+    """Ratios with intervals: the artifacts of one run, paired by round, or two runs of like conditions."""
     from rich.console import Console
 
+    from edgebench.errors import UsageError
     from edgebench.results import summarise
     from edgebench.results.compare import compare as compare_runs
+    from edgebench.results.compare import compare_artifacts
     from edgebench.results.report import comparison_markdown, print_comparison
 
     results = open_store(store)
-    comparison = compare_runs(summarise(results.run(before)), summarise(results.run(after)), force=force)
+    first = summarise(results.run(before))
+    if after is None:
+        comparison = compare_artifacts(first, artifacts=artifact or (), against=against)
+    elif artifact or against:
+        raise UsageError(
+            f"compare: --artifact and --against choose among the artifacts of one run, and two were named "
+            f"({before}, {after}). Leave the options or the second run out."
+        )
+    else:
+        comparison = compare_runs(first, summarise(results.run(after)), force=force)
     if json:
         typer.echo(json_.dumps(comparison.to_json(), allow_nan=False))
     elif markdown:

@@ -1,18 +1,18 @@
-"""One board, ready to be told what to do: a connection, its environment and the agent on it."""
+"""One board, ready to be told what to do: a connection, private environments and the agent on it."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgebench.agent import protocol
+from edgebench.agent import folders, protocol
 from edgebench.devices import (
     BoardFacts,
     Connection,
@@ -25,8 +25,9 @@ from edgebench.devices import (
     probe_board,
     provision,
 )
-from edgebench.errors import DeviceBusy, DeviceError, MeasurementError
+from edgebench.errors import ConnectionFailed, DeviceBusy, DeviceError, MeasurementError
 from edgebench.harness.events import Events
+from edgebench.harness.plan import DEFAULT_RUNTIME
 
 # A verb that answers once has this long to do it. A board under emulation is 500 times slower
 # than the host, and importing the runtime is the slowest thing a verb does.
@@ -35,29 +36,42 @@ _ANSWER_S = 300.0
 # The agent sends a heartbeat at least every 5 s; this much silence means the link is dead.
 _SILENCE_S = 60.0
 
-RUNTIME = "onnxruntime"
-
 
 @dataclass(frozen=True)
 class Board:
-    """A board with a private environment and the agent in place."""
+    """A board with the agent in place.
+
+    ``environments``: runtime -> its private environment. ``failed``: runtime -> why it could not be
+    installed. The agent itself runs in the board's own Python; only trials run in an environment.
+    """
 
     target: Target
     connection: Connection
     facts: BoardFacts
-    environment: Environment
+    environments: Mapping[str, Environment]
+    failed: Mapping[str, str]
     agent: str
     agent_bytes: int
     events: Events
 
+    @property
+    def pythons(self) -> dict[str, str]:
+        """Runtime -> the interpreter of its trials."""
+        return {name: environment.python for name, environment in self.environments.items()}
+
     def run_dir(self, run_id: str) -> str:
         """Where a run lives on the board."""
-        return f"{self.facts.root}/runs/{run_id}"
+        return folders.join(self.facts.runs, run_id)
 
     def fingerprint(self) -> dict[str, Any]:
-        """What the board is, and whether the runtime imports on it (probed in a child process)."""
-        message = self._ask(protocol.FINGERPRINT, protocol.FINGERPRINT)
-        return {key: value for key, value in message.items() if key != "kind"}
+        """What the board is, and of each runtime whether it imports there (probed in a child process)."""
+        asked = [f"{name}={python}" for name, python in self.pythons.items()]
+        message = self._ask(protocol.FINGERPRINT, protocol.FINGERPRINT, *asked)
+        found = {key: value for key, value in message.items() if key != "kind"}
+        for name, why in self.failed.items():
+            error = {"code": protocol.RUNTIME_INSTALL, "message": why, "signal": None}
+            found["runtimes"][name] = {"name": name, "error": error}
+        return found
 
     def send(self, files: Mapping[str, Path]) -> DeployReport:
         """Put files on the board by content; those already there are not sent again."""
@@ -69,12 +83,13 @@ class Board:
         Raises DeviceBusy when somebody else measures on this board.
         """
         run_dir = self.run_dir(plan["run_id"])
+        plan_path = folders.join(run_dir, folders.PLAN)
         self.connection.exec(["mkdir", "-p", run_dir], timeout_s=60.0)
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(plan, file)
             file.flush()
-            self.connection.put(Path(file.name), f"{run_dir}/plan.json", progress=None)
-        message = self._ask("start", protocol.STARTED, f"{run_dir}/plan.json", run_dir)
+            self.connection.put(Path(file.name), plan_path, progress=None)
+        message = self._ask("start", protocol.STARTED, plan_path, run_dir)
         if message["kind"] == protocol.BUSY:
             self.clean(run_dir)
             holder = message.get("holder") or {}
@@ -87,7 +102,7 @@ class Board:
 
     def follow(self, run_dir: str, seq: int) -> Iterator[dict[str, Any]]:
         """The run's messages from number ``seq`` on, until its end. Raises ConnectionFailed."""
-        argv = [self.environment.python, self.agent, "follow", run_dir, str(seq)]
+        argv = self._verb("follow", run_dir, str(seq))
         with self.connection.stream(argv, idle_timeout_s=_SILENCE_S) as lines:
             for line in lines:
                 try:
@@ -97,6 +112,11 @@ class Board:
                         f"board {self.target.name!r}: the agent sent a line that is not a message "
                         f"({line[:80]!r}). The run goes on there; collect it with --resume."
                     ) from None
+
+    def fetch(self, run_dir: str, file: Mapping[str, Any], target: Path) -> None:
+        """Bring a file of a run that the agent named with size and hash. Raises DeviceError."""
+        source = folders.join(run_dir, file["name"])
+        self.connection.fetch(source, target, size_bytes=file["size_bytes"], sha256=file["sha256"])
 
     def cancel(self, run_dir: str) -> None:
         """Stop a run and its trial."""
@@ -112,10 +132,13 @@ class Board:
         """Remove the folder of a run whose messages are safe in the host's store."""
         self.connection.exec(["rm", "-rf", run_dir], timeout_s=60.0)
 
+    def _verb(self, *words: str) -> list[str]:
+        # -I: neither the user's variables nor the user's packages reach the agent.
+        return [self.facts.python, "-I", self.agent, *words]
+
     def _ask(self, verb: str, expected: str, *args: str) -> dict[str, Any]:
         """Run a verb that answers with one message."""
-        argv = [self.environment.python, self.agent, verb, *args]
-        result = self.connection.exec(argv, timeout_s=_ANSWER_S)
+        result = self.connection.exec(self._verb(verb, *args), timeout_s=_ANSWER_S)
         lines = result.stdout.splitlines()
         try:
             message = protocol.decode(lines[-1])
@@ -133,28 +156,76 @@ class Board:
 
 
 @contextmanager
-def open_board(target: Target, *, cache: Path, offline: bool, events: Events) -> Iterator[Board]:
-    """Connect, look, install what is missing, and put the agent there.
+def open_board(
+    target: Target,
+    *,
+    runtimes: Sequence[str] = (DEFAULT_RUNTIME,),
+    cache: Path,
+    offline: bool,
+    events: Events,
+) -> Iterator[Board]:
+    """Connect, look, install what is missing of ``runtimes``, and put the agent there.
 
-    Yields the board; the connection is closed afterwards. Raises DeviceError and its kinds.
+    Yields the board; the connection is closed afterwards. A runtime that cannot be installed is left to
+    the others, with the reason in ``Board.failed``. Raises DeviceError and its kinds, also where none of
+    the runtimes can be installed.
     """
     events.stage(f"connecting to {target.name}")
     connection = connect(target)
     try:
         facts = probe_board(connection, python=target.python)
-        environment = provision(
-            connection,
-            facts,
-            RUNTIME,
-            offline=offline,
-            cache_dir=cache / "wheels",
-            progress=lambda step, done, total: _tell(events, target.name, step, done, total),
+        environments, failed = _provide(
+            connection, facts, target.name, runtimes, cache=cache, offline=offline, events=events
         )
         agent = build_agent(cache)
         report = deploy(connection, facts, {"agent": agent}, progress=None)
-        yield Board(target, connection, facts, environment, report.paths["agent"], report.bytes_sent, events)
+        yield Board(
+            target=target,
+            connection=connection,
+            facts=facts,
+            environments=environments,
+            failed=failed,
+            agent=report.paths["agent"],
+            agent_bytes=report.bytes_sent,
+            events=events,
+        )
     finally:
         connection.close()
+
+
+def _provide(
+    connection: Connection,
+    facts: BoardFacts,
+    name: str,
+    runtimes: Sequence[str],
+    *,
+    cache: Path,
+    offline: bool,
+    events: Events,
+) -> tuple[dict[str, Environment], dict[str, str]]:
+    """The environments of those runtimes that can be had, and why the others cannot."""
+    environments: dict[str, Environment] = {}
+    failed: dict[str, DeviceError] = {}
+    for runtime in runtimes:
+        try:
+            environments[runtime] = provision(
+                connection,
+                facts,
+                runtime,
+                offline=offline,
+                cache_dir=cache / "wheels",
+                progress=lambda step, done, total: _tell(events, name, step, done, total),
+            )
+        except ConnectionFailed:
+            raise
+        except DeviceError as error:
+            failed[runtime] = error
+    if failed and not environments:
+        raise next(iter(failed.values()))
+    reasons = {runtime: str(error) for runtime, error in failed.items()}
+    for runtime, why in reasons.items():
+        events.warn(f"{runtime} is left out on {name}: {why}")
+    return environments, reasons
 
 
 def _tell(events: Events, name: str, step: str, done: int, total: int) -> None:

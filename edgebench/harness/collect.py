@@ -1,7 +1,7 @@
 """The journal of a run, from the board into the store.
 
 Once ``start`` has answered, the run goes on there whatever becomes of this process or the link;
-this merely reads along. A lost link is taken up again from the last message stored.
+this reads along (see ``follow``) and stores each launch as it comes.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import psutil
 
 from edgebench.agent import protocol
-from edgebench.errors import ConnectionFailed, EdgebenchError, MeasurementError
+from edgebench.errors import ConnectionFailed, DeviceError, EdgebenchError, MeasurementError
 from edgebench.harness.board import Board, open_board
 from edgebench.harness.events import Events
+from edgebench.harness.follow import Ending, follow
 from edgebench.results import (
     SCHEMA_VERSION,
     HostUse,
@@ -25,14 +26,10 @@ from edgebench.results import (
     RunEnd,
     RunHeader,
     Store,
+    TraceRecord,
     TrialRecord,
     record_from,
 )
-
-EndStatus = Literal["complete", "cancelled", "failed"]
-
-# Seconds before each new attempt at a lost link; then the run is left to the board.
-_RETRY_S = (2.0, 5.0, 10.0, 20.0, 40.0)
 
 
 class HostUsage:
@@ -68,39 +65,38 @@ def collect(
     usage: HostUsage,
     stored: Sequence[Record] = (),
 ) -> None:
-    """Follow a started run to its end, storing each trial as it arrives.
+    """Follow a started run to its end, storing each launch as it arrives.
 
     ``stored`` are the lines of the run that the store already holds. Raises ConnectionFailed when
     the link stays down (the run goes on, ``--resume`` collects it), MeasurementError when the run
     itself broke; KeyboardInterrupt cancels the run on the board first.
     """
     run_id = header.run_id
-    reader = _Reader(header, store, events, usage, stored)
+    book = _Book(header, store, events, usage, stored)
     run_dir = board.run_dir(run_id)
     events.stage(f"measuring on {board.target.name}")
     with ExitStack() as stack:
-        for retry_s in (*_RETRY_S, None):
-            try:
-                if reader.read(board, run_dir):
-                    break
-                raise ConnectionFailed("the stream of messages ended before the run did")
-            except ConnectionFailed as error:
-                if retry_s is None:
-                    raise ConnectionFailed(
-                        f"board {board.target.name!r}: the link is down ({error}). The run goes on there "
-                        f"and nothing is lost: collect it with `edgebench run --resume {run_id}`."
-                    ) from None
-                events.warn(f"link to {board.target.name} lost ({error}); trying again in {retry_s:.0f} s")
-                time.sleep(retry_s)
-                board = _reopen(board, stack, cache, events)
-            except KeyboardInterrupt:
-                board.cancel(run_dir)
-                reader.finish("cancelled", "interrupted by the user")
-                raise
+
+        def reach(lost: Board) -> Board:
+            book.board = _reopen(lost, stack, cache, events)
+            return book.board
+
+        book.board = board
+        try:
+            board, ending = follow(board, run_dir, book.hear, seq=book.seq, again=reach)
+        except ConnectionFailed as error:
+            raise ConnectionFailed(
+                f"board {board.target.name!r}: the link is down ({error}). The run goes on there "
+                f"and nothing is lost: collect it with `edgebench run --resume {run_id}`."
+            ) from None
+        except KeyboardInterrupt:
+            book.close(Ending("cancelled", "interrupted by the user", None))
+            raise
+        book.close(ending)
         board.clean(run_dir)
-    if reader.status != "complete":
+    if ending.status != "complete":
         raise MeasurementError(
-            f"run {run_id} on {board.target.name!r} ended early: {reader.message or reader.status}. "
+            f"run {run_id} on {board.target.name!r} ended early: {ending.message or ending.status}. "
             f"What was measured is kept: `edgebench report {run_id}`."
         )
 
@@ -108,14 +104,18 @@ def collect(
 def _reopen(board: Board, stack: ExitStack, cache: Path, events: Events) -> Board:
     """The same board over a new connection, or the old one while nothing answers."""
     try:
-        return stack.enter_context(open_board(board.target, cache=cache, offline=True, events=events))
+        # A run that goes on needs its agent only: its environments are in its plan.
+        opened = open_board(board.target, runtimes=(), cache=cache, offline=True, events=events)
+        return stack.enter_context(opened)
     except EdgebenchError as error:
         events.warn(str(error))
         return board
 
 
-class _Reader:
-    """Where in the journal we are, and what the run has come to."""
+class _Book:
+    """The messages of one run on their way into the store. ``board`` is where files are fetched from."""
+
+    board: Board
 
     def __init__(
         self,
@@ -125,53 +125,42 @@ class _Reader:
         usage: HostUsage,
         stored: Sequence[Record],
     ) -> None:
-        self.status: EndStatus = "failed"
-        self.message: str | None = None
         self._header = header
         self._trials = {trial.id: trial for trial in header.trials}
-        self._total_s = sum(trial.estimate_s for trial in header.trials)
+        broken = {name for name, facts in header.device.fingerprint.runtimes.items() if facts.error}
+        self._total_s = sum(
+            trial.estimate_s for trial in header.trials if trial.condition.runtime not in broken
+        )
         self._store = store
         self._events = events
         self._usage = usage
         self._begin_ns: int | None = None
-        done = [line.trial for line in stored if isinstance(line, TrialRecord)]
-        self._seq = max((trial.seq + 1 for trial in done), default=0)
+        done = [line.trial for line in stored if isinstance(line, TrialRecord | TraceRecord)]
+        self.seq = max((trial.seq + 1 for trial in done), default=0)
         self._done_s = 0.0
         for trial in done:
             self._count(trial.id, trial.repeat_of)
 
-    def read(self, board: Board, run_dir: str) -> bool:
-        """Store messages until the run's end; False when the stream ends without one."""
-        for message in board.follow(run_dir, self._seq):
-            self._usage.sample()
-            kind = message["kind"]
-            if kind == protocol.LOST:
-                self.finish("failed", message["message"])
-                return True
-            if "seq" in message:
-                self._seq = message["seq"] + 1
-            if kind == protocol.BEGIN:
-                self._begin_ns = message["monotonic_ns"]
-            elif kind == protocol.TRIAL_BEGIN and "repeat_of" in message:
-                self._events.stage(f"repeating disturbed launches on {board.target.name}")
-            elif kind == protocol.TRIAL:
-                self._store_trial(message)
-            elif kind == protocol.END:
-                self.finish(message["status"], message.get("message"), end_ns=message["monotonic_ns"])
-                return True
-        return False
+    def hear(self, message: dict[str, Any]) -> None:
+        """Store what is worth it."""
+        self._usage.sample()
+        if message["kind"] == protocol.BEGIN:
+            self._begin_ns = message["monotonic_ns"]
+        elif message["kind"] == protocol.TRIAL_BEGIN and "repeat_of" in message:
+            self._events.stage(f"repeating disturbed launches on {self.board.target.name}")
+        elif message["kind"] == protocol.TRIAL:
+            self._store_trial(message)
 
-    def finish(self, status: EndStatus, message: str | None, *, end_ns: int | None = None) -> None:
+    def close(self, ending: Ending) -> None:
         """Write the line that ends the run in the store."""
-        self.status, self.message = status, message
         agent_wall_s = None
-        if self._begin_ns is not None and end_ns is not None:
-            agent_wall_s = (end_ns - self._begin_ns) / 1e9
+        if self._begin_ns is not None and ending.monotonic_ns is not None:
+            agent_wall_s = (ending.monotonic_ns - self._begin_ns) / 1e9
         self._store.append(
             RunEnd(
                 run_id=self._header.run_id,
-                status=status,
-                message=message,
+                status=ending.status,
+                message=ending.message,
                 finished_wall_s=time.time(),
                 host=self._usage.record(),
                 agent_wall_s=agent_wall_s,
@@ -189,12 +178,31 @@ class _Reader:
             "round": planned.round,
             "trial": message,
         }
+        if planned.trace:
+            line["kind"] = "trace"
+            line["file"], line["message"] = self._fetch_trace(message)
         self._store.append(record_from(line))
         self._count(message["id"], message.get("repeat_of"))
         self._events.advance(self._done_s, self._total_s, "s")
         if error := message["error"]:
             where = f"{planned.condition.artifact} {planned.condition.scenario}"
             self._events.warn(f"{where}: {error['code']}: {error['message']}")
+
+    def _fetch_trace(self, message: dict[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
+        """The trace of a launch, brought into the store's folder; or why there is none."""
+        facts = message["trace"]
+        if facts is None:
+            return None, "the launch left no trace"
+        run_id = self._header.run_id
+        path = Path("traces") / run_id / f"{message['id']}.json"
+        try:
+            self.board.fetch(self.board.run_dir(run_id), facts, self._store.path / path)
+        except ConnectionFailed:
+            raise  # the link is taken up again, and this launch with it
+        except DeviceError as error:
+            self._events.warn(str(error))
+            return None, str(error)
+        return {"path": str(path), "size_bytes": facts["size_bytes"], "sha256": facts["sha256"]}, None
 
     def _count(self, id_: str, repeat_of: str | None) -> None:
         """Add a launch to what is done; a repeat, which nobody planned, to what there is to do as well."""

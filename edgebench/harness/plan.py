@@ -10,12 +10,13 @@ launches is what is repeated where something else disturbed one of them.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgebench.agent.protocol import PROTOCOL
+from edgebench.agent.runtimes.table import TRACED, runtimes_for
 from edgebench.harness.suite import Repeats, Suite
 from edgebench.results import Condition, PlannedTrial
 
@@ -28,36 +29,63 @@ _LAUNCH_S = 0.3
 
 # The null runtime answers in well under a microsecond: more samples would add bytes, not knowledge.
 _NULL_COUNT = 5000
+_TRACE_COUNT = 20
 _MAX_COUNT = 200_000
 
 NULL = "null"
+DEFAULT_RUNTIME = "onnxruntime"
+SAMPLE_RATE_HZ = 16000
 
 
 @dataclass(frozen=True)
 class Subject:
     """What the planner needs to know of an artifact.
 
-    ``fixed_s`` is the only input length a model with a fixed time axis takes, in seconds;
-    ``scored`` says whether its outputs mean anything (it has a manifest that names them).
+    ``lengths_s`` are the only input lengths that a model without a free time axis takes, in seconds;
+    empty where it takes any. ``scored`` says whether its outputs mean anything (it has a manifest that
+    names them). ``runtimes`` are those that measure it. ``streaming``: how a model with a state is fed.
     """
 
     key: str
     sha256: str
     preparation: tuple[dict[str, Any], ...] = ()
-    fixed_s: float | None = None
+    lengths_s: tuple[float, ...] = ()
     scored: bool = True
+    runtimes: tuple[str, ...] = ("onnxruntime",)
+    streaming: dict[str, Any] | None = None
 
     @classmethod
-    def of(cls, artifact: Artifact) -> Subject:
-        """The subject of an artifact that was read and found good."""
+    def of(cls, artifact: Artifact, runtimes: Sequence[str] = ()) -> Subject:
+        """The subject of an artifact that was read and found good.
+
+        ``runtimes``: those asked for; where none of them loads its format, and without any, it is
+        measured in the default runtime of its format.
+        """
         manifest = artifact.manifest
+        able = runtimes_for(artifact.format)
         return cls(
             key=artifact.key,
             sha256=artifact.sha256,
             preparation=tuple(dict(step) for step in manifest.preparation) if manifest else (),
-            fixed_s=None if artifact.samples is None else artifact.samples / 16000,
+            lengths_s=tuple(length / SAMPLE_RATE_HZ for length in artifact.lengths),
             scored=manifest is not None,
+            runtimes=tuple(name for name in able if name in runtimes) or tuple(able[:1]),
+            streaming=artifact.streaming.settings() if artifact.streaming else None,
         )
+
+    @property
+    def takes_clips(self) -> bool:
+        """Whether it takes a clip of any length once that is prepared."""
+        return not self.lengths_s or any(step["step"] == "fit" for step in self.preparation)
+
+    def lengths_of(self, suite: Suite) -> tuple[float, ...]:
+        """The input lengths at which it is measured: the suite's, as far as it takes them.
+
+        A model that takes none of the suite's is measured at all of its own.
+        """
+        if not self.lengths_s:
+            return suite.input_s
+        return tuple(s for s in suite.input_s if s in self.lengths_s) or self.lengths_s
 
 
 @dataclass(frozen=True)
@@ -74,7 +102,8 @@ class PackedCorpus:
 class Trial:
     """One launch of one condition; ``spec`` is what the agent is told.
 
-    ``group``: launches of one round that are repeated together.
+    ``group``: launches of one round that are repeated together. ``trace``: it runs under the runtime's
+    profiler, and none of its times is a measurement.
     """
 
     id: str
@@ -84,6 +113,7 @@ class Trial:
     group: int
     estimate_s: float
     spec: dict[str, Any]
+    trace: bool = False
 
     def record(self) -> PlannedTrial:
         """The trial as the run's header keeps it."""
@@ -94,6 +124,7 @@ class Trial:
             round=self.round,
             estimate_s=self.estimate_s,
             group=self.group,
+            trace=self.trace,
         )
 
 
@@ -114,27 +145,50 @@ class Plan:
         """The conditions of the run, in order of first appearance."""
         return tuple(dict.fromkeys(trial.condition for trial in self.trials))
 
-    def message(self, *, run_id: str, root: str, user: str) -> dict[str, Any]:
-        """The plan as the agent reads it (see ``edgebench.agent.protocol``)."""
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """The runtimes that have to be on the board, in order of first appearance.
+
+        The null runtime needs none of its own. A plan of nothing else needs the default one's.
+        """
+        names = (c.runtime for c in self.conditions if c.runtime != NULL)
+        return tuple(dict.fromkeys(names)) or (DEFAULT_RUNTIME,)
+
+    def message(self, *, run_id: str, root: str, user: str, pythons: Mapping[str, str]) -> dict[str, Any]:
+        """The plan as the agent reads it (see ``edgebench.agent.protocol``).
+
+        ``pythons``: runtime -> its interpreter on the board. Trials of a runtime that is not among
+        them are left out. The null runtime computes nothing and runs in the first interpreter.
+        """
+        everywhere = {NULL: next(iter(pythons.values())), **pythons}
+        kept = [trial for trial in self.trials if trial.condition.runtime in everywhere]
         return {
             "protocol": PROTOCOL,
             "run_id": run_id,
-            "blobs": f"{root}/blobs",
-            "lock": f"{root}/lock",
+            "root": root,
             "user": user,
             "telemetry_hz": 1.0,
             "repeats": {
                 **self.repeats.model_dump(),
-                "budget": int(self.repeats.budget * len(self.trials)),
+                "budget": int(self.repeats.budget * sum(not trial.trace for trial in kept)),
             },
-            "trials": [trial.spec for trial in self.trials],
+            "trials": [{**trial.spec, "python": everywhere[trial.condition.runtime]} for trial in kept],
         }
 
 
 def make_plan(
-    suite: Suite, subjects: Sequence[Subject], corpora: Sequence[PackedCorpus], *, device: str
+    suite: Suite,
+    subjects: Sequence[Subject],
+    corpora: Sequence[PackedCorpus],
+    *,
+    device: str,
+    trace: bool = False,
 ) -> Plan:
-    """Lay out every launch of every condition of ``suite`` for these artifacts, corpora and device."""
+    """Lay out every launch of every condition of ``suite`` for these artifacts, corpora and device.
+
+    ``trace`` adds, behind them all, one launch of each single-stream condition under the profiler of a
+    runtime that has one.
+    """
     groups = _groups(suite, subjects, corpora, device)
     shuffler = random.Random(suite.seed)  # noqa: S311 - an order, not a secret
     trials: list[Trial] = []
@@ -154,7 +208,37 @@ def make_plan(
                 place = _Place(id_, launch, round_, group, first.get(member[0]))
                 first.setdefault(member[0], id_)
                 trials.append(_trial(suite, member, place))
+    if trace:
+        trials += _traces(trials)
     return Plan(tuple(trials), suite.repeats)
+
+
+def _traces(trials: Sequence[Trial]) -> list[Trial]:
+    """One launch of each condition whose runtime can write a trace, of few inferences.
+
+    Clips of a corpus differ in length, and so do the times of their operators: such conditions have none.
+    """
+    found: list[Trial] = []
+    for trial in {trial.condition: trial for trial in trials}.values():
+        if trial.condition.runtime not in TRACED or trial.condition.scenario != "single_stream":
+            continue
+        id_ = f"t{len(trials) + len(found):04d}"
+        few = {"min_duration_s": 0.0, "min_count": _TRACE_COUNT}  # a profile grows with every inference
+        warmup = {**trial.spec["warmup"], "max_s": 1e-9}
+        alone = {"group": None, "predictions_of": None}
+        spec = {**trial.spec, **few, **alone, "id": id_, "warmup": warmup, "trace": True}
+        found.append(
+            replace(
+                trial,
+                id=id_,
+                launch=trial.launch + 1,
+                round=trial.round + 1,
+                estimate_s=_LAUNCH_S,
+                spec=spec,
+                trace=True,
+            )
+        )
+    return found
 
 
 def _is_due(round_: int, launches: int, rounds: int) -> bool:
@@ -172,17 +256,22 @@ _Member = tuple[Condition, Subject | None, PackedCorpus | None]
 def _groups(
     suite: Suite, subjects: Sequence[Subject], corpora: Sequence[PackedCorpus], device: str
 ) -> list[list[_Member]]:
-    """Conditions that differ in the artifact alone, together."""
+    """Conditions that differ in artifact and runtime alone, together."""
     groups: list[list[_Member]] = []
     for threads in suite.threads:
         if "single_stream" in suite.scenarios:
-            lengths = {*suite.input_s} if any(s.fixed_s is None for s in subjects) else set()
-            lengths |= {s.fixed_s for s in subjects if s.fixed_s is not None}
-            for input_s in sorted(lengths):
+            for input_s in sorted({length for s in subjects for length in s.lengths_of(suite)}):
                 group: list[_Member] = [
-                    (_condition(s, "single_stream", device=device, threads=threads, input_s=input_s), s, None)
+                    (
+                        _condition(
+                            s, runtime, "single_stream", device=device, threads=threads, input_s=input_s
+                        ),
+                        s,
+                        None,
+                    )
                     for s in subjects
-                    if (input_s in suite.input_s if s.fixed_s is None else s.fixed_s == input_s)
+                    if input_s in s.lengths_of(suite)
+                    for runtime in s.runtimes
                 ]
                 groups.append(group)
         if "offline" in suite.scenarios:
@@ -190,9 +279,14 @@ def _groups(
                 # A model with a fixed time axis cannot take clips of any length, and outputs that
                 # no manifest explains cannot be scored: both are measured on generated input alone.
                 group = [
-                    (_condition(s, "offline", device=device, threads=threads, corpus=corpus.name), s, corpus)
+                    (
+                        _condition(s, runtime, "offline", device=device, threads=threads, corpus=corpus.name),
+                        s,
+                        corpus,
+                    )
                     for s in subjects
-                    if s.fixed_s is None and s.scored
+                    if s.takes_clips and s.scored
+                    for runtime in s.runtimes
                 ]
                 groups.append(group)
     if suite.null_runtime:
@@ -212,6 +306,7 @@ def _groups(
 
 def _condition(
     subject: Subject,
+    runtime: str,
     scenario: Literal["single_stream", "offline"],
     *,
     device: str,
@@ -226,7 +321,7 @@ def _condition(
         scenario=scenario,
         input_s=input_s,
         threads=threads,
-        runtime="onnxruntime",
+        runtime=runtime,
         corpus=corpus,
     )
 
@@ -256,11 +351,13 @@ def _trial(suite: Suite, member: _Member, place: _Place) -> Trial:
         "artifact": condition.artifact_sha256,
         "scenario": condition.scenario,
         "input_s": condition.input_s,
-        "sample_rate_hz": 16000,
+        "sample_rate_hz": SAMPLE_RATE_HZ,
         "pack": corpus.sha256 if corpus else None,
         "threads": condition.threads,
         "pin": True,
-        "session": {**suite.session.model_dump(), "profile": False},
+        "session": suite.session.model_dump()
+        | ({"streaming": subject.streaming} if subject and subject.streaming else {}),
+        "trace": False,
         "preparation": [dict(step) for step in subject.preparation] if subject else [],
         "warmup": suite.warmup.model_dump(),
         "min_duration_s": duration_s,

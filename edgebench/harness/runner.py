@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgebench import __version__
+from edgebench.agent.runtimes.table import RUNTIMES, TRACED
+from edgebench.corpora import Where
 from edgebench.devices import resolve_device
 from edgebench.errors import UsageError
+from edgebench.harness import precision
 from edgebench.harness.board import Board, open_board
-from edgebench.harness.checks.preflight import check_models, check_runtime
+from edgebench.harness.checks.preflight import check_models, usable_runtimes
 from edgebench.harness.checks.provenance import commit
 from edgebench.harness.collect import HostUsage, collect
 from edgebench.harness.events import Events
@@ -40,7 +43,6 @@ from edgebench.results import (
     new_run_id,
     record_from,
 )
-from edgebench.results.records.upgrades import with_runtimes
 
 if TYPE_CHECKING:
     from edgebench.devices import Target
@@ -51,19 +53,21 @@ if TYPE_CHECKING:
 class Request:
     """What the user asked for.
 
-    ``models`` are packaged keys or paths; ``corpora`` maps a corpus to its folder, None for the
-    synthetic one; ``host`` is what ``--host`` said, kept so that a resumed run finds the board.
+    ``models`` are packaged keys or paths; ``corpora`` maps a corpus to where it lies, None for the
+    synthetic one; ``host`` is what ``--host`` said, kept so that a resumed run finds the board;
+    ``trace`` adds launches under the runtime's profiler, which are no measurements.
     """
 
     target: Target
     host: str | None
     suite: Suite
     models: Sequence[str]
-    corpora: Mapping[str, Path | None]
+    corpora: Mapping[str, Where | None]
     include_seen: bool
     offline: bool
     cache: Path
     command: Sequence[str]
+    trace: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,23 +85,48 @@ def prepare(request: Request, events: Events) -> Prepared:
     artifacts = load_artifacts(request.models)
     corpora = []
     if "offline" in request.suite.scenarios and any(artifact.manifest for artifact in artifacts):
-        for name, folder in request.corpora.items():
-            events.stage(f"packing corpus {name}")
+        for name, where in request.corpora.items():
             corpora.append(
                 prepare_corpus(
                     name,
-                    folder,
+                    where,
                     artifacts,
                     include_seen=request.include_seen,
                     cache=request.cache / "packs",
                     events=events,
                 )
             )
-    subjects = [Subject.of(artifact) for artifact in artifacts]
+    subjects = [Subject.of(artifact, request.suite.runtimes) for artifact in artifacts]
     plan = make_plan(
-        request.suite, subjects, [corpus.packed for corpus in corpora], device=request.target.name
+        request.suite,
+        subjects,
+        [corpus.packed for corpus in corpora],
+        device=request.target.name,
+        trace=request.trace,
     )
+    _require_use(request, plan, events)
     return Prepared(artifacts, subjects, corpora, plan)
+
+
+def _require_use(request: Request, plan: Plan, events: Events) -> None:
+    """Say which runtimes have no trace. Raises UsageError for a runtime that has nothing to run."""
+    for name in request.suite.runtimes:
+        if name not in plan.runtimes:
+            raise UsageError(
+                f"runtime {name!r} was asked for, and none of the models is a file that it loads "
+                f"({', '.join(RUNTIMES[name])}). Leave it out, or add such a model."
+            )
+    untraced = [name for name in plan.runtimes if name not in TRACED]
+    if request.trace and untraced:
+        events.warn(f"no trace from {', '.join(untraced)}: only {', '.join(TRACED)} can write one")
+
+
+def _say_what_is_too_wide(plan: Plan, request: Request, store: Store, events: Events) -> None:
+    """Say which ratios the run will hardly be able to tell from 1, and how many launches would do."""
+    scatter = precision.scatter_of(store, request.target.name)
+    wide = [one for one in precision.outlooks(plan, scatter) if one.needed is not None]
+    for sentence in precision.sentences(wide, scatter):
+        events.warn(sentence)
 
 
 def run(request: Request, store: Store, events: Events) -> str:
@@ -107,18 +136,26 @@ def run(request: Request, store: Store, events: Events) -> str:
     """
     usage = HostUsage()
     prepared = prepare(request, events)
+    _say_what_is_too_wide(prepared.plan, request, store, events)
     known = [load_artifact(key) for key in packaged_artifacts()]
     parents = reference_artifacts(prepared.artifacts, known)
     references = host_reference(
         request.suite,
+        prepared.artifacts,
         parents,
         [corpus.packed for corpus in prepared.corpora],
         cache=request.cache,
         events=events,
     )
-    with open_board(request.target, cache=request.cache, offline=request.offline, events=events) as board:
+    with open_board(
+        request.target,
+        runtimes=prepared.plan.runtimes,
+        cache=request.cache,
+        offline=request.offline,
+        events=events,
+    ) as board:
         fingerprint = board.fingerprint()
-        check_runtime(fingerprint, request.target.name)
+        usable = usable_runtimes(fingerprint, request.target.name)
         check_models(prepared.artifacts, fingerprint, request.target.name)
         events.stage(f"sending models and speech to {request.target.name}")
         files = {artifact.sha256: artifact.path for artifact in prepared.artifacts}
@@ -131,7 +168,12 @@ def run(request: Request, store: Store, events: Events) -> str:
             files_present=report.files_present,
         )
         header = _header(run_id, request, prepared, board, fingerprint=fingerprint, deployment=deployment)
-        plan = prepared.plan.message(run_id=run_id, root=board.facts.root, user=getpass.getuser())
+        plan = prepared.plan.message(
+            run_id=run_id,
+            root=board.facts.root,
+            user=getpass.getuser(),
+            pythons={name: board.pythons[name] for name in usable},
+        )
         try:
             board.start(plan)
             store.append(header)
@@ -156,7 +198,7 @@ def resume(run_id: str, store: Store, *, cache: Path, inventory: Path | None, ev
         raise UsageError(f"run {header.run_id}: already collected; see `edgebench report {run_id}`.")
     target = resolve_device(header.device.name, host=header.device.host, inventory=inventory)
     usage = HostUsage()
-    with open_board(target, cache=cache, offline=True, events=events) as board:
+    with open_board(target, runtimes=(), cache=cache, offline=True, events=events) as board:
         collect(board, header, store, cache=cache, events=events, usage=usage, stored=lines)
     return header.run_id
 
@@ -186,8 +228,8 @@ def _header(
             profile=target.profile_name,
             host=request.host,
             address=board.connection.address,
-            fingerprint=Fingerprint.model_validate_json(json.dumps(with_runtimes(fingerprint))),
-            environments={"onnxruntime": dict(board.environment.versions)},
+            fingerprint=Fingerprint.model_validate_json(json.dumps(fingerprint)),
+            environments={name: dict(env.versions) for name, env in board.environments.items()},
             emulated=board.facts.emulated,
         ),
         artifacts=tuple(

@@ -8,8 +8,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from edgebench.agent.runtimes.table import RUNTIMES
 from edgebench.errors import ConfigError, UsageError, explain, nearest
 
 Level = Literal["quick", "standard", "publish"]
@@ -73,7 +74,8 @@ class Suite(_Strict):
     ``level`` sets the seconds of measuring a condition (all launches together) unless
     ``min_duration_s`` does; ``min_count`` is the least number of inferences, likewise together.
     ``offline_launches`` is the most launches that an offline condition gets, each a pass over the
-    corpus at least; None: as many as the others.
+    corpus at least; None: as many as the others. ``runtimes``: a model is measured in each of them that
+    loads its format, and in the default one of its format where there is none.
     """
 
     name: str
@@ -87,12 +89,22 @@ class Suite(_Strict):
     offline_launches: Count | None = None
     min_count: Count = 64
     corpora: tuple[str, ...] = ("synthetic",)
+    runtimes: tuple[str, ...] = ()
     null_runtime: bool = True
     seed: int = 1
     warmup: Warmup = Warmup()
     session: Session = Session()
     limits: Limits = Limits()
     repeats: Repeats = Repeats()
+
+    @field_validator("runtimes")
+    @classmethod
+    def _known_runtimes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        known = [name for name, formats in RUNTIMES.items() if formats]
+        for name in names:
+            if name not in known:
+                raise ValueError(f"there is no runtime {name!r}; {nearest(name, known)}")
+        return names
 
     @property
     def duration_s(self) -> float:

@@ -22,6 +22,7 @@ from edgebench.results.records.record import (
     Requirements,
     RunEnd,
     RunHeader,
+    TraceRecord,
     TrialRecord,
 )
 from edgebench.results.records.store import RunInfo, Store, StoreWarning, new_run_id
@@ -55,6 +56,7 @@ __all__ = [
     "RunSummary",
     "Store",
     "StoreWarning",
+    "TraceRecord",
     "TrialMessage",
     "TrialRecord",
     "Verdict",

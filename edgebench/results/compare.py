@@ -1,63 +1,36 @@
-"""Two runs side by side: ratios with intervals for each condition that both measured.
+"""Comparisons: two runs, or the artifacts of one run.
 
-Numbers of unlike runs are not compared: the facts in ``must_match`` have to be the same, or the
-comparison is refused with the facts that differ, unless the user forces it. A ratio whose interval
-covers 1 is inconclusive; an exact metric is the same or it has changed; rows that are not VALID
-in both runs are not judged.
+Within a run the launches of one round are neighbours in time, so their ratios are paired by round
+(``compare_artifacts``), and each ratio has a verdict of its own. Between two runs nothing pairs the
+launches (``compare``): what drifted between the runs (temperature, memory layout after a reboot, a
+neighbour on a shared host) is in the ratio and not in its interval.
 
-The launches of two runs were not interleaved, so what drifts between the runs (temperature,
-memory layout after a reboot) is in the ratio and not in its interval.
+Numbers of unlike runs are not compared: the facts of ``likeness.must_match`` have to be the same, or
+the comparison is refused with the facts that differ, unless the user forces it.
+
+"better" and "worse" hold for a comparison as a whole: of two identical files, at most 5 % of
+comparisons say either of any metric in any condition (``families``). Each interval is a 95 %
+interval of its own. An exact metric is the same or it has changed. What a verdict speaks against is
+not judged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from edgebench.errors import UsageError
-from edgebench.results.metrics import accuracy, statistics
-from edgebench.results.metrics.cost import LATENCY, launch_samples, launch_values, launch_work
-from edgebench.results.metrics.statistics import Floats, Interval
-from edgebench.results.metrics.table import METRICS, Figure
-from edgebench.results.records.record import RunHeader
-from edgebench.results.summary import Row, RunSummary, predictions_of, tasks_of
-
-INCONCLUSIVE = "inconclusive"
-NOT_JUDGED = "not judged"
-
-
-@dataclass(frozen=True)
-class Change:
-    """One metric in both runs.
-
-    ``ratio``: after / before for costs; ``difference``: after - before for accuracy; the interval
-    ``lo``..``hi`` is that of whichever is given. ``outcome``: better, worse, inconclusive, same,
-    changed, or not judged; ``reason`` says why there is no interval or no judgement.
-    """
-
-    metric: str
-    before: Figure
-    after: Figure
-    ratio: float | None
-    difference: float | None
-    lo: float | None
-    hi: float | None
-    outcome: str
-    reason: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The public form."""
-        found = dict(vars(self))
-        found["before"], found["after"] = self.before.to_json(), self.after.to_json()
-        return found
+from edgebench.errors import UsageError, nearest
+from edgebench.results.changes import Change, changes_of, decided
+from edgebench.results.likeness import differences, may_differ, must_match
+from edgebench.results.metrics.families import FAMILY_ERROR
+from edgebench.results.metrics.intervals import CONFIDENCE
+from edgebench.results.summary import Row, RunSummary, parent_of
 
 
 @dataclass(frozen=True)
 class ComparedRow:
-    """One condition that both runs measured."""
+    """One condition of both."""
 
     before: Row
     after: Row
@@ -66,71 +39,44 @@ class ComparedRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs. ``differing``: facts that should match and do not; ``notes``: those that may differ."""
+    """Two runs, or a reference and other artifacts of one run (``paired``).
+
+    ``differing``: facts that should match and do not; ``notes``: those that may differ.
+    """
 
     before: RunSummary
     after: RunSummary
-    differing: tuple[str, ...]
-    notes: tuple[str, ...]
+    paired: bool
     rows: tuple[ComparedRow, ...]
-    only_before: tuple[Row, ...]
-    only_after: tuple[Row, ...]
+    differing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    only_before: tuple[Row, ...] = ()
+    only_after: tuple[Row, ...] = ()
+
+    @property
+    def tests(self) -> int:
+        """Over how many tests the words hold together."""
+        return sum(change.p_adjusted is not None for row in self.rows for change in row.changes)
 
     def to_json(self) -> dict[str, Any]:
         """The public form."""
         return {
             "before": self.before.run_id,
             "after": self.after.run_id,
+            "paired": self.paired,
+            "interval_level": CONFIDENCE,
+            "words": {"family_error": FAMILY_ERROR, "method": "Holm", "tests": self.tests},
             "differing": list(self.differing),
             "notes": list(self.notes),
             "records": [
                 {
                     **row.after.condition.model_dump(exclude={"artifact_sha256"}),
+                    "against": row.before.condition.artifact,
                     "changes": {change.metric: change.to_json() for change in row.changes},
                 }
                 for row in self.rows
             ],
         }
-
-
-# Of a suite, these say which conditions are measured, and conditions are matched one by one; the rest
-# says how each is measured, and has to be the same.
-_WHAT_IS_MEASURED = {"name", "description", "scenarios", "input_s", "threads", "corpora", "null_runtime"}
-
-
-def must_match(header: RunHeader) -> dict[str, Any]:
-    """The facts that have to be the same before two runs may be compared."""
-    board = header.device.fingerprint
-    runtimes = board.runtimes
-    return {
-        "device profile": header.device.profile,
-        "machine": board.machine,
-        "board model": board.model,
-        "processor": board.cpu_model,
-        "processor features": sorted(board.cpu_features),
-        "processors": board.cpu_count,
-        "page size": board.page_bytes,
-        "virtual machine": board.virtual,
-        "emulated": header.device.emulated,
-        "governor": sorted(set(board.governors.values())),
-        "runtime": sorted(runtimes),
-        "runtime version": [f"{name} {runtimes[name].version}" for name in sorted(runtimes)],
-        "runtime providers": [f"{name}: {sorted(runtimes[name].providers)}" for name in sorted(runtimes)],
-        **{f"suite's {key}": value for key, value in header.suite.items() if key not in _WHAT_IS_MEASURED},
-    }
-
-
-def may_differ(header: RunHeader) -> dict[str, Any]:
-    """Facts that a reader wants to hear of when they differ."""
-    board = header.device.fingerprint
-    return {
-        "kernel": board.kernel,
-        "system": board.os,
-        "python": board.python,
-        "numpy": [f"{facts.numpy} beside {name}" for name, facts in sorted(board.runtimes.items())],
-        "edgebench": header.harness_version,
-        "address": header.device.address,
-    }
 
 
 def compare(before: RunSummary, after: RunSummary, *, force: bool = False) -> Comparison:
@@ -141,7 +87,7 @@ def compare(before: RunSummary, after: RunSummary, *, force: bool = False) -> Co
     runs (the fields that differ are named; ``force`` compares them all the same) and where no
     condition is shared.
     """
-    differing = _differences(must_match(before.header), must_match(after.header))
+    differing = differences(must_match(before.header), must_match(after.header))
     if differing and not force:
         raise UsageError(
             f"runs {before.run_id} and {after.run_id} are not alike: {'; '.join(differing)}. Ratios "
@@ -156,175 +102,73 @@ def compare(before: RunSummary, after: RunSummary, *, force: bool = False) -> Co
             f"runs {before.run_id} and {after.run_id} have no condition in common (artifact, scenario, "
             "input length, threads, corpus). `edgebench report RUN` shows what each measured."
         )
-    seed = before.header.seed
     return Comparison(
         before,
         after,
-        tuple(differing),
-        tuple(_differences(may_differ(before.header), may_differ(after.header))),
-        tuple(
-            ComparedRow(first[key], second[key], _changes(first[key], second[key], seed)) for key in shared
-        ),
-        tuple(row for key, row in first.items() if key not in second),
-        tuple(row for key, row in second.items() if key not in first),
+        paired=False,
+        rows=_compared([(first[key], second[key]) for key in shared], paired=False),
+        differing=tuple(differing),
+        notes=tuple(differences(may_differ(before.header), may_differ(after.header))),
+        only_before=tuple(row for key, row in first.items() if key not in second),
+        only_after=tuple(row for key, row in second.items() if key not in first),
     )
 
 
-# --- inside -----------------------------------------------------------------------------------------
+def compare_artifacts(
+    summary: RunSummary, *, artifacts: Sequence[str] = (), against: str | None = None
+) -> Comparison:
+    """Compare artifacts of one run with a reference, paired by round.
+
+    ``artifacts``: keys of those to compare, all but the reference without any. ``against``: the
+    reference's key; without one, each artifact is compared with its parent, where the run holds that,
+    else with the run's first artifact. Raises UsageError for an unknown key, and where nothing is left
+    to compare.
+    """
+    keys = list(dict.fromkeys(row.condition.artifact for row in summary.rows if not row.is_null))
+    for key in (*artifacts, *([against] if against else [])):
+        if key not in keys:
+            raise UsageError(f"run {summary.run_id} measured no artifact {key!r}; {nearest(key, keys)}.")
+    wanted = [row for row in summary.rows if not row.is_null]
+    if artifacts:
+        wanted = [row for row in wanted if row.condition.artifact in artifacts]
+    pairs = [(base, row) for row in wanted if (base := _reference(row, summary, keys, against)) is not None]
+    if not pairs:
+        raise UsageError(
+            f"run {summary.run_id} leaves nothing to compare: it measured "
+            f"{', '.join(keys) or 'no artifact'}. Measure two artifacts in one run "
+            "(`edgebench run --model A --model B`), or name two runs."
+        )
+    return Comparison(summary, summary, paired=True, rows=_compared(pairs, paired=True))
+
+
+def _compared(pairs: Sequence[tuple[Row, Row]], *, paired: bool) -> tuple[ComparedRow, ...]:
+    changes = decided([changes_of(before, after, paired=paired) for before, after in pairs])
+    return tuple(
+        ComparedRow(before, after, found) for (before, after), found in zip(pairs, changes, strict=True)
+    )
+
+
+def _reference(row: Row, summary: RunSummary, keys: Sequence[str], against: str | None) -> Row | None:
+    """The row that ``row`` is compared with: of the same input, threads and corpus, or None."""
+    if against is None and (parent := parent_of(row, summary.rows)) is not None:
+        return parent
+    reference = against or keys[0]
+    candidates = [
+        other
+        for other in summary.rows
+        if other.condition.artifact == reference
+        and other.condition.artifact != row.condition.artifact
+        and _input_of(other) == _input_of(row)
+    ]
+    # Another runtime is compared with only where this one did not measure the reference.
+    candidates.sort(key=lambda other: other.condition.runtime != row.condition.runtime)
+    return candidates[0] if candidates else None
+
+
+def _input_of(row: Row) -> tuple[Any, ...]:
+    condition = row.condition
+    return (condition.scenario, condition.input_s, condition.threads, condition.corpus)
 
 
 def _key(row: Row) -> tuple[Any, ...]:
-    condition = row.condition
-    return (
-        condition.artifact,
-        condition.scenario,
-        condition.input_s,
-        condition.threads,
-        condition.runtime,
-        condition.corpus,
-    )
-
-
-def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{name}: {_word(before.get(name))} against {_word(after.get(name))}"
-        for name in {**before, **after}
-        if before.get(name) != after.get(name)
-    ]
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    if isinstance(value, str) and len(value) == 64:
-        return value[:12]
-    return "unknown" if value is None else str(value)
-
-
-def _changes(before: Row, after: Row, seed: int) -> tuple[Change, ...]:
-    accuracies = _accuracy_intervals(before, after, seed)
-    changes = []
-    for name, metric in METRICS.items():
-        a, b = before.figures.get(name), after.figures.get(name)
-        if a is None or b is None or a.value is None or b.value is None or name.endswith(("_loss", "_ratio")):
-            continue
-        if metric.exact:
-            change = _exact_change(name, a, b)
-        elif name in accuracies:
-            change = _judged(name, a, b, accuracies[name], neutral=0.0)
-        elif name in _REPLICATES:
-            change = _judged(name, a, b, _cost_interval(name, before, after, seed), neutral=1.0)
-        else:
-            continue
-        invalid = [
-            f"{which} run is {row.verdict.status} ({', '.join(codes)})"
-            for which, row in (("the first", before), ("the second", after))
-            if (codes := row.verdict.against(name))
-        ]
-        if invalid:
-            change = Change(
-                name,
-                a,
-                b,
-                change.ratio,
-                change.difference,
-                change.lo,
-                change.hi,
-                NOT_JUDGED,
-                " and ".join(invalid),
-            )
-        changes.append(change)
-    return tuple(changes)
-
-
-def _exact_change(name: str, a: Figure, b: Figure) -> Change:
-    assert a.value is not None and b.value is not None
-    ratio = b.value / a.value if a.value else None
-    if a.value == b.value:
-        outcome = "same"
-    elif name == "parity_max_abs":
-        # A last bit decides it; the verdict says whether it is too large.
-        outcome = "changed"
-    else:
-        outcome = "better" if (b.value < a.value) == (METRICS[name].better == "lower") else "worse"
-    return Change(name, a, b, ratio, None, None, None, outcome)
-
-
-def _judged(name: str, a: Figure, b: Figure, interval: Interval, *, neutral: float) -> Change:
-    """Better, worse, or inconclusive where the interval covers ``neutral`` or there is none."""
-    assert a.value is not None and b.value is not None
-    ratio = difference = None
-    if neutral == 1.0:
-        ratio = b.value / a.value if a.value else None
-    else:
-        difference = b.value - a.value
-    outcome = INCONCLUSIVE
-    if interval.lo == interval.hi == neutral:
-        outcome = "same"
-    elif interval.lo is not None and interval.hi is not None and not interval.lo <= neutral <= interval.hi:
-        outcome = "better" if (interval.hi < neutral) == (METRICS[name].better == "lower") else "worse"
-    return Change(name, a, b, ratio, difference, interval.lo, interval.hi, outcome, interval.reason)
-
-
-def _accuracy_intervals(before: Row, after: Row, seed: int) -> dict[str, Interval]:
-    """after - before of each accuracy metric, paired over speakers; empty without predictions."""
-    first, second = predictions_of(before.trials), predictions_of(after.trials)
-    if before.corpus is None or after.corpus is None or first is None or second is None:
-        return {}
-    names = (*accuracy.CATEGORICAL, *accuracy.CCC)
-    if {clip.id: clip for clip in before.corpus.clips} != {clip.id: clip for clip in after.corpus.clips}:
-        reason = "the two runs scored other clips of this corpus, so nothing pairs them"
-        return {name: Interval(None, None, reason) for name in names}
-    losses = accuracy.losses(
-        first, second, before.corpus, tasks_of(before.artifact), tasks_of(after.artifact), seed=seed
-    )
-    found = {}
-    for name in names:
-        loss = losses[f"{name}_loss"]
-        lo, hi = (None, None) if loss.lo is None or loss.hi is None else (-loss.hi, -loss.lo)
-        found[name] = Interval(lo, hi, loss.reason)
-    return found
-
-
-def _cost_interval(name: str, before: Row, after: Row, seed: int) -> Interval:
-    """Ratio after / before; the launches of each run are resampled on their own."""
-    parts = []
-    for number, row in enumerate((before, after)):
-        replicates = _REPLICATES[name](name, row, seed + number)
-        if replicates is None:
-            return Interval(None, None, "one process launch says nothing about the next")
-        parts.append(replicates)
-    return statistics.ratio_interval(parts[0], parts[1])
-
-
-def _latency(name: str, row: Row, seed: int) -> Floats | None:
-    samples = launch_samples(row.good)
-    if len(samples) < 2:
-        return None
-    return statistics.launch_quantiles(samples, [LATENCY[name]], seed=seed)[:, 0]
-
-
-def _per_launch(name: str, row: Row, seed: int) -> Floats | None:
-    values = launch_values(name, row.good)
-    if len(values) < 2:
-        return None
-    estimate = np.max if name.endswith("rss_bytes") else np.median
-    return statistics.value_replicates(values, estimate, seed=seed, replicates=statistics.LATENCY_REPLICATES)
-
-
-def _throughput(name: str, row: Row, seed: int) -> Floats | None:
-    works = launch_work(row.condition, row.good)
-    if len(works) < 2:
-        return None
-
-    def rate(drawn: Floats) -> Floats:
-        return np.asarray(drawn[..., 0] / drawn[..., 1])
-
-    return statistics.cluster_replicates(works, rate, seed=seed, replicates=statistics.LATENCY_REPLICATES)
-
-
-_REPLICATES: dict[str, Callable[[str, Row, int], Floats | None]] = {
-    **dict.fromkeys(LATENCY, _latency),
-    **dict.fromkeys(("load_ns", "first_inference_ns", "peak_rss_bytes", "model_rss_bytes"), _per_launch),
-    "throughput_utterances_per_s": _throughput,
-}
+    return (row.condition.artifact, row.condition.runtime, *_input_of(row))

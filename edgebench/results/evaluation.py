@@ -72,8 +72,6 @@ def evaluation(
     artifacts: Sequence[ArtifactFacts],
     corpora: Sequence[CorpusFacts],
     predictions: Mapping[tuple[str, str], Predictions],
-    *,
-    seed: int,
 ) -> Evaluation:
     """Score every model on every corpus; ``predictions`` are by (hash of the file, name of the corpus).
 
@@ -86,14 +84,12 @@ def evaluation(
     for corpus in corpora:
         for artifact in artifacts:
             found = predictions[artifact.sha256, corpus.name]
-            scoring = accuracy.score(found, corpus, tasks_of(artifact), seed=seed)
+            scoring = accuracy.score(found, corpus, tasks_of(artifact))
             figures = dict(scoring.figures)
             other = others[artifact.sha256]
             if other is not None:
                 before = predictions[other.sha256, corpus.name]
-                figures |= accuracy.losses(
-                    before, found, corpus, tasks_of(other), tasks_of(artifact), seed=seed
-                )
+                figures |= accuracy.losses(before, found, corpus, tasks_of(other), tasks_of(artifact))
             rows.append(
                 EvaluationRow(
                     name=names[artifact.sha256],

@@ -1,7 +1,7 @@
 """One run, summed up: stored lines -> rows with figures and verdicts -> the public JSON.
 
-A pure function of the lines: the same lines give the same summary on every machine, to the last
-bootstrap replicate. One row is one condition: artifact, scenario, input length, threads, corpus.
+A pure function of the lines: the same lines give the same summary on every machine. One row
+is one condition: artifact, scenario, input length, threads, corpus.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgebench.errors import StoreError
-from edgebench.results.metrics import accuracy, statistics
-from edgebench.results.metrics.cost import LATENCY, cost_figures, launch_samples
+from edgebench.results.metrics import accuracy
+from edgebench.results.metrics.cost import cost_figures
 from edgebench.results.metrics.parity import parity
+from edgebench.results.metrics.ratios import paired_ratio
 from edgebench.results.metrics.table import METRICS, PUBLIC_NAMES, Figure, figure, missing
 from edgebench.results.records.launches import Disturbances, counted, disturbances, with_predictions
 from edgebench.results.records.messages import Predictions, TrialMessage
@@ -128,7 +129,7 @@ def summarise(lines: Iterable[Record]) -> RunSummary:
     for trial in counted(header, trials):
         launches.setdefault(trial.condition, []).append(trial)
     rows = [_row(header, condition, of_it, references) for condition, of_it in launches.items()]
-    rows = [_with_losses(header, row, rows) for row in rows]
+    rows = [_with_losses(row, rows) for row in rows]
     order = {artifact.key: number for number, artifact in enumerate(header.artifacts)}
     rows.sort(key=lambda row: _sort_key(row.condition, order))
     status = end.status if end else "open"
@@ -155,8 +156,8 @@ def _row(
     artifact = next((a for a in header.artifacts if a.sha256 == condition.artifact_sha256), None)
     corpus = next((c for c in header.corpora if c.name == condition.corpus), None)
     good = [line.trial for line in trials if line.trial.status == "ok"]
-    figures = cost_figures(artifact, condition, good, seed=header.seed)
-    scoring, accuracies = _accuracy(header, condition, artifact, corpus, predictions_of(trials))
+    figures = cost_figures(artifact, condition, good)
+    scoring, accuracies = _accuracy(condition, artifact, corpus, predictions_of(trials))
     figures.update(accuracies)
     compared = parity(artifact, condition, good, references)
     figures["parity_max_abs"] = compared.figure
@@ -177,7 +178,6 @@ def predictions_of(trials: Sequence[TrialRecord]) -> Predictions | None:
 
 
 def _accuracy(
-    header: RunHeader,
     condition: Condition,
     artifact: ArtifactFacts | None,
     corpus: CorpusFacts | None,
@@ -198,7 +198,7 @@ def _accuracy(
         reason = "no launch gave predictions"
     if reason is not None or predictions is None or corpus is None:
         return None, {name: missing(name, reason or "no predictions") for name in names}
-    scoring = accuracy.score(predictions, corpus, tasks, seed=header.seed)
+    scoring = accuracy.score(predictions, corpus, tasks)
     return scoring, dict(scoring.figures)
 
 
@@ -207,25 +207,27 @@ def tasks_of(artifact: ArtifactFacts | None) -> Mapping[str, Mapping[str, Any]]:
     return ((artifact.manifest or {}).get("tasks") or {}) if artifact else {}
 
 
-def _with_losses(header: RunHeader, row: Row, rows: Sequence[Row]) -> Row:
+def _with_losses(row: Row, rows: Sequence[Row]) -> Row:
     """The row with what it lost against its parent, where the parent ran in the same condition."""
-    parent = _parent_row(row, rows)
+    parent = parent_of(row, rows)
     if parent is None or row.artifact is None:
         return row
     figures = dict(row.figures)
-    if row.condition.scenario == "single_stream":
-        figures["latency_ratio"] = latency_ratio(parent, row, seed=header.seed)
+    for metric in METRICS.values():
+        if metric.statistic == "ratio" and row.condition.scenario in metric.scenarios:
+            ratio = paired_figure(metric.name, parent, row)
+            if METRICS[metric.of].public or ratio.value is not None:
+                figures[metric.name] = ratio
     before, after = predictions_of(parent.trials), predictions_of(row.trials)
     if row.corpus is not None and before is not None and after is not None:
         figures.update(
-            accuracy.losses(
-                before, after, row.corpus, tasks_of(parent.artifact), tasks_of(row.artifact), seed=header.seed
-            )
+            accuracy.losses(before, after, row.corpus, tasks_of(parent.artifact), tasks_of(row.artifact))
         )
     return Row(row.condition, row.artifact, row.corpus, row.verdict, figures, row.scoring, row.trials)
 
 
-def _parent_row(row: Row, rows: Sequence[Row]) -> Row | None:
+def parent_of(row: Row, rows: Sequence[Row]) -> Row | None:
+    """The row of the artifact's parent in the same condition, or None."""
     if row.artifact is None or not row.artifact.manifest:
         return None
     sha = row.artifact.manifest.get("parent")
@@ -236,20 +238,17 @@ def _parent_row(row: Row, rows: Sequence[Row]) -> Row | None:
     return next(matches, None)
 
 
-def latency_ratio(base: Row, other: Row, *, seed: int, metric: str = "latency_p50_ns") -> Figure:
-    """Median latency of ``other`` over that of ``base``; both bootstrapped over their launches."""
-    name = "latency_ratio"
-    a, b = base.figures[metric], other.figures[metric]
-    if a.value is None or b.value is None:
-        return missing(name, (a.reason if a.value is None else b.reason) or "not measured")
-    ratio = b.value / a.value
-    n = min(a.n, b.n)
-    launches = [launch_samples(row.good) for row in (base, other)]
-    if min(len(part) for part in launches) < 2:
-        reason = "one process launch says nothing about the next"
-        return Figure(ratio, METRICS[name].unit, None, None, n, reason)
-    q = [LATENCY[metric]]
-    # Two seeds: the two were not resampled together.
-    first = statistics.launch_quantiles(launches[0], q, seed=seed)[:, 0]
-    second = statistics.launch_quantiles(launches[1], q, seed=seed + 1)[:, 0]
-    return figure(name, ratio, statistics.ratio_interval(first, second), n=n)
+def paired_figure(name: str, base: Row, other: Row) -> Figure:
+    """The figure of a ratio metric (``latency_ratio``, ``cpu_ratio``): ``other`` over ``base``, by pairs.
+
+    ``n`` counts the pairs. The value is null where no round holds a launch of both.
+    """
+    ratio = paired_ratio(METRICS[METRICS[name].of], base.trials, other.trials)
+    if ratio.value is None:
+        return missing(name, ratio.reason or "not measured")
+    return figure(name, ratio.value, ratio.interval, n=ratio.clusters)
+
+
+def latency_ratio(base: Row, other: Row) -> Figure:
+    """Median latency of ``other`` over that of ``base``, two rows of one run, paired by round."""
+    return paired_figure("latency_ratio", base, other)

@@ -16,6 +16,7 @@ from edgebench.training.recipes.reading import recipe_names
 from edgebench.training.recipes.sections import Recipe
 
 if TYPE_CHECKING:
+    from edgebench.corpora import Where
     from edgebench.training.loop.loop import Progress
 
 __all__ = ["Recipe", "load_recipe", "recipe_names", "require_extra", "train"]
@@ -24,12 +25,12 @@ __all__ = ["Recipe", "load_recipe", "recipe_names", "require_extra", "train"]
 def train(
     recipe_name: str,
     *,
-    corpora: Mapping[str, Path],
+    corpora: Mapping[str, Where],
     output: Path,
     overrides: Sequence[str] = (),
     resume: bool = False,
     notify: Callable[[Progress], None] | None = None,
-    train_only: Mapping[str, Path] | None = None,
+    train_only: Mapping[str, Where] | None = None,
 ) -> Path:
     """Train a recipe; see :func:`edgebench.training.run.train`.
 

@@ -46,13 +46,12 @@ class Board:
         run_dir.mkdir(parents=True)
         self.runs.append(run_dir)
         plan = {
-            "protocol": 1,
+            "protocol": 2,
             "run_id": run_dir.name,
-            "blobs": str(self.root / "blobs"),
-            "lock": str(self.root / "lock"),
+            "root": str(self.root),
             "user": "tester",
             "telemetry_hz": 10.0,
-            "trials": list(trials),
+            "trials": [{"python": self.python, **one} for one in trials],
             **changes,
         }
         (run_dir / "plan.json").write_text(json.dumps(plan))
@@ -111,7 +110,8 @@ def trial(artifact: str | None, **changes: Any) -> Message:
         "pack": None,
         "threads": 1,
         "pin": True,
-        "session": {"graph_level": "all", "arena": True, "mem_pattern": True, "profile": False},
+        "session": {"graph_level": "all", "arena": True, "mem_pattern": True},
+        "trace": False,
         "preparation": [],
         "warmup": {"min_count": 5, "max_s": 0.2, "window": 10, "tolerance": 0.05},
         "min_duration_s": 0.1,

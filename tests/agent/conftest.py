@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import onnxruntime
 import pytest
 from agent_board import Board
 
@@ -34,7 +34,7 @@ def environment(tmp_path: Path) -> Callable[[str], str]:
         folder = tmp_path / "env"
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
         site = next((folder / "lib").glob("python*/site-packages"))
-        (site / "real.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        (site / "real.pth").write_text(f"{Path(onnxruntime.__file__).parents[1]}\n")
         (site / "onnxruntime.py").write_text(source)
         return str(folder / "bin" / "python")
 

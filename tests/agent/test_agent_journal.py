@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgebench.agent import follow, journal, protocol
+from edgebench.agent import folders, follow, journal, protocol
 
 FULL_DISK = """
 import resource, signal, sys
@@ -31,7 +31,7 @@ print(refused)
 def test_a_full_disk_never_leaves_half_a_line(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", FULL_DISK, tmp_path], capture_output=True, check=True)
     assert int(done.stdout) > 80
-    data = (tmp_path / protocol.JOURNAL).read_bytes()
+    data = (tmp_path / folders.JOURNAL).read_bytes()
     assert data.endswith(b"\n") and len(data) <= 4096
     messages = [protocol.decode(line) for line in data.splitlines()]
     assert [message["seq"] for message in messages] == list(range(len(messages)))
@@ -53,7 +53,7 @@ def test_a_reader_waits_for_the_end_of_a_line(tmp_path: Path) -> None:
     assert (number, json.loads(line)["run_id"]) == (0, "r")
     book.write("trial_begin", id="t7", index=7)
     whole = b'{"kind":"trial","seq":2,"id":"t7"}\n'
-    with (tmp_path / protocol.JOURNAL).open("ab", buffering=0) as file:
+    with (tmp_path / folders.JOURNAL).open("ab", buffering=0) as file:
         file.write(whole[:10])
         assert [number for number, _ in reader.lines()] == [1]
         assert reader.trial == {"index": 7, "id": "t7"}

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgebench.agent import pack
+from edgebench.corpora import packfile
 
 CLIPS = [("anna/01", np.array([0, 1, -1, 32767, -32768], np.int16)), ("björn/02", np.array([], np.int16))]
 
@@ -27,7 +28,7 @@ def test_round_trip(tmp_path: Path, lengths: list[int], dtype: str, seed: int) -
     floats = [clip.astype(np.float32) / 32768 for clip in integers]
     if dtype == "float32":
         floats = [clip + np.float32(1e-6) for clip in floats]
-    pack.write(tmp_path / "p", [(f"clip{i}", clip) for i, clip in enumerate(floats)], dtype=dtype)
+    packfile.write(tmp_path / "p", [(f"clip{i}", clip) for i, clip in enumerate(floats)], dtype=dtype)
     read = pack.Pack(tmp_path / "p")
     assert read.ids == [f"clip{i}" for i in range(len(floats))] and read.lengths == lengths == [
         len(f) for f in floats
@@ -39,7 +40,7 @@ def test_round_trip(tmp_path: Path, lengths: list[int], dtype: str, seed: int) -
 
 
 def test_the_layout_byte_by_byte(tmp_path: Path) -> None:
-    pack.write(tmp_path / "p", CLIPS, sample_rate_hz=8000)
+    packfile.write(tmp_path / "p", CLIPS, sample_rate_hz=8000)
     data = (tmp_path / "p").read_bytes()
     length = int.from_bytes(data[8:16], "little")
     start = (16 + length + 7) // 8 * 8
@@ -55,12 +56,12 @@ def test_the_layout_byte_by_byte(tmp_path: Path) -> None:
     assert set(data[16 + length : start]) <= {0}
     assert data[start:] == bytes.fromhex("00000100ffffff7f0080")
     assert pack.Pack(tmp_path / "p").read(0).tolist() == [0, 2**-15, -(2**-15), 1 - 2**-15, -1]
-    pack.write(tmp_path / "again", iter(CLIPS), sample_rate_hz=8000)
+    packfile.write(tmp_path / "again", iter(CLIPS), sample_rate_hz=8000)
     assert (tmp_path / "again").read_bytes() == data
 
 
 def test_floats_are_rounded_and_clipped(tmp_path: Path) -> None:
-    pack.write(tmp_path / "p", [("a", np.array([0.4 / 32768, 0.6 / 32768, 1.5, -1.5]))])
+    packfile.write(tmp_path / "p", [("a", np.array([0.4 / 32768, 0.6 / 32768, 1.5, -1.5]))])
     assert (pack.Pack(tmp_path / "p").read(0) * 32768).tolist() == [0, 1, 32767, -32768]
 
 
@@ -74,13 +75,13 @@ def test_floats_are_rounded_and_clipped(tmp_path: Path) -> None:
 )
 def test_what_is_no_clip_leaves_nothing_behind(tmp_path: Path, clips: list[tuple[str, np.ndarray]]) -> None:
     with pytest.raises(pack.PackError, match="clip 'a'"):
-        pack.write(tmp_path / "p", clips)
+        packfile.write(tmp_path / "p", clips)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_every_cut_and_every_damaged_header_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "p"
-    pack.write(path, CLIPS)
+    packfile.write(path, CLIPS)
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from agent_board import Board, Message, model, trial
 
-from edgebench.agent import pack, repeats
+from edgebench.agent import repeats
+from edgebench.corpora import packfile
 
 SETTINGS = {"budget": 4, "others": 0.10, "steal": 0.02, "queue_wait": 0.02, "busy_host": 0.5}
 CALM = {"elapsed_ns": 400_000_000, "cpu_ns": 0, "queue_wait_ns": 0, "others": 0.01, "steal": 0.0}
@@ -126,7 +127,7 @@ def test_the_supervisor_repeats_and_says_what_for(board: Board) -> None:
 
 def test_predictions_that_are_the_same_again_are_written_once(board: Board, tmp_path: Any) -> None:
     rng = np.random.default_rng(3)
-    pack.write(tmp_path / "pack", [(c, rng.integers(-9000, 9000, 800).astype(np.int16)) for c in "ab"])
+    packfile.write(tmp_path / "pack", [(c, rng.integers(-9000, 9000, 800).astype(np.int16)) for c in "ab"])
     packed = board.blob((tmp_path / "pack").read_bytes())
     artifact, other = board.blob(model()), board.blob(model(ballast=64))
 

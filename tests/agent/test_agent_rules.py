@@ -1,18 +1,22 @@
-"""What the agent promises about itself: old Pythons, few imports, few lines."""
+"""What the agent promises about itself: old Pythons, few imports, a small trial process."""
 
 from __future__ import annotations
 
 import ast
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from agent_board import Board, model, trial
+from support.runtimes import runtime_python
+from support.tflite_files import tiny_tflite
 
+from benchmarks.trial_import import Imported, imported_by
 from edgebench import agent
+from edgebench.agent.runtimes.table import RUNTIMES
 
-FILES = sorted(Path(agent.__file__).parent.glob("*.py"))
+ROOT = Path(agent.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
 # Modules of the standard library that are worth megabytes or milliseconds, or both.
 HEAVY = {
     "asyncio",
@@ -26,6 +30,12 @@ HEAVY = {
     "subprocess",
 }
 HEAVY |= {"tempfile", "typing", "urllib", "numpy", "onnxruntime"}
+# The package that a runtime is, where it has another name.
+PACKAGES = {"litert": "ai_edge_litert"}
+
+
+def named(file: Path) -> str:
+    return str(file.relative_to(ROOT))
 
 
 def imports(file: Path) -> set[str]:
@@ -39,50 +49,66 @@ def imports(file: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_no_folder_of_the_agent_is_overlooked() -> None:
+    assert {"trial.py", "runtimes/litert.py", "sensors/files.py"} <= {named(file) for file in FILES}
+
+
+@pytest.mark.parametrize("file", FILES, ids=named)
 def test_python_3_8_can_read_it(file: Path) -> None:
     ast.parse(file.read_text(), feature_version=(3, 8))
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_it_imports_the_standard_library_numpy_and_runtimes(file: Path) -> None:
+@pytest.mark.parametrize("file", FILES, ids=named)
+def test_it_imports_the_standard_library_numpy_and_its_runtime(file: Path) -> None:
+    own = {PACKAGES.get(file.stem, file.stem)} if file.parent.name == "runtimes" else set()
     for name in imports(file):
         top = name.partition(".")[0]
         known = top in sys.stdlib_module_names or name.startswith("edgebench.agent")
-        assert known or top == "numpy" or (file.name, top) == ("runtimes.py", "onnxruntime"), name
+        assert known or top == "numpy" or top in own, name
 
 
-def modules_of_a_trial() -> set[str]:
-    """What a trial loads before it imports its runtime, beside what a bare interpreter has loaded."""
-    script = "import sys; before = set(sys.modules); {}; print(*(set(sys.modules) - before))"
-    load = "from edgebench.agent import __main__, trial"
-    argv = [
-        sys.executable,
-        "-I",
-        "-S",
-        "-c",
-        f"import sys; sys.path.insert(0, sys.argv[1]); {script.format(load)}",
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_every_runtime_of_the_table_is_a_module_of_its_name(name: str) -> None:
+    tree = ast.parse((ROOT / "runtimes" / f"{name}.py").read_text())
+    (runtime,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Runtime")
+    values = [
+        node.value.value
+        for node in runtime.body
+        if isinstance(node, ast.Assign)
+        and getattr(node.targets[0], "id", "") == "name"
+        and isinstance(node.value, ast.Constant)
     ]
-    done = subprocess.run([*argv, FILES[0].parents[2]], capture_output=True, check=True, env={**os.environ})
-    return set(done.stdout.decode().split())
+    assert values == [name]
 
 
-def test_what_a_trial_loads_of_the_agent_stays_small() -> None:
-    """1,000 lines that say something, the docstrings included; the supervisor is another process."""
-    loaded = {name.removeprefix("edgebench.agent.") + ".py" for name in modules_of_a_trial()}
-    lines = [
-        line
-        for file in FILES
-        if file.name in loaded
-        for line in file.read_text().splitlines()
-        if line.strip()
+def test_modules_fit_a_few_screens() -> None:
+    assert {named(file): n for file in FILES if (n := len(file.read_text().splitlines())) > 250} == {}
+
+
+def check_budget(found: Imported) -> None:
+    """A trial's process holds at most 1,200 of our lines that say something, docstrings included."""
+    assert "edgebench.agent.trial" in found.modules
+    assert not {name for name in found.modules if name.startswith("edgebench") and "agent" not in name} - {
+        "edgebench"
+    }
+    assert found.lines <= 1200
+    assert not set(found.before_runtime) & HEAVY
+
+
+def test_what_a_trial_of_onnxruntime_imports(board: Board) -> None:
+    found = imported_by(board.python, trial(board.blob(model())), blobs=board.root / "blobs")
+    check_budget(found)
+    assert [name for name in found.modules if ".runtimes." in name] == [
+        "edgebench.agent.runtimes.base",
+        "edgebench.agent.runtimes.onnxruntime",
+        "edgebench.agent.runtimes.table",
     ]
-    assert {"trial.py", "loop.py", "window.py"} <= loaded and "supervisor.py" not in loaded
-    assert 0 < len(lines) <= 1000
-    assert all(len(file.read_text().splitlines()) <= 300 for file in FILES)
 
 
-def test_a_trial_brings_nothing_heavy_along() -> None:
-    loaded = modules_of_a_trial()
-    assert "edgebench.agent.trial" in loaded
-    assert not loaded & HEAVY
+def test_what_a_trial_of_litert_imports(board: Board) -> None:
+    artifact = board.blob(tiny_tflite([1600]))
+    found = imported_by(
+        runtime_python("litert"), trial(artifact, runtime="litert"), blobs=board.root / "blobs"
+    )
+    check_budget(found)
+    assert "edgebench.agent.runtimes.onnxruntime" not in found.modules

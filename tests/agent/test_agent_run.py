@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import platform
 import signal
 import statistics
 import subprocess
@@ -19,6 +21,7 @@ import pytest
 from agent_board import Board, endless, model, trial
 
 from edgebench.agent import pack, waveform
+from edgebench.corpora import packfile
 
 MIB = 1 << 20
 
@@ -39,9 +42,9 @@ def test_a_run_from_start_to_end(board: Board) -> None:
     stamps = [message["monotonic_ns"] for message in messages]
     assert stamps == sorted(stamps)
     begin, end = messages[0], messages[-1]
-    assert (begin["protocol"], begin["run_id"], begin["trials"]) == (1, "run0", 3)
+    assert (begin["protocol"], begin["run_id"], begin["trials"]) == (2, "run0", 3)
     assert begin["agent_sha256"] == board.agent.name
-    assert begin["fingerprint"]["runtime"]["version"] == onnxruntime.__version__
+    assert begin["fingerprint"]["runtimes"]["onnxruntime"]["version"] == onnxruntime.__version__
     assert (end["status"], end["trials_done"]) == ("complete", 3)
 
     first, null, loose = (message for message in messages if message["kind"] == "trial")
@@ -77,7 +80,7 @@ def test_offline_predicts_every_clip_like_the_host(board: Board, tmp_path: Path)
     clips = {
         name: rng.integers(-9000, 9000, n).astype(np.int16) for name, n in [("a", 400), ("b", 4000), ("c", 9)]
     }
-    pack.write(tmp_path / "pack", clips.items())
+    packfile.write(tmp_path / "pack", clips.items())
     artifact = board.blob(model())
     steps = [{"step": "pad", "min_s": 0.1}, {"step": "crop", "max_s": 0.2}]
     packed = board.blob((tmp_path / "pack").read_bytes())
@@ -100,7 +103,7 @@ def test_offline_predicts_every_clip_like_the_host(board: Board, tmp_path: Path)
 def test_what_cannot_be_measured_says_why_and_the_next_trial_goes_on(board: Board, tmp_path: Path) -> None:
     good = model()
     offline = {"scenario": "offline", "input_s": None}
-    pack.write(tmp_path / "pack", [("a", np.zeros(1600, np.int16))])
+    packfile.write(tmp_path / "pack", [("a", np.zeros(1600, np.int16))])
     packed = (tmp_path / "pack").read_bytes()
     ok = board.blob(good)
     asked = {
@@ -243,6 +246,14 @@ def test_a_pid_that_went_to_another_process_is_not_the_supervisor(board: Board) 
         stranger.kill()
 
 
+OTHER_RELEASE = """
+import os, sys
+here = os.path.dirname(__file__)
+sys.path.remove(here); del sys.modules["onnxruntime"]
+import onnxruntime
+sys.path.insert(0, here)
+onnxruntime.__version__ = "0.0.other"
+"""
 NOISY = """
 import ctypes, os, sys
 print("noise: import", flush=True); os.write(1, b'{"kind":"trial","forged":true}\\n')
@@ -263,16 +274,16 @@ onnxruntime.InferenceSession = Noisy
 def test_noise_never_reaches_the_wire(board: Board, environment: Callable[[str], str]) -> None:
     board.python = environment(NOISY)
     (result,) = board.results(trial(board.blob(model()), min_duration_s=0.01))
-    assert result["status"] == "ok" and "forged" not in result
+    assert result["error"] is None and "forged" not in result
     log = (board.runs[0] / "supervisor.log").read_text()
     assert all(f"noise: {where}" in log for where in ("import", "run", "descriptor", "C"))
 
 
 def test_a_runtime_that_dies_on_this_processor(board: Board, environment: Callable[[str], str]) -> None:
     board.python = environment("import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
-    (fingerprint,) = board.verb("fingerprint")
-    assert fingerprint["runtime"]["error"]["code"] == "RUNTIME_IMPORT"
-    assert fingerprint["runtime"]["error"]["signal"] == 4
+    (fingerprint,) = board.verb("fingerprint", f"onnxruntime={board.python}")
+    error = fingerprint["runtimes"]["onnxruntime"]["error"]
+    assert (error["code"], error["signal"]) == ("RUNTIME_IMPORT", 4)
     dead, null = board.results(trial(board.blob(model()), id="a"), trial(None, id="b"))
     assert (dead["error"]["code"], dead["error"]["signal"]) == ("RUNTIME_IMPORT", 4)
     assert null["status"] == "ok"
@@ -280,9 +291,10 @@ def test_a_runtime_that_dies_on_this_processor(board: Board, environment: Callab
 
 def test_a_runtime_that_is_not_installed(board: Board, environment: Callable[[str], str]) -> None:
     board.python = environment("raise ImportError('no such wheel')")
-    (fingerprint,) = board.verb("fingerprint")
-    assert fingerprint["runtime"]["version"] is None and fingerprint["runtime"]["numpy"] == np.__version__
-    assert "no such wheel" in fingerprint["runtime"]["error"]["message"]
+    (fingerprint,) = board.verb("fingerprint", f"onnxruntime={board.python}")
+    found = fingerprint["runtimes"]["onnxruntime"]
+    assert found["version"] is None and found["numpy"] == np.__version__
+    assert "no such wheel" in found["error"]["message"]
     (result,) = board.results(trial(board.blob(model())))
     assert (result["error"]["code"], result["error"]["signal"]) == ("RUNTIME_IMPORT", None)
 
@@ -311,11 +323,31 @@ def test_weights_of_known_size_appear_in_the_memory_of_the_model(board: Board) -
     assert again["memory"]["marks"]["end"]["hwm_bytes"] == pytest.approx(end, rel=0.03)
 
 
-def test_a_profile_is_left_beside_the_journal(board: Board) -> None:
-    session = {"graph_level": "basic", "arena": False, "mem_pattern": False, "profile": True}
-    (result,) = board.results(trial(board.blob(model()), session=session, min_duration_s=0.01))
-    trace = json.loads((board.runs[0] / result["profile"]).read_text())
-    assert any(event.get("args", {}).get("op_name") == "ReduceMean" for event in trace)
+def test_a_trace_is_left_beside_the_journal_when_it_is_asked_for(board: Board) -> None:
+    session = {"graph_level": "basic", "arena": False, "mem_pattern": False}
+    artifact = board.blob(model())
+    traced, plain = board.results(
+        trial(artifact, id="a", session=session, trace=True, min_duration_s=0.01), trial(artifact, id="b")
+    )
+    data = (board.runs[0] / traced["trace"]["name"]).read_bytes()
+    assert traced["trace"]["size_bytes"] == len(data)
+    assert traced["trace"]["sha256"] == hashlib.sha256(data).hexdigest()
+    assert any(event.get("args", {}).get("op_name") == "ReduceMean" for event in json.loads(data))
+    assert plain["trace"] is None
+
+
+def test_each_trial_runs_in_its_own_interpreter(board: Board, environment: Callable[[str], str]) -> None:
+    """Two releases of one runtime that could not live together, one trial each, in one run."""
+    other = environment(OTHER_RELEASE)
+    artifact = board.blob(model())
+    ours, theirs, gone = board.results(
+        trial(artifact, id="ours"),
+        trial(artifact, id="theirs", python=other),
+        trial(artifact, id="gone", python=str(board.root / "no" / "python")),
+    )
+    assert ours["runtime"]["version"] == onnxruntime.__version__
+    assert theirs["runtime"]["version"] == "0.0.other" and theirs["status"] == "ok"
+    assert gone["error"]["code"] == "RUNTIME_IMPORT" and "no/python" in gone["error"]["message"]
 
 
 def test_bad_requests_are_answered_with_one_error(board: Board) -> None:
@@ -339,10 +371,12 @@ def test_bad_requests_are_answered_with_one_error(board: Board) -> None:
 
 def test_the_package_answers_like_the_zip(board: Board, agent_zip: Path) -> None:
     root = Path(pack.__file__).parents[2]
-    argv = [sys.executable, "-m", "edgebench.agent", "fingerprint", "null"]
+    asked = f"null={sys.executable}"
+    argv = [sys.executable, "-m", "edgebench.agent", "fingerprint", asked]
     package = json.loads(subprocess.run(argv, capture_output=True, cwd=root, check=True).stdout)
-    (zipped,) = board.verb("fingerprint", "null")
+    (zipped,) = board.verb("fingerprint", asked)
     assert package == zipped
-    assert package["runtime"] == {
-        "name": "null", "version": "1", "providers": [], "numpy": np.__version__, "error": None,
+    assert package["runtimes"]["null"] == {
+        "name": "null", "version": "1", "providers": [], "python": platform.python_version(),
+        "numpy": np.__version__, "error": None,
     }  # fmt: skip

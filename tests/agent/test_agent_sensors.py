@@ -12,22 +12,23 @@ from pathlib import Path
 import psutil
 import pytest
 
-from edgebench.agent import child, cores, fingerprint, sensors
+from edgebench.agent import child, cores, fingerprint
+from edgebench.agent.sensors import clocks, memory, telemetry, thermal
 
 MIB = 1 << 20
 
 BALLAST = """
 import json, mmap
-from edgebench.agent import sensors
-marks = [sensors.memory_mark()]
+from edgebench.agent.sensors import memory
+marks = [memory.memory_mark()]
 ballast = mmap.mmap(-1, 200 << 20)
 for page in range(0, 200 << 20, 4096):
     ballast[page] = 1
-marks.append(sensors.memory_mark())
+marks.append(memory.memory_mark())
 ballast.close()
-marks.append(sensors.memory_mark())
-reset = sensors.reset_peak()
-marks.append(sensors.memory_mark())
+marks.append(memory.memory_mark())
+reset = memory.reset_peak()
+marks.append(memory.memory_mark())
 print(json.dumps([reset, marks]))
 """
 
@@ -45,18 +46,20 @@ def test_memory_marks_see_a_ballast_of_known_size_within_1_percent() -> None:
     assert fresh["hwm_bytes"] - before["hwm_bytes"] < 2 * MIB  # until it is reset
 
 
+@pytest.mark.alone
 def test_memory_mark_agrees_with_psutil() -> None:
     info = psutil.Process().memory_full_info()
-    mark = sensors.memory_mark()
+    mark = memory.memory_mark()
     assert mark["rss_bytes"] == pytest.approx(info.rss, rel=0.02)
     assert mark["pss_bytes"] == pytest.approx(info.pss, rel=0.05)
     assert mark["swap_bytes"] == info.swap
-    assert sensors.total_memory() == (psutil.virtual_memory().total, psutil.swap_memory().total)
+    assert memory.total_memory() == (psutil.virtual_memory().total, psutil.swap_memory().total)
 
 
+@pytest.mark.alone
 def test_own_children_do_not_count_as_others() -> None:
     """Two readings of the same second: one knows the busy child, the other takes it for a stranger."""
-    knowing, unknowing = sensors.Telemetry(), sensors.Telemetry()
+    knowing, unknowing = telemetry.Telemetry(), telemetry.Telemetry()
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as burner:
         try:
             knowing.take(burner.pid)
@@ -75,12 +78,13 @@ def test_own_children_do_not_count_as_others() -> None:
     assert theirs - ours == pytest.approx(burned, abs=0.06)
 
 
+@pytest.mark.alone
 def test_a_reaped_child_still_counts_as_ours() -> None:
-    telemetry = sensors.Telemetry()
-    telemetry.take()
+    readings = telemetry.Telemetry()
+    readings.take()
     begun, machine = time.monotonic(), psutil.cpu_times()
     subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.8: pass"], check=True)
-    busy = telemetry.take()["busy"]
+    busy = readings.take()["busy"]
     after = psutil.cpu_times()
     total = (time.monotonic() - begun) * (os.cpu_count() or 1)
     everybody = total - (after.idle - machine.idle) - (after.iowait - machine.iowait)
@@ -88,9 +92,9 @@ def test_a_reaped_child_still_counts_as_ours() -> None:
 
 
 def test_a_stretch_too_short_has_no_share() -> None:
-    telemetry = sensors.Telemetry()
-    assert telemetry.take()["busy"] is None
-    assert telemetry.take()["busy"] is None
+    readings = telemetry.Telemetry()
+    assert readings.take()["busy"] is None
+    assert readings.take()["busy"] is None
 
 
 def tree(root: Path, files: dict[str, str | None]) -> str:
@@ -127,15 +131,15 @@ def test_clocks_and_zones_of_a_board(tmp_path: Path) -> None:
             "proc/stat": "cpu  1 2 3\n",
         },
     )
-    assert sensors.frequencies_hz(root) == {"cpu0": 1_500_000_000, "cpu10": 600_000_000}
-    assert sensors.governors(root) == {"cpu0": "ondemand", "cpu10": "performance"}
-    assert sensors.temperatures_c(root) == {"cpu-thermal": 48.312, "cpu-thermal.2": -2.5}
-    taken = sensors.Telemetry(root).take()
+    assert clocks.frequencies_hz(root) == {"cpu0": 1_500_000_000, "cpu10": 600_000_000}
+    assert clocks.governors(root) == {"cpu0": "ondemand", "cpu10": "performance"}
+    assert thermal.temperatures_c(root) == {"cpu-thermal": 48.312, "cpu-thermal.2": -2.5}
+    taken = telemetry.Telemetry(root).take()
     assert (taken["pswpin"], taken["pswpout"], taken["busy"], taken["boot_id"]) == (34, 56, None, None)
 
 
 def test_a_machine_without_any_of_it(tmp_path: Path) -> None:
-    taken = sensors.Telemetry(str(tmp_path)).take()
+    taken = telemetry.Telemetry(str(tmp_path)).take()
     assert taken["freq_hz"] == taken["governor"] == taken["temperature_c"] == {}
     assert taken["pswpin"] is None and taken["boot_id"] is None
     found = fingerprint.hardware(str(tmp_path))

@@ -98,3 +98,12 @@ def test_trim_keeps_what_is_near_the_loudest_frame() -> None:
     assert prepare(clip[:100], {"step": "trim", "top_db": 20.0}) == [0] * 100  # silence stays
     quiet = clip + np.float32(0.2)
     assert len(prepare(quiet, {"step": "trim", "top_db": 20.0})) == 16_384
+
+
+def test_fit_repeats_up_to_the_next_length_and_cuts_to_the_longest() -> None:
+    step = {"step": "fit", "lengths_s": [0.1, 0.05, 0.2]}  # 10, 5 and 20 samples at 100 Hz
+    clip = [0.0, 0.001, 0.002, 0.003, 0.004, 0.005, 0.006]
+    assert prepare(ramp(7), step) == [*clip, *clip[:3]]
+    assert prepare(ramp(5), step) == clip[:5]
+    assert prepare(ramp(3), step) == [*clip[:3], *clip[:2]]
+    assert prepare(ramp(50), step) == [round(n / 1000, 6) for n in range(20)]

@@ -41,10 +41,11 @@ def test_it_holds_the_agent_and_nothing_else(tmp_path: Path) -> None:
         assert set(names) == {
             "__main__.py",
             "edgebench/__init__.py",
-            *(f"edgebench/agent/{path.name}" for path in SOURCES.glob("*.py")),
+            *(f"edgebench/agent/{path.relative_to(SOURCES)}" for path in SOURCES.rglob("*.py")),
         }
-        for path in SOURCES.glob("*.py"):
-            assert archive.read(f"edgebench/agent/{path.name}") == path.read_bytes()
+        assert "edgebench/agent/runtimes/onnxruntime.py" in names
+        for path in SOURCES.rglob("*.py"):
+            assert archive.read(f"edgebench/agent/{path.relative_to(SOURCES)}") == path.read_bytes()
         assert archive.read("edgebench/__init__.py") == b""
         for info in archive.infolist():
             assert info.date_time == (1980, 1, 1, 0, 0, 0)

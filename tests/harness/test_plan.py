@@ -89,7 +89,7 @@ def test_every_launch_but_the_first_names_the_first_of_its_condition() -> None:
 
 def test_the_budget_of_repeats_is_a_share_of_the_launches() -> None:
     plan = make_plan(suite(repeats={"budget": 0.3, "others": 0.2}), [A, B], [CORPUS], device="local")
-    message = plan.message(run_id="R", root="/", user="u")
+    message = plan.message(run_id="R", root="/", user="u", pythons={"onnxruntime": "/python"})
     assert len(message["trials"]) == 30
     assert message["repeats"] == {
         "budget": 9, "others": 0.2, "steal": 0.02, "queue_wait": 0.02, "busy_host": 0.5
@@ -104,7 +104,7 @@ def test_a_file_without_manifest_is_measured_on_generated_input_alone() -> None:
 
 
 def test_a_fixed_time_axis_is_measured_at_its_own_length() -> None:
-    fixed = Subject("fixed", "e" * 64, fixed_s=3.0)
+    fixed = Subject("fixed", "e" * 64, lengths_s=(3.0,))
     plan = make_plan(suite(), [A, fixed], [CORPUS], device="rpi4")
     lengths = {t.condition.input_s for t in plan.trials if t.condition.artifact == "fixed"}
     assert lengths == {3.0}
@@ -120,9 +120,48 @@ def test_the_null_runtime_is_measured_in_every_round() -> None:
 
 def test_message_is_what_the_agent_reads() -> None:
     message = make_plan(suite(), [A], [CORPUS], device="rpi4").message(
-        run_id="R", root="/home/pi/.cache/edgebench", user="u"
+        run_id="R", root="/home/pi/.cache/edgebench", user="u", pythons={"onnxruntime": "/envs/o/bin/python"}
     )
-    assert message["lock"] == "/home/pi/.cache/edgebench/lock"
+    assert message["protocol"] == 2
+    assert message["root"] == "/home/pi/.cache/edgebench"
+    assert {spec["python"] for spec in message["trials"]} == {"/envs/o/bin/python"}
     offline = next(spec for spec in message["trials"] if spec["scenario"] == "offline")
     assert offline["pack"] == CORPUS.sha256
     assert offline["input_s"] is None
+
+
+L = Subject("m.tflite", "f" * 64, lengths_s=(1.0, 5.0), runtimes=("litert", "tflite_runtime"))
+
+
+def test_runtimes_are_neighbours_in_every_round() -> None:
+    plan = make_plan(suite(scenarios=["single_stream"], input_s=[1.0]), [A, L], [], device="rpi4")
+    assert plan.runtimes == ("onnxruntime", "litert", "tflite_runtime")
+    for round_, trials in groupby(plan.trials, key=lambda trial: trial.round):
+        found = [trial.condition.runtime for trial in trials]
+        assert found == list(plan.runtimes if round_ % 2 == 0 else plan.runtimes[::-1])
+
+
+def test_signatures_are_measured_at_the_lengths_of_the_suite() -> None:
+    plan = make_plan(suite(input_s=[1.0, 2.0, 5.0]), [A, L], [], device="rpi4")
+    lengths = {t.condition.input_s for t in plan.trials if t.condition.artifact == L.key}
+    assert lengths == {1.0, 5.0}
+
+
+def test_trials_of_a_runtime_that_is_not_there_are_left_out_of_the_message() -> None:
+    plan = make_plan(suite(null_runtime=True, scenarios=["single_stream"]), [A, L], [], device="rpi4")
+    pythons = {"litert": "/envs/l/bin/python"}
+    trials = plan.message(run_id="R", root="/r", user="u", pythons=pythons)["trials"]
+    assert {spec["runtime"] for spec in trials} == {"litert", "null"}
+    assert {spec["python"] for spec in trials} == {"/envs/l/bin/python"}
+    assert {trial.condition.runtime for trial in plan.trials} > {"onnxruntime", "tflite_runtime"}
+
+
+def test_traces_come_after_all_measurements_and_are_few_inferences() -> None:
+    measured = make_plan(suite(), [A, L], [CORPUS], device="rpi4")
+    plan = make_plan(suite(), [A, L], [CORPUS], device="rpi4", trace=True)
+    assert plan.trials[: len(measured.trials)] == measured.trials
+    traces = plan.trials[len(measured.trials) :]
+    assert sorted(trial.condition.input_s for trial in traces) == [1.0, 2.0, 5.0, 10.0]
+    assert {trial.condition.runtime for trial in traces} == {"onnxruntime"}
+    assert all(trial.trace and trial.spec["trace"] and trial.spec["min_duration_s"] == 0 for trial in traces)
+    assert not any(trial.trace or trial.spec["trace"] for trial in measured.trials)

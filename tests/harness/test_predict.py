@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from support.speech_models import small_model
 
 from edgebench.errors import MeasurementError, ModelError
@@ -59,7 +62,45 @@ def test_an_agent_that_ends_early_is_no_silent_gap(here: Path, monkeypatch: pyte
 
 def test_a_subject_is_what_the_artifact_says(here: Path) -> None:
     fixed = Subject.of(load_artifact(small_model(here / "fixed.onnx", samples=8000)))
-    assert (fixed.key, fixed.fixed_s, fixed.scored, fixed.preparation) == ("fixed", 0.5, False, ())
+    assert (fixed.key, fixed.lengths_s, fixed.scored, fixed.preparation) == ("fixed", (0.5,), False, ())
     packaged = Subject.of(load_artifact("wav2small.int8_static"))
-    assert (packaged.fixed_s, packaged.scored) == (None, True)
+    assert (packaged.lengths_s, packaged.scored) == ((), True)
     assert [step["step"] for step in packaged.preparation] == ["pad", "crop"]
+
+
+def with_dither(path: Path, *, amplitude: float, seed: float | None) -> Path:
+    """A model whose front end adds a little random noise to the waveform, as some toolkits do in training."""
+    model = onnx.load(small_model(path))
+    source = model.graph.input[0].name
+    for node in model.graph.node:
+        node.input[:] = ["dithered" if name == source else name for name in node.input]
+    seeded = {} if seed is None else {"seed": seed}
+    added = [
+        helper.make_node("RandomNormalLike", [source], ["noise"], dtype=TensorProto.FLOAT, **seeded),
+        helper.make_node("Mul", ["noise", "amplitude"], ["small"]),
+        helper.make_node("Add", [source, "small"], ["dithered"]),
+    ]
+    kept = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*added, *kept])
+    model.graph.initializer.append(numpy_helper.from_array(np.array(amplitude, np.float32), "amplitude"))
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("seed", [None, 1.0])
+def test_answers_that_are_random_are_found_before_the_run(here: Path, seed: float | None) -> None:
+    with pytest.raises(ModelError, match=r"the same input twice gives two answers.*dither"):
+        predict(with_dither(here / "dither.onnx", amplitude=0.01, seed=seed), here)
+
+
+def test_answers_that_repeat_are_no_fault(here: Path) -> None:
+    lines = predict(with_dither(here / "none.onnx", amplitude=0.0, seed=None), here)
+    assert [line["output"]["repeats"] for line in lines] == [True, True]
+
+
+def test_a_file_of_given_lengths_takes_clips_that_are_fitted() -> None:
+    fitted = ({"step": "fit", "lengths_s": [1.0]},)
+    assert not Subject("a.b", "0", lengths_s=(1.0,)).takes_clips
+    assert Subject("a.b", "0", lengths_s=(1.0,), preparation=fitted).takes_clips
+    assert Subject("a.b", "0").takes_clips

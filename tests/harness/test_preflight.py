@@ -9,13 +9,13 @@ import pytest
 from support.speech_models import small_model
 
 from edgebench.errors import BoardUnfit, ModelError
-from edgebench.harness.checks.preflight import check_models, check_runtime
+from edgebench.harness.checks.preflight import check_models, usable_runtimes
 from edgebench.models import load_artifact, packaged_artifacts
 
 
 def fingerprint(version: str = "1.19.2", error: dict[str, Any] | None = None) -> dict[str, Any]:
     runtime = {"name": "onnxruntime", "version": version, "error": error}
-    return {"runtime": runtime, "cpu_model": "Cortex-A72"}
+    return {"runtimes": {"onnxruntime": runtime}, "cpu_model": "Cortex-A72"}
 
 
 def test_packaged_models_load_on_the_oldest_runtime_we_deploy() -> None:
@@ -50,11 +50,17 @@ def test_a_model_that_fits_and_a_runtime_nobody_measured(
 def test_a_runtime_that_dies_on_the_processor() -> None:
     error = {"code": "RUNTIME_IMPORT", "message": "died of signal 4", "signal": 4}
     with pytest.raises(BoardUnfit, match=r"SIGILL.*Cortex-A72"):
-        check_runtime(fingerprint("1.21.0", error), "rpi4")
+        usable_runtimes(fingerprint("1.21.0", error), "rpi4")
 
 
 def test_a_runtime_that_is_missing() -> None:
     error = {"code": "RUNTIME_IMPORT", "message": "No module named 'onnxruntime'", "signal": None}
     with pytest.raises(BoardUnfit, match="No module named"):
-        check_runtime(fingerprint("", error), "rpi4")
-    check_runtime(fingerprint(), "rpi4")
+        usable_runtimes(fingerprint("", error), "rpi4")
+    assert usable_runtimes(fingerprint(), "rpi4") == ["onnxruntime"]
+
+
+def test_a_runtime_that_is_missing_leaves_the_others() -> None:
+    found = fingerprint()
+    found["runtimes"]["litert"] = {"name": "litert", "error": {"code": "RUNTIME_INSTALL", "message": "no"}}
+    assert usable_runtimes(found, "rpi4") == ["onnxruntime"]

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from edgebench.agent.runtimes import GRAPH_LEVELS
+from edgebench.agent.runtimes.onnxruntime import GRAPH_LEVELS
 from edgebench.errors import ConfigError, UsageError
 from edgebench.harness.suite import LEVELS, Session, Suite, load_suite, packaged_suites
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from support.cli import Edgebench
 
-from edgebench.results import Store, summarise
+from edgebench.results import METRICS, Store, summarise
 from edgebench.results.records.codec import decode
 from edgebench.results.records.record import SCHEMA_VERSION
 
@@ -116,7 +116,10 @@ def test_its_report_says_what_it_said(store, run_id):
             if value is None:
                 assert new["values"][name][0] is None, where
             else:
-                assert new["values"][name][0] == pytest.approx(value, rel=1e-9), where
+                # Decision 0021: a figure over launches is the typical launch's. It was that of all
+                # samples pooled, a median, or the largest, which in these runs is up to 14 % away.
+                close = 0.15 if METRICS[name].statistic == "typical" else 1e-9
+                assert new["values"][name][0] == pytest.approx(value, rel=close), where
         holds({**new, "values": {}}, {**old, "values": {}})
     holds({**found, "records": []}, {**then, "records": []})
 

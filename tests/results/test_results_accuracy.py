@@ -40,14 +40,14 @@ def test_figures_are_scikit_learns():
     rows = unbalanced()
     found = predicted(rows, error=0.8)
     truth, prediction = classes(rows, found)
-    figures = accuracy.score(found, corpus_facts(rows), b.TASKS, seed=1).figures
+    figures = accuracy.score(found, corpus_facts(rows), b.TASKS).figures
     assert figures["ua"].value == pytest.approx(sklearn.metrics.balanced_accuracy_score(truth, prediction))
     assert figures["wa"].value == pytest.approx(sklearn.metrics.accuracy_score(truth, prediction))
     f1 = sklearn.metrics.f1_score(truth, prediction, average=None, labels=b.EMOTIONS)
     assert figures["macro_f1"].value == pytest.approx(f1.mean())
     for name, value in zip(b.EMOTIONS, f1, strict=True):
         assert figures[f"f1_{name}"].value == pytest.approx(value)
-    scoring = accuracy.score(found, corpus_facts(rows), b.TASKS, seed=1)
+    scoring = accuracy.score(found, corpus_facts(rows), b.TASKS)
     oracle = sklearn.metrics.confusion_matrix(truth, prediction, labels=b.EMOTIONS)
     assert np.array_equal(scoring.confusion, oracle)
     assert scoring.labels == b.EMOTIONS
@@ -57,7 +57,7 @@ def test_figures_are_scikit_learns():
 def test_concordance_of_lins_definition():
     rows = unbalanced(1)
     found = predicted(rows, error=1.0)
-    figures = accuracy.score(found, corpus_facts(rows), b.TASKS, seed=1).figures
+    figures = accuracy.score(found, corpus_facts(rows), b.TASKS).figures
     for column, name in enumerate(("arousal", "dominance", "valence")):
         t = np.array([row[name] for row in rows])
         p = np.array(found.values[0])[:, column]
@@ -121,7 +121,7 @@ def test_a_worked_example():
     found = Predictions(
         clips=tuple(r["id"] for r in rows), names=("emotion_logits",), values=(tuple(map(tuple, values)),)
     )
-    figures = accuracy.score(found, corpus_facts(rows), b.TASKS, seed=1).figures
+    figures = accuracy.score(found, corpus_facts(rows), b.TASKS).figures
     assert figures["ua"].value == 0.5
     assert figures["wa"].value == 0.5
     # F1 anger 2*3/(4+5) = 2/3, sadness 2*1/(4+1) = 2/5.
@@ -135,7 +135,7 @@ def test_a_constant_prediction_is_null_with_a_reason():
     found = b.predictions(rows)
     found["values"][0] = [[0.5, value[1], value[2]] for value in found["values"][0]]
     figures = accuracy.score(
-        Predictions.model_validate_json(json.dumps(found)), corpus_facts(rows), b.TASKS, seed=1
+        Predictions.model_validate_json(json.dumps(found)), corpus_facts(rows), b.TASKS
     ).figures
     assert figures["ccc_arousal"].value is None and "prediction is the same" in figures["ccc_arousal"].reason
     assert figures["ccc_valence"].value is not None
@@ -146,19 +146,20 @@ def test_a_prediction_that_is_not_finite_is_null_with_a_count():
     found = b.predictions(rows)
     found["values"][1][3][2] = None
     figures = accuracy.score(
-        Predictions.model_validate_json(json.dumps(found)), corpus_facts(rows), b.TASKS, seed=1
+        Predictions.model_validate_json(json.dumps(found)), corpus_facts(rows), b.TASKS
     ).figures
     assert figures["ua"].value is None and "1 of 120 predictions are not finite" in figures["ua"].reason
     assert figures["ccc_arousal"].value is not None
 
 
-def test_one_speaker_has_a_figure_and_no_interval():
-    rows = b.clips(speakers=1)
-    figures = accuracy.score(predicted(rows), corpus_facts(rows), b.TASKS, seed=1).figures
+@pytest.mark.parametrize(("speakers", "told"), [(1, "1 speaker; an"), (4, "4 speakers; an interval needs 5")])
+def test_too_few_speakers_have_a_figure_and_no_interval(speakers, told):
+    rows = b.clips(speakers=speakers)
+    figures = accuracy.score(predicted(rows), corpus_facts(rows), b.TASKS).figures
     for name in ("ua", "ccc_valence"):
         assert figures[name].value is not None
         assert (figures[name].lo, figures[name].hi) == (None, None)
-        assert "one speaker" in figures[name].reason
+        assert told in figures[name].reason
 
 
 def test_clips_without_a_label_are_left_out_of_what_needs_it():
@@ -168,7 +169,7 @@ def test_clips_without_a_label_are_left_out_of_what_needs_it():
     for row in rows[10:15]:
         row["emotion"] = "disgust"
     figures = accuracy.score(
-        predicted([dict(row, emotion="anger") for row in rows]), corpus_facts(rows), b.TASKS, seed=1
+        predicted([dict(row, emotion="anger") for row in rows]), corpus_facts(rows), b.TASKS
     ).figures
     assert figures["ua"].n == 105
     assert figures["ccc_arousal"].n == 120
@@ -184,8 +185,8 @@ def test_losses_are_paired_over_speakers():
     child["values"][0] = [[0.9 * v for v in row] for row in child["values"][0]]
     first, second = (Predictions.model_validate_json(json.dumps(p)) for p in (parent, child))
     facts = corpus_facts(rows)
-    figures = accuracy.losses(first, second, facts, b.TASKS, b.TASKS, seed=1)
-    a, c = (accuracy.score(p, facts, b.TASKS, seed=1).figures for p in (first, second))
+    figures = accuracy.losses(first, second, facts, b.TASKS, b.TASKS)
+    a, c = (accuracy.score(p, facts, b.TASKS).figures for p in (first, second))
     for name in ("ua", "wa", "macro_f1", "ccc_arousal", "ccc_dominance", "ccc_valence"):
         assert figures[f"{name}_loss"].value == pytest.approx(a[name].value - c[name].value, abs=1e-12)
         assert figures[f"{name}_loss"].lo <= figures[f"{name}_loss"].value <= figures[f"{name}_loss"].hi
@@ -195,7 +196,7 @@ def test_losses_are_paired_over_speakers():
 def test_a_child_that_is_its_parent_loses_nothing():
     rows = b.clips()
     same = predicted(rows)
-    figures = accuracy.losses(same, same, corpus_facts(rows), b.TASKS, b.TASKS, seed=1)
+    figures = accuracy.losses(same, same, corpus_facts(rows), b.TASKS, b.TASKS)
     assert {(f.value, f.lo, f.hi) for f in figures.values()} == {(0.0, 0.0, 0.0)}
 
 
@@ -203,6 +204,6 @@ def test_seen_clips_are_counted():
     rows = b.clips(speakers=3) + [
         dict(row, id="x" + row["id"], speaker="t") for row in b.clips(speakers=1, seen=True)
     ]
-    scoring = accuracy.score(predicted(rows), corpus_facts(rows), b.TASKS, seed=1)
+    scoring = accuracy.score(predicted(rows), corpus_facts(rows), b.TASKS)
     assert (scoring.seen, scoring.n_clips, scoring.n_speakers) == (20, 80, 4)
     assert record_from(b.header(corpora=[b.corpus(rows=rows)])).corpora[0].clips[-1].seen

@@ -31,7 +31,7 @@ def predicted(seed):
 
 def evaluated(*artifacts, corpora=("emodb",)):
     given = {(a.sha256, name): predicted(n) for n, a in enumerate(artifacts) for name in corpora}
-    return evaluation(artifacts, [corpus(name) for name in corpora], given, seed=3)
+    return evaluation(artifacts, [corpus(name) for name in corpora], given)
 
 
 A, B, C = facts("a.fp32"), facts("b.fp32"), facts("c.int8", parent="b" * 64)
@@ -61,10 +61,10 @@ def test_the_parent_where_it_is_there_else_the_first(models, against):
 
 def test_losses_are_those_of_a_run():
     first, second = evaluated(A, B).rows
-    expected = accuracy.losses(predicted(0), predicted(1), corpus(), b.TASKS, b.TASKS, seed=3)
+    expected = accuracy.losses(predicted(0), predicted(1), corpus(), b.TASKS, b.TASKS)
     assert {name: second.figures[name] for name in expected} == expected
     assert any(figure.value != 0 for figure in expected.values())
-    assert first.figures == accuracy.score(predicted(0), corpus(), b.TASKS, seed=3).figures
+    assert first.figures == accuracy.score(predicted(0), corpus(), b.TASKS).figures
 
 
 def test_two_files_of_one_key_are_told_apart():

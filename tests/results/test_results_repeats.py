@@ -1,4 +1,4 @@
-"""Means over seeds and paired differences, against one training at a time and against plain resampling."""
+"""Means over seeds and paired differences, against one training at a time and against a plain loop."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 import sklearn.metrics
 from support import results_builder as b
 
@@ -25,13 +27,13 @@ def training(error: float, seed: int) -> Trained:
 
 
 def alone(one: Trained, metric: str):
-    return accuracy.score(one.predictions, CORPUS, one.tasks, seed=7).figures[metric]
+    return accuracy.score(one.predictions, CORPUS, one.tasks).figures[metric]
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_the_mean_is_of_the_values_that_each_training_has_alone(metric):
     trainings = [training(0.5 + 0.2 * i, seed=i) for i in range(4)]
-    found = over_seeds(trainings, CORPUS, metric, seed=7)
+    found = over_seeds(trainings, CORPUS, metric)
     values = [alone(one, metric).value for one in trainings]
     assert found.values == pytest.approx(values)
     assert found.mean == pytest.approx(np.mean(values))
@@ -42,7 +44,7 @@ def test_the_mean_is_of_the_values_that_each_training_has_alone(metric):
 @pytest.mark.parametrize("metric", METRICS)
 def test_one_training_has_the_interval_that_a_run_gives_it(metric):
     one = training(0.8, seed=1)
-    found, figure = over_seeds([one], CORPUS, metric, seed=7), alone(one, metric)
+    found, figure = over_seeds([one], CORPUS, metric), alone(one, metric)
     assert (found.interval.lo, found.interval.hi) == pytest.approx((figure.lo, figure.hi))
     assert found.deviation is None
 
@@ -51,32 +53,36 @@ def test_one_training_has_the_interval_that_a_run_gives_it(metric):
 def test_a_difference_is_paired_by_seed_and_by_speaker(metric):
     before = [training(0.9, seed=i) for i in range(3)]
     after = [training(0.4, seed=i) for i in range(3)]
-    found = paired_over_seeds(before, after, CORPUS, metric, seed=7)
+    found = paired_over_seeds(before, after, CORPUS, metric)
     plain = [alone(a, metric).value - alone(z, metric).value for z, a in zip(before, after, strict=True)]
     assert found.values == pytest.approx(plain) and found.mean == pytest.approx(np.mean(plain))
-    loss = accuracy.losses(before[0].predictions, after[0].predictions, CORPUS, b.TASKS, b.TASKS, seed=7)[
+    loss = accuracy.losses(before[0].predictions, after[0].predictions, CORPUS, b.TASKS, b.TASKS)[
         f"{metric}_loss"
     ]
-    one = paired_over_seeds(before[:1], after[:1], CORPUS, metric, seed=7)
+    one = paired_over_seeds(before[:1], after[:1], CORPUS, metric)
     assert (-one.interval.hi, -one.interval.lo) == pytest.approx((loss.lo, loss.hi))
-    same = paired_over_seeds(before, before, CORPUS, metric, seed=7)
+    same = paired_over_seeds(before, before, CORPUS, metric)
     assert (same.mean, same.interval.lo, same.interval.hi) == (0.0, 0.0, 0.0)
 
 
-def test_the_interval_covers_what_drawing_speakers_by_hand_covers():
+def test_the_interval_is_a_jackknife_over_speakers_done_by_hand():
     trainings = [training(0.7, seed=i) for i in range(3)]
-    found = over_seeds(trainings, CORPUS, "ua", seed=7)
-    rng, means = np.random.default_rng(3), []
-    by_speaker = {
-        s: [i for i, row in enumerate(ROWS) if row["speaker"] == s] for s in {r["speaker"] for r in ROWS}
-    }
+    found = over_seeds(trainings, CORPUS, "ua")
     answers = [np.array(one.predictions.values[1]).argmax(1) for one in trainings]
-    for _ in range(400):
-        drawn = [i for s in rng.choice(sorted(by_speaker), len(by_speaker)) for i in by_speaker[s]]
-        truth = [b.EMOTIONS.index(ROWS[i]["emotion"]) for i in drawn]
-        means.append(np.mean([sklearn.metrics.balanced_accuracy_score(truth, a[drawn]) for a in answers]))
-    low, high = np.quantile(means, [0.025, 0.975])
-    assert (found.interval.lo, found.interval.hi) == pytest.approx((low, high), abs=0.03)
+
+    def mean_ua(speakers):
+        clips = [i for i, row in enumerate(ROWS) if row["speaker"] in speakers]
+        truth = [b.EMOTIONS.index(ROWS[i]["emotion"]) for i in clips]
+        return np.mean([sklearn.metrics.balanced_accuracy_score(truth, a[clips]) for a in answers])
+
+    speakers = sorted({row["speaker"] for row in ROWS})
+    whole = mean_ua(speakers)
+    squares = [(mean_ua([s for s in speakers if s != out]) - whole) ** 2 for out in speakers]
+    error = np.sqrt((len(speakers) - 1) / len(speakers) * np.sum(squares))
+    half = scipy.stats.t.ppf(0.975, len(speakers) - 1) * error / (whole * (1 - whole))
+    middle = scipy.special.logit(whole)
+    bounds = scipy.special.expit([middle - half, middle + half])
+    assert (found.interval.lo, found.interval.hi) == pytest.approx(tuple(bounds))
 
 
 def test_what_cannot_be_compared():
@@ -88,8 +94,8 @@ def test_what_cannot_be_compared():
         }
     )
     with pytest.raises(ValueError, match="same clips"):
-        over_seeds([one, Trained(fewer, b.TASKS)], CORPUS, "ua", seed=0)
+        over_seeds([one, Trained(fewer, b.TASKS)], CORPUS, "ua")
     with pytest.raises(ValueError, match="no such output"):
-        over_seeds([Trained(one.predictions, {})], CORPUS, "ua", seed=0)
+        over_seeds([Trained(one.predictions, {})], CORPUS, "ua")
     with pytest.raises(ValueError, match="cannot be paired"):
-        paired_over_seeds([one], [one, one], CORPUS, "ua", seed=0)
+        paired_over_seeds([one], [one, one], CORPUS, "ua")

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import scipy.stats
 from support import results_builder as b
 
 from edgebench.errors import StoreError
@@ -65,28 +66,63 @@ def test_the_public_json_has_the_promised_form(summary):
     assert {"artifact": "null", "corpus": None}.items() <= found["records"][2].items()
 
 
-def test_latency_is_that_of_the_pooled_samples(summary, lines):
+def is_typical(figure, values):
+    """The geometric mean of the launches' values, its interval scipy's of their logarithms' mean."""
+    logs = np.log(np.array(values, dtype=float))
+    assert figure.value == pytest.approx(scipy.stats.gmean(values))
+    interval = scipy.stats.ttest_1samp(logs, 0.0).confidence_interval(0.95)
+    assert (figure.lo, figure.hi) == pytest.approx((np.exp(interval.low), np.exp(interval.high)))
+
+
+def test_latency_is_that_of_the_typical_launch(summary, lines):
     row = row_of(summary, b.FP32)
-    pooled = np.concatenate([trial["samples_ns"] for trial in launches_of(lines, row)])
-    assert len(pooled) == 900
+    samples = [trial["samples_ns"] for trial in launches_of(lines, row)]
+    assert [len(part) for part in samples] == [300] * 6
     for q in (50, 90, 99):
         figure = row.figures[f"latency_p{q}_ns"]
-        assert figure.value == pytest.approx(np.percentile(pooled, q))
-        assert figure.lo < figure.value < figure.hi
-        assert figure.n == 900
-    assert row.figures["real_time_factor"].value == pytest.approx(np.median(pooled) / 5e9)
-    assert row.figures["throughput_utterances_per_s"].value == pytest.approx(1e9 / pooled.mean())
+        is_typical(figure, [np.percentile(part, q) for part in samples])
+        assert figure.n == 1800
+    is_typical(row.figures["real_time_factor"], [np.median(part) / 5e9 for part in samples])
+    is_typical(row.figures["throughput_utterances_per_s"], [1e9 / np.mean(part) for part in samples])
 
 
 def test_start_and_memory_over_launches(summary, lines):
     row = row_of(summary, b.INT8)
     launches = launches_of(lines, row)
-    assert row.figures["load_ns"].value == np.median([trial["load_ns"] for trial in launches])
-    assert row.figures["first_inference_ns"].value == np.median([t["first_inference_ns"] for t in launches])
-    peaks = [trial["memory"]["marks"]["end"]["hwm_bytes"] for trial in launches]
-    assert row.figures["peak_rss_bytes"].value == max(peaks)
-    assert row.figures["model_rss_bytes"].value == max(peaks) - (44 << 20)
-    assert row.figures["load_ns"].n == 3
+    is_typical(row.figures["load_ns"], [trial["load_ns"] for trial in launches])
+    is_typical(row.figures["first_inference_ns"], [trial["first_inference_ns"] for trial in launches])
+    assert row.figures["load_ns"].n == 6
+
+
+def test_memory_is_the_typical_launchs_and_the_largest_stands_beside_it():
+    peaks = [80_000_000 + 400_000 * n for n in range(6)]
+    messages = [b.trial(n, memory=b.memory(peak_bytes=peak)) for n, peak in enumerate(peaks)]
+    lines = [b.trial_line(b.condition(), message, launch=n) for n, message in enumerate(messages)]
+    (row,) = summarise(b.records([b.header(), *lines])).rows
+    is_typical(row.figures["peak_rss_bytes"], peaks)
+    is_typical(row.figures["model_rss_bytes"], [peak - (44 << 20) for peak in peaks])
+    largest = row.figures["peak_rss_max_bytes"]
+    assert (largest.value, largest.lo, largest.n) == (82_000_000, None, 6)
+    assert "largest" in largest.reason
+
+
+def test_cpu_time_is_a_figure_where_the_agent_measured_it():
+    where, rows = b.condition(scenario="offline"), b.clips()
+    cpu = [b.samples(19e6, seed=n) for n in range(5)]
+    lines = [b.trial_line(b.condition(), b.trial(n, samples_cpu_ns=cpu[n]), launch=n) for n in range(5)]
+    passes = [b.samples(5e6, count=2 * len(rows) + 7, seed=n) for n in range(5)]
+    lines += [
+        b.trial_line(
+            where,
+            b.trial(9 + n, samples_ns=passes[n], samples_cpu_ns=passes[n], predictions=b.predictions(rows)),
+            launch=n,
+        )
+        for n in range(5)
+    ]
+    single, offline = summarise(b.records([b.header(), *lines])).rows
+    is_typical(single.figures["cpu_p50_ns"], [np.median(part) for part in cpu])
+    is_typical(offline.figures["cpu_mean_ns"], [np.mean(part[: 2 * len(rows)]) for part in passes])
+    assert "cpu_mean_ns" not in single.figures and "cpu_p50_ns" not in offline.figures
 
 
 def test_offline_counts_whole_passes_only(lines):
@@ -110,10 +146,23 @@ def test_a_quantile_needs_the_samples_to_hold_it():
     assert "needs 100 samples; 90 were measured" in row.figures["latency_p99_ns"].reason
 
 
+def test_short_launches_are_pooled_without_an_interval():
+    """One of six launches holds too few samples for a 99th percentile of its own."""
+    counts = [120, 120, 40, 120, 120, 120]
+    samples = [b.samples(20e6, count=count, seed=n) for n, count in enumerate(counts)]
+    lines = [b.trial_line(b.condition(), b.trial(n, samples_ns=s), launch=n) for n, s in enumerate(samples)]
+    (row,) = summarise(b.records([b.header(), *lines])).rows
+    figure = row.figures["latency_p99_ns"]
+    assert figure.value == pytest.approx(np.percentile(np.concatenate(samples), 99))
+    assert (figure.lo, figure.hi, figure.n) == (None, None, 640)
+    assert "40 samples" in figure.reason and "needs 100" in figure.reason
+    is_typical(row.figures["latency_p90_ns"], [np.percentile(part, 90) for part in samples])
+
+
 def test_one_launch_has_figures_without_intervals():
     (row,) = summarise(b.records([b.header(launches=1), b.trial_line(b.condition(), b.trial())])).rows
     figure = row.figures["latency_p50_ns"]
-    assert figure.value is not None and figure.lo is None and "one process launch" in figure.reason
+    assert figure.value is not None and figure.lo is None and "1 launch; an interval needs 5" in figure.reason
 
 
 def test_parity_is_the_largest_difference_over_all_launches(summary):
@@ -141,6 +190,7 @@ def test_what_int8_lost_stands_in_its_own_row(summary):
     ratio = row_of(summary, b.INT8).figures["latency_ratio"]
     assert ratio.value == pytest.approx(0.75, abs=0.01)
     assert ratio.lo < 0.75 < ratio.hi
+    assert ratio.n == 6
 
 
 def test_a_file_without_a_manifest_is_measured_and_not_scored():

@@ -234,6 +234,25 @@ def test_a_reference_that_is_not_finite_is_said():
     assert "on the host" in found.findings[0].evidence
 
 
+def test_a_value_behind_the_stored_ones_that_is_not_finite_is_said():
+    """The record holds the first 64 values of an output; an embedding has more."""
+    long = b.output() | {"not_finite": [3, 0]}
+    found = verdict(*calm(output=long))
+    assert found.codes == ("OUTPUT_MISMATCH",)
+    assert "3 of its values" in found.findings[0].evidence
+
+
+def test_the_reference_of_the_same_preparation_comes_first():
+    """A file that repeats clips is compared with its parent on the same repeated clips."""
+    far = b.reference() | {"output": b.output(5.0)}
+    same = b.reference() | {"output": b.output(0.0), "prepared_as": b.SHA[b.INT8]}
+    where = b.condition(b.INT8)
+    assert verdict(*calm(output=b.output(0.0)), where=where, references=[far]).codes == ("OUTPUT_MISMATCH",)
+    assert verdict(*calm(output=b.output(0.0)), where=where, references=[far, same]).status == "VALID"
+    other = same | {"prepared_as": b.SHA[b.FP32]}
+    assert verdict(*calm(output=b.output(5.0)), where=where, references=[other, far]).status == "VALID"
+
+
 def test_an_output_of_another_shape_is_a_mismatch():
     broken = b.output()
     broken["values"][1] = broken["values"][1][:2]
@@ -268,3 +287,29 @@ def test_parity_without_a_reference_is_not_judged():
 def test_a_code_spoils_what_it_speaks_of(code, spoilt, kept):
     found = Verdict("INVALID", (Finding(code, "", ""),))
     assert [name for name in [*spoilt, *kept] if found.against(name)] == spoilt
+
+
+def test_a_runtime_that_could_not_be_installed_is_unsupported_and_the_others_are_judged():
+    there, missing = b.condition(), b.condition(b.INT8, runtime="litert")
+    header = b.header(trials=b.planned(there, missing))
+    header["device"]["fingerprint"]["runtimes"]["litert"] = {
+        "name": "litert", "error": {"code": "RUNTIME_INSTALL", "message": "no wheel for Python 3.8"},
+    }  # fmt: skip
+    lines = [header, b.reference(), *[b.trial_line(there, m, launch=n) for n, m in enumerate(calm())]]
+    rows = summarise(b.records(lines)).rows
+    assert [row.verdict.status for row in rows] == ["VALID", "UNSUPPORTED"]
+    assert rows[1].verdict.codes == ("RUNTIME_INSTALL",)
+    assert "no wheel for Python 3.8" in rows[1].verdict.findings[0].evidence
+
+
+def test_a_launch_under_the_profiler_is_neither_wanted_nor_counted():
+    where = b.condition()
+    planned = b.planned(where)
+    trace = {**planned[-1], "id": "t9999", "trace": True}
+    line = b.trial_line(where, b.trial(3, samples_ns=[1] * 64), launch=3)
+    line |= {"kind": "trace", "file": None, "message": "the launch left no trace"}
+    lines = [b.header(trials=[*planned, trace]), b.reference()]
+    lines += [b.trial_line(where, m, launch=n) for n, m in enumerate(calm())]
+    (with_trace,), (without,) = (summarise(b.records(some)).rows for some in ([*lines, line], lines))
+    assert with_trace.verdict == without.verdict and with_trace.verdict.status == "VALID"
+    assert with_trace.figures == without.figures

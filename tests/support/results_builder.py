@@ -341,22 +341,23 @@ def run_lines(
     slower: float = 1.0,
     models: tuple[tuple[str, float, float], ...] = ((FP32, 4e6, 0.3), (INT8, 3e6, 0.3)),
     change: Callable[[dict[str, Any]], None] | None = None,
+    launches: int = 6,
     **changes: Any,
 ) -> list[dict[str, Any]]:
-    """A whole run of ``models`` and the null runtime: every length, every corpus, 3 launches.
+    """A whole run of ``models`` and the null runtime: every length, every corpus.
 
     ``models``: (key, nanoseconds for one second of input, noise of the logits).
     ``slower`` multiplies every latency; ``change`` may alter each trial line in place.
     """
     corpora = (corpus(),) if corpora is None else corpora
-    lines = [header(run_id=run_id, corpora=list(corpora), **changes)]
+    lines = [header(run_id=run_id, corpora=list(corpora), launches=launches, **changes)]
     lines += [reference(input_s=length, run_id=run_id) for length in lengths]
     for one in corpora:
         lines.append(
             reference(corpus_name=one["name"], run_id=run_id, predictions=predictions(one["clips"], seed=3))
         )
     number = 0
-    for launch in range(3):
+    for launch in range(launches):
         for key, speed, error in (*models, ("null", 400.0, 0.0)):
             for length in lengths:
                 per_input = 1 if key == "null" else length * slower

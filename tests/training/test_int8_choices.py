@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # the benchmarks are no part
 
 from benchmarks.int8_choices import CHOICES
 from edgebench.models.architectures import build_architecture
-from edgebench.models.quantization.schemes import SCHEMES
+from edgebench.models.quantization import SCHEMES
 
 pytestmark = pytest.mark.train
 

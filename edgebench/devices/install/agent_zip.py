@@ -6,6 +6,7 @@ import hashlib
 import io
 import zipfile
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from edgebench.files import write_bytes
@@ -24,9 +25,7 @@ def agent_bytes() -> bytes:
     Stored, not deflated: two versions of zlib give different bytes, and the whole is small.
     """
     members = {"__main__.py": MAIN, "edgebench/__init__.py": b""}
-    for entry in resources.files("edgebench.agent").iterdir():
-        if entry.name.endswith(".py"):
-            members[f"edgebench/agent/{entry.name}"] = entry.read_bytes()
+    members |= _modules(resources.files("edgebench.agent"), "edgebench/agent")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(members):
@@ -35,6 +34,17 @@ def agent_bytes() -> bytes:
             info.create_system = UNIX
             archive.writestr(info, members[name])
     return buffer.getvalue()
+
+
+def _modules(folder: Traversable, name: str) -> dict[str, bytes]:
+    """Every module below a folder: its name in the zip and its bytes."""
+    found: dict[str, bytes] = {}
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            found |= _modules(entry, f"{name}/{entry.name}")
+        elif entry.name.endswith(".py"):
+            found[f"{name}/{entry.name}"] = entry.read_bytes()
+    return found
 
 
 def build_agent(cache_dir: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from edgebench.agent import folders
 from edgebench.devices.links.connection import Connection
 from edgebench.errors import BoardUnfit, DeviceError
 
@@ -88,19 +89,15 @@ class BoardFacts:
 
     @property
     def blobs(self) -> str:
-        return f"{self.root}/blobs"
+        return folders.join(self.root, folders.BLOBS)
 
     @property
     def envs(self) -> str:
-        return f"{self.root}/envs"
+        return folders.join(self.root, folders.ENVS)
 
     @property
     def runs(self) -> str:
-        return f"{self.root}/runs"
-
-    @property
-    def lock(self) -> str:
-        return f"{self.root}/lock"
+        return folders.join(self.root, folders.RUNS)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import sys
 import tomllib
@@ -34,9 +35,9 @@ class Environment:
     """Where the runtime lives."""
 
     python: str
-    """The interpreter to run the agent with, absolute, on the board."""
+    """The interpreter of the runtime's trials, absolute, on the board."""
     versions: dict[str, str]
-    """Module -> version, as imported there."""
+    """Package as imported (``ai_edge_litert``) -> version."""
     key: str
     """``local``, or the folder under ``<root>/envs``."""
     created: bool
@@ -52,7 +53,7 @@ def _runtime(name: str) -> dict[str, Any]:
     table = _runtimes()
     if name not in table:
         raise UsageError(f"there is no runtime '{name}': {nearest(name, table)}.")
-    entry: dict[str, Any] = table[table[name].get("same_as", name)]
+    entry: dict[str, Any] = table[name]
     return entry
 
 
@@ -86,8 +87,8 @@ def provision(
     """Make sure that the board has the environment of ``runtime``, and return it.
 
     With the network, pip on the board installs exact versions. With ``offline``, the host picks the
-    wheels, sends them with pip's own, and the board needs neither network nor pip nor ensurepip. On
-    this machine it is the running interpreter.
+    wheels, sends them with pip's own, and the board needs neither network nor pip nor ensurepip; so it
+    is on this machine too. The runtime that edgebench depends on is here in the running interpreter.
 
     ``cache_dir``: where the host keeps wheels; by default its user cache.
 
@@ -95,8 +96,10 @@ def provision(
     where there is no room; DeviceError where pip fails for another reason; ConnectionFailed.
     """
     say = progress or (lambda step, done, total: None)
-    if connection.is_local:
+    if connection.is_local and _runtime(runtime).get("dependency", False):
         return _running_environment(runtime)
+    if connection.is_local and importlib.util.find_spec("pip"):
+        offline = True  # the wheels stay in the cache for boards, and no pip has to be bootstrapped
     pins = pins_for(runtime, facts)
     pip = pins.pop("pip")
     requirements = [f"{name}=={version}" for name, version in sorted(pins.items())]

@@ -130,4 +130,11 @@ class Connection(Protocol):
         Raises ConnectionFailed for the link, DeviceError for a target that cannot be written.
         """
 
+    def fetch(self, source: str, target: Path, *, size_bytes: int, sha256: str) -> None:
+        """Bring a file of the board, whose size and hash are known, to ``target``, whole or not at all.
+
+        Raises ConnectionFailed for the link; DeviceError for a file that is larger than 64 MiB, cannot
+        be read or written, or has other content.
+        """
+
     def close(self) -> None: ...

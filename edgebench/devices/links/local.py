@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from edgebench.devices.links.connection import SIGNAL_BASE, ByteProgress, ExecResult, read_status
+from edgebench.devices.links.fetch import fetch
 from edgebench.errors import ConnectionFailed, DeviceError
 
 COPY_BYTES = 1 << 20
@@ -57,6 +58,9 @@ class LocalConnection:
                         progress(len(piece))
         except OSError as error:
             raise DeviceError(f"cannot copy {source} to {target}: {error.strerror or error}.") from error
+
+    def fetch(self, source: str, target: Path, *, size_bytes: int, sha256: str) -> None:
+        fetch(self, source, target, size_bytes=size_bytes, sha256=sha256)
 
     def close(self) -> None:
         """Nothing is held."""

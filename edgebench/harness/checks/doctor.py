@@ -1,10 +1,10 @@
-"""Can this board be measured on, and will its figures be believed? Looks, installs the runtime, and
+"""Can this board be measured on, and will its figures be believed? Looks, installs the runtimes, and
 runs the null runtime once; changes nothing else."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,7 +13,8 @@ from edgebench.agent import protocol
 from edgebench.errors import DeviceBusy
 from edgebench.harness.board import Board, open_board
 from edgebench.harness.events import Events
-from edgebench.harness.plan import make_plan
+from edgebench.harness.follow import run_to_end
+from edgebench.harness.plan import DEFAULT_RUNTIME, make_plan
 from edgebench.harness.suite import Suite
 from edgebench.results import new_run_id
 
@@ -40,14 +41,26 @@ class Check:
     advice: str = ""
 
 
-def examine(target: Target, *, cache: Path, offline: bool, events: Events) -> list[Check]:
+def examine(
+    target: Target,
+    *,
+    runtimes: Sequence[str] = (DEFAULT_RUNTIME,),
+    cache: Path,
+    offline: bool,
+    events: Events,
+) -> list[Check]:
     """Look a board over. Raises DeviceError when it cannot be reached or lacks what a run needs."""
-    with open_board(target, cache=cache, offline=offline, events=events) as board:
+    with open_board(target, runtimes=runtimes, cache=cache, offline=offline, events=events) as board:
         events.stage(f"examining {target.name}")
         fingerprint = board.fingerprint()
-        checks = [*_identity(board, fingerprint), *_runtime(board, fingerprint)]
-        if fingerprint["runtime"].get("error") is None:
-            checks += _measuring(board)
+        checks = [*_identity(board, fingerprint), *_runtimes(fingerprint), *_processor(fingerprint)]
+        usable = {
+            name: python
+            for name, python in board.pythons.items()
+            if fingerprint["runtimes"][name]["error"] is None
+        }
+        if usable:
+            checks += _measuring(board, usable)
         return checks
 
 
@@ -78,16 +91,19 @@ def _identity(board: Board, fingerprint: Mapping[str, Any]) -> Iterator[Check]:
     yield Check("python", "ok", f"{fingerprint['python']} on {' '.join(fingerprint['libc'])}")
 
 
-def _runtime(board: Board, fingerprint: Mapping[str, Any]) -> Iterator[Check]:
-    runtime = fingerprint["runtime"]
-    if error := runtime.get("error"):
-        signal = error.get("signal")
-        advice = (
-            "This build dies of SIGILL on this processor: install another release." if signal == 4 else ""
-        )
-        yield Check("runtime", "fail", f"{runtime['name']}: {error['message']}", advice)
-    else:
-        yield Check("runtime", "ok", f"{runtime['name']} {runtime['version']}, numpy {runtime['numpy']}")
+def _runtimes(fingerprint: Mapping[str, Any]) -> Iterator[Check]:
+    for name, runtime in fingerprint["runtimes"].items():
+        if error := runtime["error"]:
+            signal = error.get("signal")
+            advice = (
+                "This build dies of SIGILL on this processor: install another release." if signal == 4 else ""
+            )
+            yield Check("runtime", "fail", f"{name}: {error['message']}", advice)
+        else:
+            yield Check("runtime", "ok", f"{name} {runtime['version']}, numpy {runtime['numpy']}")
+
+
+def _processor(fingerprint: Mapping[str, Any]) -> Iterator[Check]:
     found = sorted(_DOT_PRODUCT & set(fingerprint["cpu_features"]))
     if found:
         yield Check("int8 instructions", "ok", ", ".join(found))
@@ -107,26 +123,20 @@ def _runtime(board: Board, fingerprint: Mapping[str, Any]) -> Iterator[Check]:
         )
 
 
-def _measuring(board: Board) -> Iterator[Check]:
+def _measuring(board: Board, pythons: Mapping[str, str]) -> Iterator[Check]:
     """Run the null runtime once: the lock, the memory marks and the harness's own overhead."""
     plan = make_plan(Suite(name="doctor", scenarios=(), launches=1), [], [], device=board.target.name)
+    message = plan.message(run_id=new_run_id(), root=board.facts.root, user="doctor", pythons=pythons)
+    said: list[dict[str, Any]] = []
     try:
-        run_dir = board.start(plan.message(run_id=new_run_id(), root=board.facts.root, user="doctor"))
+        ending = run_to_end(board, message, said.append)
     except DeviceBusy as error:
         yield Check("lock", "warn", str(error))
         return
-    trial: dict[str, Any] | None = None
-    lost = ""
-    try:
-        for message in board.follow(run_dir, 0):
-            if message["kind"] == protocol.TRIAL:
-                trial = message
-            elif message["kind"] == protocol.LOST:
-                lost = message["message"]
-    finally:
-        board.clean(run_dir)
+    trial = next((one for one in said if one["kind"] == protocol.TRIAL), None)
     if trial is None or trial["error"]:
-        yield Check("null runtime", "fail", lost or (trial["error"]["message"] if trial else "no answer"))
+        why = trial["error"]["message"] if trial else ending.message or "no answer"
+        yield Check("null runtime", "fail", why)
         return
     yield Check("lock", "ok", "free")
     overhead_ns = statistics.median(trial["samples_ns"])

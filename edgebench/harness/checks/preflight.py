@@ -16,24 +16,26 @@ if TYPE_CHECKING:
 _ONNXRUNTIME_LIMITS: Mapping[str, tuple[int, int]] = {"1.19": (21, 10), "1.23": (23, 11), "1.31": (26, 13)}
 
 
-def check_runtime(fingerprint: Mapping[str, Any], device: str) -> None:
-    """Raise BoardUnfit when the runtime cannot be imported on the board."""
-    runtime = fingerprint["runtime"]
-    error = runtime.get("error")
-    if not error:
-        return
+def usable_runtimes(fingerprint: Mapping[str, Any], device: str) -> list[str]:
+    """The runtimes that can be imported on the board. Raises BoardUnfit when there is none."""
+    runtimes = fingerprint["runtimes"]
+    usable = [name for name, facts in runtimes.items() if not facts["error"]]
+    if usable:
+        return usable
+    name, facts = next(iter(runtimes.items()))
+    error = facts["error"]
     if error.get("signal") == 4:
         raise BoardUnfit(
-            f"board {device!r}: importing {runtime['name']} {runtime.get('version') or ''} dies of SIGILL: "
+            f"board {device!r}: importing {name} {facts.get('version') or ''} dies of SIGILL: "
             f"this build uses instructions that {fingerprint.get('cpu_model') or 'the processor'} lacks "
             "(onnxruntime 1.21.0 does so on a Raspberry Pi 4). Install another release there."
         )
-    raise BoardUnfit(f"board {device!r}: {runtime['name']} does not import there: {error['message']}")
+    raise BoardUnfit(f"board {device!r}: {name} does not import there: {error['message']}")
 
 
 def check_models(artifacts: Iterable[Artifact], fingerprint: Mapping[str, Any], device: str) -> None:
     """Raise ModelError for a model that the board's runtime is known to refuse."""
-    runtime = fingerprint["runtime"]
+    runtime = fingerprint["runtimes"].get("onnxruntime", {})
     version = str(runtime.get("version") or "")
     limits = _ONNXRUNTIME_LIMITS.get(".".join(version.split(".")[:2]))
     if limits is None:

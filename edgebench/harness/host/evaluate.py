@@ -13,11 +13,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgebench.corpora import Where
 from edgebench.errors import ModelError, UsageError
 from edgebench.harness.events import Events
 from edgebench.harness.facts import artifact_facts
 from edgebench.harness.host.predict import predict_on_host
-from edgebench.harness.plan import PackedCorpus
+from edgebench.harness.plan import PackedCorpus, Subject
 from edgebench.harness.speech import prepare_corpus
 from edgebench.harness.suite import Limits, Suite
 from edgebench.models import load_artifacts
@@ -36,13 +37,13 @@ _NAME = "evaluate"
 
 def evaluate(
     models: Sequence[str],
-    corpora: Mapping[str, Path],
+    corpora: Mapping[str, Where],
     *,
     include_seen: bool,
     cache: Path,
     events: Events,
 ) -> Evaluation:
-    """Score models (packaged keys or paths) on corpora (name -> folder), all on the same clips.
+    """Score models (packaged keys or paths) on corpora (name -> where it lies), all on the same clips.
 
     Clips of speakers that one of the models was trained on are left out and counted; ``include_seen``
     scores and marks them. Raises UsageError without a model or a corpus, or for a model given twice;
@@ -52,7 +53,6 @@ def evaluate(
     artifacts = scorable(load_artifacts(models))
     held_out = []
     for name, folder in corpora.items():
-        events.stage(f"packing corpus {name}")
         held_out.append(
             prepare_corpus(
                 name, folder, artifacts, include_seen=include_seen, cache=cache / "packs", events=events
@@ -62,7 +62,6 @@ def evaluate(
         [artifact_facts(artifact) for artifact in artifacts],
         [corpus.facts for corpus in held_out],
         predict_corpora(artifacts, [corpus.packed for corpus in held_out], cache=cache, events=events),
-        seed=Suite(name=_NAME).seed,
     )
 
 
@@ -90,7 +89,7 @@ def predict_corpora(
     }
 
 
-def _require(models: Sequence[str], corpora: Mapping[str, Path]) -> None:
+def _require(models: Sequence[str], corpora: Mapping[str, Where]) -> None:
     if not models:
         raise UsageError("name the models to score: packaged ones (`edgebench models`) or ONNX files.")
     if not corpora:
@@ -121,7 +120,7 @@ def scorable(artifacts: Sequence[Artifact]) -> list[Artifact]:
                 "be scored. Put its manifest (.json) beside it, as `edgebench train` leaves one; "
                 "`edgebench run` measures its cost without."
             )
-        if artifact.lengths:
+        if not Subject.of(artifact).takes_clips:
             taken = " or ".join(map(str, artifact.lengths))
             raise ModelError(
                 f"model {artifact.path} takes exactly {taken} samples; the clips of a corpus have "

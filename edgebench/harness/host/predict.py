@@ -7,13 +7,16 @@ accuracy alone (``evaluate``).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgebench.agent import protocol
 from edgebench.devices import resolve_device
-from edgebench.errors import MeasurementError, ModelError
+from edgebench.errors import BoardUnfit, MeasurementError, ModelError
 from edgebench.harness.board import open_board
 from edgebench.harness.events import Events, Silent
+from edgebench.harness.follow import run_to_end
 from edgebench.harness.plan import PackedCorpus, Subject, make_plan
 from edgebench.harness.suite import Repeats, Suite, Warmup
 from edgebench.results import SCHEMA_VERSION, new_run_id
@@ -29,50 +32,57 @@ def predict_on_host(
     *,
     cache: Path,
     events: Events,
+    prepared_as: Artifact | None = None,
 ) -> list[dict[str, Any]]:
     """Predict every input of the suite's plan once, on the host, with each of ``artifacts``.
 
     Returns the fields of the store's ``reference`` lines: an artifact, an input, and what came of it.
-    Raises ModelError when the host's runtime refuses a file, DeviceBusy while a run is measured here,
-    MeasurementError when the agent ends before the last prediction.
+    ``prepared_as``: the artifact whose manifest says how clips are prepared, instead of each one's own.
+    Each runs in the default runtime of its format. Raises BoardUnfit when such a runtime cannot be had
+    here, ModelError when it refuses a file, DeviceBusy while a run is measured here, MeasurementError
+    when the agent ends before the last prediction.
     """
-    plan = make_plan(_once(suite), [Subject.of(a) for a in artifacts], corpora, device="local")
+    subjects = [Subject.of(artifact) for artifact in artifacts]
+    if prepared_as is not None:
+        subjects = [replace(s, preparation=Subject.of(prepared_as).preparation) for s in subjects]
+    plan = make_plan(_once(suite), subjects, corpora, device="local")
+    by_id = {trial.id: trial for trial in plan.trials}
     lines: list[dict[str, Any]] = []
+
+    def hear(message: dict[str, Any]) -> None:
+        if message["kind"] != protocol.TRIAL:
+            return
+        condition = by_id[message["id"]].condition
+        _check(message, condition.artifact)
+        lines.append(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "kind": "reference",
+                "artifact_sha256": condition.artifact_sha256,
+                "corpus": condition.corpus,
+                "input_s": condition.input_s,
+                "output": message["output"],
+                "predictions": message["predictions"],
+                "prepared_as": prepared_as.sha256 if prepared_as else None,
+            }
+        )
+        events.advance(len(lines), len(plan.trials), "predictions")
+
     target = resolve_device("local")
-    with open_board(target, cache=cache, offline=False, events=Silent()) as board:
-        files = {a.sha256: a.path for a in artifacts} | {c.sha256: c.path for c in corpora}
-        board.send(files)
-        run_id = new_run_id()
-        last: dict[str, Any] = {"kind": "no message"}
-        run_dir = board.start(plan.message(run_id=run_id, root=board.facts.root, user="reference"))
-        by_id = {trial.id: trial for trial in plan.trials}
-        try:
-            for message in board.follow(run_dir, 0):
-                last = message
-                if message["kind"] == "trial":
-                    trial = by_id[message["id"]]
-                    _check(message, trial.condition.artifact)
-                    lines.append(
-                        {
-                            "schema_version": SCHEMA_VERSION,
-                            "kind": "reference",
-                            "artifact_sha256": trial.condition.artifact_sha256,
-                            "corpus": trial.condition.corpus,
-                            "input_s": trial.condition.input_s,
-                            "output": message["output"],
-                            "predictions": message["predictions"],
-                        }
-                    )
-                    events.advance(len(lines), len(plan.trials), "predictions")
-        except BaseException:
-            board.cancel(run_dir)
-            raise
-        finally:
-            board.clean(run_dir)
+    with open_board(target, runtimes=plan.runtimes, cache=cache, offline=False, events=Silent()) as board:
+        for why in board.failed.values():
+            raise BoardUnfit(why)
+        board.send({a.sha256: a.path for a in artifacts} | {c.sha256: c.path for c in corpora})
+        message = plan.message(
+            run_id=new_run_id(), root=board.facts.root, user="reference", pythons=board.pythons
+        )
+        for trial in message["trials"]:
+            trial["twice"] = True  # the same input again, to find answers that are random
+        ending = run_to_end(board, message, hear)
     if len(lines) < len(plan.trials):
         raise MeasurementError(
             f"predicting on this host ended early: {len(lines)} of {len(plan.trials)} predictions were made "
-            f"({last.get('message') or last['kind']}). Run the command again."
+            f"({ending.message or ending.status}). Run the command again."
         )
     return lines
 
@@ -95,6 +105,12 @@ def _once(suite: Suite) -> Suite:
 def _check(message: dict[str, Any], artifact: str) -> None:
     error = message["error"]
     if not error:
+        if message["output"].get("repeats") is False:
+            raise ModelError(
+                f"model {artifact}: the same input twice gives two answers, so nothing can be compared with "
+                "them (tried on this host, before the run). Something random is left in the file: dither in "
+                "the front end, dropout, added noise. Export it in eval mode and with dither 0."
+            )
         return
     text = f"model {artifact}: {error['message']}"
     if error["code"] in {"MODEL_LOAD", "RUN_FAILED", "PREPARATION"}:

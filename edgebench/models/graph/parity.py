@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgebench.errors import ModelError
+from edgebench.models.host import HostModel
+
+Waveform = NDArray[np.float32]
+Model = Path | bytes  # a file, or the bytes of one
 
 
-def outputs(model: bytes, waveforms: Sequence[NDArray[np.float32]]) -> list[list[NDArray[np.float32]]]:
-    """For each waveform (samples,) the model's outputs in the file's order, by onnxruntime on one thread."""
-    import onnxruntime  # noqa: PLC0415
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return [session.run(None, {name: waveform[np.newaxis, :]}) for waveform in waveforms]
+def outputs(model: Model, waveforms: Sequence[Waveform]) -> list[list[NDArray[np.float32]]]:
+    """For each waveform (samples,) the model's outputs in the file's order, on one thread."""
+    if isinstance(model, Path):
+        return [list(answers.values()) for answers in map(HostModel(model), waveforms)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model"
+        path.write_bytes(model)
+        return outputs(path, waveforms)
 
 
-def largest_difference(reference: bytes, other: bytes, waveforms: Sequence[NDArray[np.float32]]) -> float:
-    """Largest absolute difference over all outputs and waveforms.
+def largest_difference(reference: Model, other: Model, waveforms: Sequence[Waveform]) -> float:
+    """Largest absolute difference over the outputs of one name and all waveforms.
 
     Raises :class:`ModelError` where an output of either is not finite: such a file has no distance.
     """

@@ -80,5 +80,5 @@ def cross_corpus(
     for artifact in artifacts:
         assert artifact.manifest is not None
         tasks = {name: task.model_dump() for name, task in artifact.manifest.tasks.items()}
-        found[artifact.key] = score(predict(artifact, kept), truth, tasks, seed=seed)
+        found[artifact.key] = score(predict(artifact, kept), truth, tasks)
     return found, notes

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgebench.corpora import PARTS, Clip
+from edgebench.corpora import PARTS, Clip, Where
 from edgebench.errors import UsageError
 from edgebench.papers.distilhubert.page import figure1_page, table2_page
 from edgebench.papers.distilhubert.production import cross_corpus, train_production
@@ -43,8 +43,8 @@ Notify = Callable[[Progress], None]
 
 def reproduce_table2(
     *,
-    corpora: Mapping[str, Path],
-    train_only: Mapping[str, Path],
+    corpora: Mapping[str, Where],
+    train_only: Mapping[str, Where],
     output: Path,
     overrides: Sequence[str] = (),
     resume: bool = False,

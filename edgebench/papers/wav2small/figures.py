@@ -214,9 +214,9 @@ class PartsPoint:
     vgg7: Row
     encoder: Row
 
-    def ratio(self, *, seed: int) -> Figure:
+    def ratio(self) -> Figure:
         """Time of the feature extractor over that of the encoder; above 1 it is the slower of the two."""
-        return latency_ratio(self.encoder, self.vgg7, seed=seed)
+        return latency_ratio(self.encoder, self.vgg7)
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ class Parts:
         """The shortest measured length from which on the feature extractor is always the slower part."""
         found = None
         for point in reversed(self.points):
-            ratio = point.ratio(seed=self.run.header.seed).value
+            ratio = point.ratio().value
             if ratio is None or ratio <= 1:
                 break
             found = point.input_s
@@ -264,7 +264,7 @@ class Parts:
                 }
                 for name, row in parts.items()
             },
-            "ratio": point.ratio(seed=self.run.header.seed).to_json(),
+            "ratio": point.ratio().to_json(),
         }
 
 

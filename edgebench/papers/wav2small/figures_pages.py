@@ -216,7 +216,7 @@ def parts_sections(parts: Parts) -> list[Section]:
             Cell(f"{point.input_s:g} s"),
             figure_cell(point.vgg7.figures, "latency_p50_ns"),
             figure_cell(point.encoder.figures, "latency_p50_ns"),
-            figure_cell({"r": point.ratio(seed=parts.run.header.seed)}, "r"),
+            figure_cell({"r": point.ratio()}, "r"),
             _verdict_of_both(point),
         )
         for point in parts.points

@@ -1,8 +1,8 @@
 """Accuracy of stored predictions: UA, WA, F1 and CCC with intervals over speakers.
 
-The values are audmetric's; the bootstrap works on what each speaker adds to a confusion matrix or
-to the moments of a correlation, and a test holds the two to the same numbers. Truth before
-prediction, always.
+The values are audmetric's; the intervals are made from what each speaker adds to a confusion matrix
+or to the moments of a correlation (``scores``), and a test holds the two to the same numbers. Truth
+before prediction, always.
 
 NaN policy: one prediction that is not finite, a constant prediction or a constant truth makes the
 figure null with that reason; a clip without the truth in question is left out and counted.
@@ -17,17 +17,45 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebench.results.metrics.statistics import Floats, cluster_interval
-from edgebench.results.metrics.table import DIMENSIONS, METRICS, Figure, figure, missing
+from edgebench.results.metrics.intervals import Estimate, jackknife
+from edgebench.results.metrics.scores import (
+    Statistic,
+    accuracy,
+    category_statistic,
+    concordance,
+    f1_mean,
+    f1_per_class,
+    recall_mean,
+)
+from edgebench.results.metrics.statistics import Floats
+from edgebench.results.metrics.table import CATEGORICAL, CCC, DIMENSIONS, METRICS, Figure, figure, missing
 from edgebench.results.records.messages import Predictions
 from edgebench.results.records.record import ClipTruth, CorpusFacts
 
 Tasks = Mapping[str, Mapping[str, Any]]
 Sums = Callable[["Answers"], Floats]
-Statistic = Callable[[Floats], Floats]
-
-CATEGORICAL = ("ua", "wa", "macro_f1")
-CCC = tuple(f"ccc_{name}" for name in DIMENSIONS)
+__all__ = [
+    "CATEGORICAL",
+    "CCC",
+    "Answers",
+    "Drop",
+    "Scoring",
+    "Statistic",
+    "Tasks",
+    "accuracy",
+    "answers",
+    "category_statistic",
+    "concordance",
+    "corpus_json",
+    "drops",
+    "f1_mean",
+    "f1_per_class",
+    "losses",
+    "recall_mean",
+    "score",
+    "speaker_confusions",
+    "speaker_moments",
+]
 
 
 @dataclass(frozen=True)
@@ -86,18 +114,24 @@ def answers(
             scores = _outputs(predictions, number, [i for i, _ in known], len(labels))
             truth = [labels.index(str(clip.emotion)) for _, clip in known]
             categorical = _answers(
-                known, truth, scores, np.argmax(scores, axis=1) if scores.size else scores[:, 0:0]
+                known,
+                truth,
+                scores,
+                np.argmax(scores, axis=1) if scores.size else scores[:, 0:0],
+                needs="an emotion that the artifact names",
             )
         elif task["kind"] == "dimensional":
             for column, dimension in enumerate(task_labels):
                 known = [(i, clip) for i, clip in rows if getattr(clip, dimension, None) is not None]
                 scores = _outputs(predictions, number, [i for i, _ in known], len(task_labels))
                 truth_values = [float(getattr(clip, dimension)) for _, clip in known]
-                dimensional[dimension] = _answers(known, truth_values, scores, scores[:, column])
+                dimensional[dimension] = _answers(
+                    known, truth_values, scores, scores[:, column], needs=f"a rating of {dimension}"
+                )
     return labels, categorical, dimensional
 
 
-def score(predictions: Predictions, corpus: CorpusFacts, tasks: Tasks, *, seed: int) -> Scoring:
+def score(predictions: Predictions, corpus: CorpusFacts, tasks: Tasks) -> Scoring:
     """Every accuracy figure of one artifact on one corpus."""
     labels, categorical, dimensional = answers(predictions, corpus, tasks)
     figures: dict[str, Figure] = {}
@@ -106,14 +140,14 @@ def score(predictions: Predictions, corpus: CorpusFacts, tasks: Tasks, *, seed: 
         for name in CATEGORICAL:
             figures[name] = missing(name, "no output of the artifact names emotions")
     else:
-        figures.update(_category_figures(categorical, labels, seed=seed))
+        figures.update(_category_figures(categorical, labels))
         if categorical.problem is None:
             flat = speaker_confusions(categorical, len(labels)).sum(axis=0)
             confusion = flat.reshape(len(labels), len(labels)).astype(np.int64)
     for dimension in DIMENSIONS:
         name = f"ccc_{dimension}"
         if dimension in dimensional:
-            figures[name] = _ccc_figure(name, dimensional[dimension], seed=seed)
+            figures[name] = _ccc_figure(name, dimensional[dimension])
         else:
             figures[name] = missing(name, f"no output of the artifact gives {dimension}")
     ids = {name for part in [categorical, *dimensional.values()] if part for name in part.clip_ids}
@@ -130,39 +164,54 @@ def score(predictions: Predictions, corpus: CorpusFacts, tasks: Tasks, *, seed: 
     )
 
 
-def losses(
-    parent: Predictions,
-    child: Predictions,
-    corpus: CorpusFacts,
-    parent_tasks: Tasks,
-    tasks: Tasks,
-    *,
-    seed: int,
-) -> dict[str, Figure]:
-    """parent - child for UA, WA, macro F1 and each CCC (positive: the child lost).
+@dataclass(frozen=True)
+class Drop:
+    """What an artifact lost of one metric against another: the figure, and the estimate behind it.
 
-    Both are scored on the clips that both predicted, and the interval is a paired bootstrap over
-    the same drawn speakers.
+    ``estimate`` is None where there is no figure.
+    """
+
+    figure: Figure
+    estimate: Estimate | None = None
+
+
+def drops(
+    parent: Predictions, child: Predictions, corpus: CorpusFacts, parent_tasks: Tasks, tasks: Tasks
+) -> dict[str, Drop]:
+    """parent - child of UA, WA, macro F1 and each CCC, by the metric's own name (positive: the child lost).
+
+    Both are scored on the clips that both predicted; the interval is a jackknife over speakers that
+    leaves a speaker out of both.
     """
     shared = set(parent.clips) & set(child.clips)
     both = corpus.model_copy(update={"clips": tuple(clip for clip in corpus.clips if clip.id in shared)})
     labels, parent_categories, parent_dimensions = answers(parent, both, parent_tasks)
     child_labels, child_categories, child_dimensions = answers(child, both, tasks)
-    figures: dict[str, Figure] = {}
 
     def confusions(found: Answers) -> Floats:
         return speaker_confusions(found, len(labels))
 
-    for name in CATEGORICAL:
-        pair = (parent_categories, child_categories) if labels == child_labels else (None, None)
-        value = category_statistic(name, labels)
-        figures[f"{name}_loss"] = _loss(f"{name}_loss", *pair, confusions, value, seed=seed)
-    for dimension in DIMENSIONS:
-        name = f"ccc_{dimension}_loss"
-        pair = (parent_dimensions.get(dimension), child_dimensions.get(dimension))
-        # Both are moved by the mean truth, which they share.
-        figures[name] = _loss(name, *pair, speaker_moments, concordance, seed=seed)
-    return figures
+    found = {}
+    for metric in METRICS.values():
+        if metric.statistic != "drop":
+            continue
+        of = METRICS[metric.of]
+        if of.of:
+            pair = (parent_dimensions.get(of.of), child_dimensions.get(of.of))
+            # Both are moved by the mean truth, which they share.
+            found[of.name] = _drop(metric.name, *pair, speaker_moments, concordance)
+        else:
+            pair = (parent_categories, child_categories) if labels == child_labels else (None, None)
+            found[of.name] = _drop(metric.name, *pair, confusions, category_statistic(of.name, labels))
+    return found
+
+
+def losses(
+    parent: Predictions, child: Predictions, corpus: CorpusFacts, parent_tasks: Tasks, tasks: Tasks
+) -> dict[str, Figure]:
+    """The figures of ``drops`` by their own names (``ua_loss`` and so on)."""
+    found = drops(parent, child, corpus, parent_tasks, tasks)
+    return {f"{name}_loss": drop.figure for name, drop in found.items()}
 
 
 def corpus_json(corpus: CorpusFacts, scored: Scoring | None) -> dict[str, Any]:
@@ -177,35 +226,6 @@ def corpus_json(corpus: CorpusFacts, scored: Scoring | None) -> dict[str, Any]:
         "labels": list(scored.labels) if scored else [],
         "confusion": [list(row) for row in scored.confusion] if scored else [],
     }
-
-
-# --- statistics of sums: (replicates, k) -> (replicates,) -------------------------------------------
-
-
-def recall_mean(confusion: Floats) -> Floats:
-    """UA of ``confusion (..., classes, classes)``: mean recall over the classes in the truth."""
-    return _mean_over_present(confusion, _divide(_diagonal(confusion), confusion.sum(axis=-1)))
-
-
-def accuracy(confusion: Floats) -> Floats:
-    """WA of ``confusion (..., classes, classes)``."""
-    return _divide(_diagonal(confusion).sum(axis=-1), confusion.sum(axis=(-2, -1)))
-
-
-def f1_per_class(confusion: Floats) -> Floats:
-    """F1 ``(..., classes)``; 0 where a class was never predicted rightly, NaN where it is nowhere."""
-    return _divide(2 * _diagonal(confusion), confusion.sum(axis=-1) + confusion.sum(axis=-2))
-
-
-def f1_mean(confusion: Floats) -> Floats:
-    """Macro F1 over the classes in the truth."""
-    return _mean_over_present(confusion, f1_per_class(confusion))
-
-
-def concordance(moments: Floats) -> Floats:
-    """CCC of ``moments (..., 6)``: n, sums of t, p, tt, pp, tp (Lin 1989, Biometrics 45, 255-268)."""
-    n, t, p, tt, pp, tp = np.moveaxis(moments, -1, 0)
-    return _divide(2 * (tp - t * p / n), (tt - t * t / n) + (pp - p * p / n) + (t - p) ** 2 / n)
 
 
 # --- inside -----------------------------------------------------------------------------------------
@@ -225,11 +245,13 @@ def _answers(
     truth: Sequence[float],
     scores: Floats,
     prediction: npt.NDArray[np.generic],
+    *,
+    needs: str,
 ) -> Answers:
     bad = int(np.sum(~np.all(np.isfinite(scores), axis=1))) if scores.size else 0
     problem = None
     if not known:
-        problem = "no clip of this corpus has the truth it needs"
+        problem = f"no clip of this corpus has {needs}"
     elif bad:
         problem = f"{bad} of {len(known)} predictions are not finite numbers of the declared length"
     return Answers(
@@ -241,7 +263,7 @@ def _answers(
     )
 
 
-def _category_figures(found: Answers, labels: tuple[str, ...], *, seed: int) -> dict[str, Figure]:
+def _category_figures(found: Answers, labels: tuple[str, ...]) -> dict[str, Figure]:
     import audmetric  # noqa: PLC0415
 
     names = [*CATEGORICAL, *(f"f1_{label}" for label in labels if f"f1_{label}" in METRICS)]
@@ -266,58 +288,39 @@ def _category_figures(found: Answers, labels: tuple[str, ...], *, seed: int) -> 
                 figures[name] = missing(name, "the corpus has no clip of this emotion")
                 continue
             values[name] = float(f1s[number])
-        interval = cluster_interval(sums, category_statistic(name, labels), seed=seed, cluster="speaker")
-        figures[name] = figure(name, values[name], interval, n=len(truth))
+        estimate = jackknife(sums, category_statistic(name, labels), cluster="speaker")
+        figures[name] = figure(name, values[name], estimate.interval(METRICS[name].scale), n=len(truth))
     return figures
 
 
-def _ccc_figure(name: str, found: Answers, *, seed: int) -> Figure:
+def _ccc_figure(name: str, found: Answers) -> Figure:
     import audmetric  # noqa: PLC0415
 
     problem = found.problem or _constant(found)
     if problem:
         return missing(name, problem)
     value = float(audmetric.concordance_cc(found.truth, found.prediction))
-    interval = cluster_interval(speaker_moments(found), concordance, seed=seed, cluster="speaker")
-    return figure(name, value, interval, n=len(found.truth))
+    estimate = jackknife(speaker_moments(found), concordance, cluster="speaker")
+    return figure(name, value, estimate.interval(METRICS[name].scale), n=len(found.truth))
 
 
-def _loss(
-    name: str, parent: Answers | None, child: Answers | None, sums: Sums, value: Statistic, *, seed: int
-) -> Figure:
-    """parent - child of ``value(sums(answers))``, with the paired interval over speakers."""
+def _drop(name: str, parent: Answers | None, child: Answers | None, sums: Sums, value: Statistic) -> Drop:
+    """parent - child of ``value(sums(answers))``, with the interval over the speakers of both."""
     if parent is None or child is None:
-        return missing(name, "artifact and parent have no such output in common")
+        return Drop(missing(name, "artifact and parent have no such output in common"))
     problem = parent.problem or child.problem
     if problem is None and value is concordance:
         problem = _constant(parent) or _constant(child)
     if problem:
-        return missing(name, problem)
+        return Drop(missing(name, problem))
     both = np.hstack([sums(parent), sums(child)])
     width = both.shape[1] // 2
 
     def difference(drawn: Floats) -> Floats:
         return value(drawn[..., :width]) - value(drawn[..., width:])
 
-    interval = cluster_interval(both, difference, seed=seed, cluster="speaker")
-    return figure(name, float(difference(both.sum(axis=0))), interval, n=len(parent.truth))
-
-
-def category_statistic(name: str, labels: Sequence[str]) -> Statistic:
-    """The statistic ``name`` of flattened confusion matrices ``(..., classes ** 2)``."""
-    classes = len(labels)
-
-    def statistic(sums: Floats) -> Floats:
-        confusion = sums.reshape(*sums.shape[:-1], classes, classes)
-        if name == "ua":
-            return recall_mean(confusion)
-        if name == "wa":
-            return accuracy(confusion)
-        if name == "macro_f1":
-            return f1_mean(confusion)
-        return f1_per_class(confusion)[..., labels.index(name.removeprefix("f1_"))]
-
-    return statistic
+    estimate = jackknife(both, difference, cluster="speaker")
+    return Drop(figure(name, estimate.value, estimate.interval(), n=len(parent.truth)), estimate)
 
 
 def speaker_confusions(found: Answers, classes: int) -> Floats:
@@ -356,19 +359,3 @@ def _constant(found: Answers) -> str | None:
     if np.ptp(found.prediction) == 0:
         return "the prediction is the same for every clip, which is no prediction"
     return None
-
-
-def _diagonal(confusion: Floats) -> Floats:
-    return np.diagonal(confusion, axis1=-2, axis2=-1)
-
-
-def _divide(a: Floats, b: Floats) -> Floats:
-    """a / b, NaN where b is 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(b == 0, np.nan, a / b)
-
-
-def _mean_over_present(confusion: Floats, values: Floats) -> Floats:
-    """Mean of ``values (..., classes)`` over the classes that the truth holds."""
-    present = confusion.sum(axis=-1) > 0
-    return _divide(np.where(present, np.nan_to_num(values), 0.0).sum(axis=-1), present.sum(axis=-1))

@@ -1,23 +1,39 @@
-"""Cost figures of one condition from its launches: time, memory, and what the file itself says.
+"""Cost figures of one condition: what the file says, and what its launches say.
 
-``launches`` are the trials of one condition that ended well. Each figure's definition is in the
-table of ``metrics``; here stands how its interval is made.
+``trials`` are the launches of one condition that ended well. The rows of ``table`` say which
+metrics there are, how each is drawn from a launch and which statistic makes a figure of it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from edgebench.results.metrics import statistics
-from edgebench.results.metrics.statistics import Floats
-from edgebench.results.metrics.table import METRICS, Figure, exact, figure, missing
+from edgebench.results.metrics.intervals import Interval, mean_of
+from edgebench.results.metrics.launches import samples_needed, work_of
+from edgebench.results.metrics.metric import Figure, Metric, Quantile
+from edgebench.results.metrics.statistics import quantile
+from edgebench.results.metrics.table import LARGEST, METRICS, exact, figure, missing
 from edgebench.results.records.messages import TrialMessage
 from edgebench.results.records.record import ArtifactFacts, Condition
 
-LATENCY = {"latency_p50_ns": 0.50, "latency_p90_ns": 0.90, "latency_p99_ns": 0.99}
 NO_LAUNCH = "no launch ended well"
+
+
+def cost_figures(
+    artifact: ArtifactFacts | None, condition: Condition, trials: Sequence[TrialMessage]
+) -> dict[str, Figure]:
+    """Every cost figure of one condition. CPU time only where the agent measured it."""
+    figures = file_figures(artifact, condition)
+    for metric in METRICS.values():
+        if metric.statistic not in {"typical", "largest"}:
+            continue
+        found = launch_figure(metric, condition, trials)
+        if metric.public or found.value is not None:
+            figures[metric.name] = found
+    return figures
 
 
 def file_figures(artifact: ArtifactFacts | None, condition: Condition) -> dict[str, Figure]:
@@ -42,153 +58,68 @@ def file_figures(artifact: ArtifactFacts | None, condition: Condition) -> dict[s
     return figures
 
 
-def launch_samples(launches: Sequence[TrialMessage]) -> list[Floats]:
-    """Samples ``(n,)`` in nanoseconds of each launch that has any."""
-    found = [np.asarray(trial.samples_ns or (), dtype=np.float64) for trial in launches]
-    return [samples for samples in found if samples.size]
+def launch_values(metric: Metric, condition: Condition, trials: Sequence[TrialMessage]) -> list[float | None]:
+    """What each launch says of ``metric``, in order; None where a launch says nothing."""
+    draw = metric.drawn
+    if draw is None or condition.scenario not in metric.scenarios:
+        return [None] * len(trials)
+    return [draw(condition, trial) for trial in trials]
 
 
-def launch_values(name: str, launches: Sequence[TrialMessage]) -> list[int]:
-    """One value a launch of load_ns, first_inference_ns, peak_rss_bytes or model_rss_bytes."""
-    values: list[int] = []
-    for trial in launches:
-        marks = trial.memory.marks if trial.memory else {}
-        if name in ("load_ns", "first_inference_ns"):
-            value = getattr(trial, name)
-            values += [] if value is None else [int(value)]
-        elif marks and (name == "peak_rss_bytes" or "runtime" in marks):
-            peak = max(mark.hwm_bytes for mark in marks.values())
-            values.append(peak if name == "peak_rss_bytes" else peak - marks["runtime"].rss_bytes)
-    return values
+def launch_figure(metric: Metric, condition: Condition, trials: Sequence[TrialMessage]) -> Figure:
+    """The figure of one metric over launches: the typical launch's, or the largest.
 
-
-def launch_work(condition: Condition, launches: Sequence[TrialMessage]) -> Floats:
-    """What each launch did, ``(launches, 3)``: utterances, time in ns, audio in ns."""
-    works = [work for trial in launches if (work := _work(condition, trial)) is not None]
-    return np.array(works, dtype=np.float64).reshape(-1, 3)
-
-
-def latency_figures(
-    condition: Condition, launches: Sequence[TrialMessage], *, seed: int
-) -> dict[str, Figure]:
-    """latency_p50/p90/p99_ns: quantiles of the pooled samples, intervals over launches.
-
-    A quantile q needs at least 1 / (1 - q) samples, else its value would be the largest sample.
+    The typical launch's value is the geometric mean, so that the ratio of two figures is the mean
+    ratio of their launches, and its interval is Student's t on the log scale.
     """
-    if condition.scenario == "offline":
-        reason = "offline measures throughput: an utterance's time follows its length"
-        return {name: missing(name, reason) for name in LATENCY}
-    samples = launch_samples(launches)
-    if not samples:
-        return {name: missing(name, NO_LAUNCH) for name in LATENCY}
-    pooled = np.concatenate(samples)
-    intervals = statistics.latency_intervals(samples, list(LATENCY.values()), seed=seed)
-    figures = {}
-    for (name, q), interval in zip(LATENCY.items(), intervals, strict=True):
-        least = round(1 / (1 - q))
-        if pooled.size < least:
-            figures[name] = missing(name, f"this quantile needs {least} samples; {pooled.size} were measured")
-        else:
-            figures[name] = figure(name, statistics.quantile(pooled, q), interval, n=int(pooled.size))
-    return figures
+    name = metric.name
+    if condition.scenario not in metric.scenarios:
+        return missing(name, "offline measures throughput: an utterance's time follows its length")
+    values = [value for value in launch_values(metric, condition, trials) if value is not None]
+    if metric.quantile is not None and len(values) < len(trials):
+        return _pooled(name, metric.quantile, trials)
+    if not values:
+        return missing(name, metric.absent if trials else NO_LAUNCH)
+    if metric.statistic == "largest":
+        return exact(name, max(values), n=len(values), reason=LARGEST)
+    if min(values) <= 0:
+        # Memory that shrank, or a clock that stood still: no typical ratio, but a plain middle.
+        reason = "a launch measured 0 or less, which has no logarithm"
+        return figure(name, float(np.median(values)), Interval(None, None, reason), n=len(values))
+    # Against the first launch, so that one launch, or several that agree, keep their digits.
+    first = values[0]
+    estimate = mean_of(np.log(np.array(values) / first), cluster="launch")
+    found = estimate.exp_interval()
+    interval = found if found.lo is None or found.hi is None else Interval(found.lo * first, found.hi * first)
+    count = _count(metric, condition, trials, len(values))
+    return figure(name, math.exp(estimate.value) * first, interval, n=count)
 
 
-def start_figures(launches: Sequence[TrialMessage], *, seed: int) -> dict[str, Figure]:
-    """load_ns, first_inference_ns: median over launches, interval over launches."""
-    figures = {}
-    for name in ("load_ns", "first_inference_ns"):
-        values = launch_values(name, launches)
-        if not values:
-            figures[name] = missing(name, NO_LAUNCH if not launches else "the agent did not measure it")
-            continue
-        interval = statistics.value_interval(values, np.median, seed=seed)
-        figures[name] = figure(name, float(np.median(values)), interval, n=len(values))
-    return figures
+def _pooled(name: str, wanted: Quantile, trials: Sequence[TrialMessage]) -> Figure:
+    """A quantile of all samples together, where launches are too short for one of their own."""
+    samples = [wanted.samples(trial) for trial in trials]
+    pooled = np.concatenate(samples) if samples else np.zeros(0)
+    needed = samples_needed(wanted.q)
+    if not pooled.size:
+        return missing(name, NO_LAUNCH if not trials else "the agent did not measure it")
+    if pooled.size < needed:
+        return missing(name, f"this quantile needs {needed} samples; {pooled.size} were measured")
+    reason = (
+        f"the launches pooled: one of them has {min(part.size for part in samples)} samples, and a "
+        f"launch needs {needed} for a quantile of its own"
+    )
+    return figure(
+        name,
+        quantile(pooled, wanted.q),
+        Interval(None, None, reason),
+        n=int(pooled.size),
+    )
 
 
-def throughput_figures(
-    condition: Condition, launches: Sequence[TrialMessage], latency_p50: Figure, *, seed: int
-) -> dict[str, Figure]:
-    """throughput_utterances_per_s and real_time_factor.
-
-    Offline only whole passes over the pack count, so that every clip weighs the same; a bootstrap
-    replicate divides the drawn launches' utterances by the drawn launches' time.
-    """
-    names = ("throughput_utterances_per_s", "real_time_factor")
-    sums = launch_work(condition, launches)
-    if not len(sums):
-        reason = "no launch made a whole pass over the corpus" if launches else NO_LAUNCH
-        return {name: missing(name, reason) for name in names}
-    count = int(sums[:, 0].sum())
-
-    def throughput(drawn: Floats) -> Floats:
-        return np.asarray(drawn[..., 0] / drawn[..., 1] * 1e9)
-
-    def real_time(drawn: Floats) -> Floats:
-        return np.asarray(drawn[..., 1] / drawn[..., 2])
-
-    total = sums.sum(axis=0)
-    interval = statistics.cluster_interval(sums, throughput, seed=seed, cluster="process launch")
-    figures = {names[0]: figure(names[0], float(throughput(total)), interval, n=count)}
-    if condition.scenario == "single_stream" and condition.input_s:
-        figures[names[1]] = _scaled(names[1], latency_p50, 1 / (condition.input_s * 1e9))
-    elif total[2] > 0:
-        interval = statistics.cluster_interval(sums, real_time, seed=seed, cluster="process launch")
-        figures[names[1]] = figure(names[1], float(real_time(total)), interval, n=count)
-    else:
-        figures[names[1]] = missing(names[1], "the length of the audio is not known")
-    return figures
-
-
-def memory_figures(launches: Sequence[TrialMessage], *, seed: int) -> dict[str, Figure]:
-    """peak_rss_bytes, model_rss_bytes: the largest of the launches.
-
-    A launch's peak is the highest VmHWM of its marks (the mark "end" alone where the agent never
-    reset it); the bootstrap of a maximum cannot exceed it, so ``hi`` is the value itself.
-    """
-    figures = {}
-    for name in ("peak_rss_bytes", "model_rss_bytes"):
-        values = launch_values(name, launches)
-        if not values:
-            figures[name] = missing(name, NO_LAUNCH if not launches else "the agent set no memory marks")
-            continue
-        interval = statistics.value_interval(values, np.max, seed=seed)
-        figures[name] = figure(name, max(values), interval, n=len(values))
-    return figures
-
-
-def cost_figures(
-    artifact: ArtifactFacts | None, condition: Condition, launches: Sequence[TrialMessage], *, seed: int
-) -> dict[str, Figure]:
-    """Every cost figure of one condition."""
-    latency = latency_figures(condition, launches, seed=seed)
-    return {
-        **file_figures(artifact, condition),
-        **start_figures(launches, seed=seed),
-        **latency,
-        **throughput_figures(condition, launches, latency["latency_p50_ns"], seed=seed),
-        **memory_figures(launches, seed=seed),
-    }
-
-
-def _work(condition: Condition, trial: TrialMessage) -> tuple[float, float, float] | None:
-    """(utterances, time in ns, audio in ns) of one launch, whole passes only."""
-    samples = trial.samples_ns or ()
-    if condition.scenario == "single_stream":
-        audio_ns = len(samples) * (condition.input_s or 0.0) * 1e9
-        return (float(len(samples)), float(sum(samples)), audio_ns) if samples else None
-    clips = len(trial.predictions.clips) if trial.predictions else 0
-    passes = len(samples) // clips if clips else 0
-    if not passes or trial.predictions is None:
-        return None
-    whole = samples[: passes * clips]
-    return float(len(whole)), float(sum(whole)), passes * (trial.predictions.audio_s or 0.0) * 1e9
-
-
-def _scaled(name: str, source: Figure, factor: float) -> Figure:
-    """``source`` in another unit."""
-    if source.value is None:
-        return missing(name, source.reason or NO_LAUNCH)
-    lo = None if source.lo is None else source.lo * factor
-    hi = None if source.hi is None else source.hi * factor
-    return Figure(source.value * factor, METRICS[name].unit, lo, hi, source.n, source.reason)
+def _count(metric: Metric, condition: Condition, trials: Sequence[TrialMessage], launches: int) -> int:
+    """What the figure stands on: samples, utterances or launches."""
+    if metric.quantile is not None:
+        return int(sum(metric.quantile.samples(trial).size for trial in trials))
+    if metric.counts == "utterances":
+        return int(sum(work[0] for trial in trials if (work := work_of(condition, trial)) is not None))
+    return launches

@@ -13,7 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from edgebench.results.metrics import accuracy
-from edgebench.results.metrics.statistics import Floats, Interval, cluster_interval
+from edgebench.results.metrics.intervals import PLAIN, Interval, Scale, jackknife
+from edgebench.results.metrics.statistics import Floats
+from edgebench.results.metrics.table import METRICS
 from edgebench.results.records.messages import Predictions
 from edgebench.results.records.record import CorpusFacts
 
@@ -38,7 +40,7 @@ class Repeated:
     deviation: float | None
 
 
-def over_seeds(trainings: Sequence[Trained], corpus: CorpusFacts, metric: str, *, seed: int) -> Repeated:
+def over_seeds(trainings: Sequence[Trained], corpus: CorpusFacts, metric: str) -> Repeated:
     """``metric`` (``ua``, ``wa``, ``macro_f1``, ``f1_*``, ``ccc_*``) of each training, and their mean.
 
     Raises :class:`ValueError` where an artifact has no such output, an answer is no number, or the
@@ -50,13 +52,13 @@ def over_seeds(trainings: Sequence[Trained], corpus: CorpusFacts, metric: str, *
     def each(drawn: Floats) -> Floats:
         return statistic(drawn.reshape(*drawn.shape[:-1], len(trainings), width))
 
-    return _repeated(sums, each, seed=seed)
+    return _repeated(sums, each, METRICS[metric].scale)
 
 
 def paired_over_seeds(
-    before: Sequence[Trained], after: Sequence[Trained], corpus: CorpusFacts, metric: str, *, seed: int
+    before: Sequence[Trained], after: Sequence[Trained], corpus: CorpusFacts, metric: str
 ) -> Repeated:
-    """``after - before`` of ``metric``, training by training; the interval draws the same speakers for both.
+    """``after - before`` of ``metric``, training by training; the interval leaves a speaker out of both.
 
     The two are paired by their place: give both in the order of their seeds.
     """
@@ -70,15 +72,15 @@ def paired_over_seeds(
         difference: Floats = values[..., 1, :] - values[..., 0, :]
         return difference
 
-    return _repeated(sums, each, seed=seed)
+    return _repeated(sums, each, PLAIN)
 
 
-def _repeated(sums: Floats, each: accuracy.Statistic, *, seed: int) -> Repeated:
+def _repeated(sums: Floats, each: accuracy.Statistic, scale: Scale) -> Repeated:
     """``each``: sums (..., all trainings' sums) to values (..., seeds)."""
     values = each(sums.sum(axis=0))
-    interval = cluster_interval(sums, lambda drawn: each(drawn).mean(axis=-1), seed=seed, cluster="speaker")
+    estimate = jackknife(sums, lambda drawn: each(drawn).mean(axis=-1), cluster="speaker")
     deviation = float(values.std(ddof=1)) if len(values) > 1 else None
-    return Repeated(tuple(values.tolist()), float(values.mean()), interval, deviation)
+    return Repeated(tuple(values.tolist()), float(values.mean()), estimate.interval(scale), deviation)
 
 
 def _stacked(
@@ -88,18 +90,18 @@ def _stacked(
     parts: list[Floats] = []
     clips: set[tuple[str, ...]] = set()
     labels: tuple[str, ...] = ()
+    concordance = metric in accuracy.CCC
     for predictions, tasks in trainings:
         labels, categorical, dimensional = accuracy.answers(predictions, corpus, tasks)
-        dimension = metric.removeprefix("ccc_")
-        found = dimensional.get(dimension) if metric.startswith("ccc_") else categorical
+        found = dimensional.get(METRICS[metric].of) if concordance else categorical
         if found is None or found.problem:
             raise ValueError(f"{metric} on {corpus.name}: {found.problem if found else 'no such output'}")
         clips.add(found.clip_ids)
-        if metric.startswith("ccc_"):
+        if concordance:
             parts.append(accuracy.speaker_moments(found))
         else:
             parts.append(accuracy.speaker_confusions(found, len(labels)))
     if len(clips) != 1:
         raise ValueError(f"{metric} on {corpus.name}: the trainings did not answer for the same clips.")
-    value = accuracy.concordance if metric.startswith("ccc_") else accuracy.category_statistic(metric, labels)
+    value = accuracy.concordance if concordance else accuracy.category_statistic(metric, labels)
     return np.hstack(parts), value

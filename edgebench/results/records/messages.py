@@ -128,11 +128,17 @@ class Telemetry(AgentModel):
 
 
 class Output(AgentModel):
-    """The first inference's output: the first 64 floats of each, flattened. Null is not finite."""
+    """The first inference's output: the first 64 floats of each, flattened. Null is not finite.
+
+    ``not_finite``: how many of all values of each are not. ``repeats``: whether the same input gave the
+    same answer again; asked of the host alone.
+    """
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     values: tuple[tuple[float | None, ...], ...]
+    not_finite: tuple[int, ...] = ()
+    repeats: bool | None = None
 
 
 class Predictions(AgentModel):
@@ -171,6 +177,7 @@ class TrialMessage(AgentModel):
     ``disturbed``: the shares of ``window`` that were above the plan's limits, by name (``others``,
     ``steal``, ``queue_wait``); empty where nothing disturbed the launch.
     ``repeat_of``: the planned trial that this one was made again for.
+    ``trace``: name, size and hash of the file that the runtime's profiler left on the board.
     """
 
     kind: Literal["trial"] = "trial"
@@ -197,3 +204,4 @@ class TrialMessage(AgentModel):
     telemetry: Telemetry | None = None
     output: Output | None = None
     predictions: Predictions | None = None
+    trace: dict[str, Any] | None = None

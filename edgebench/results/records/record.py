@@ -1,6 +1,6 @@
 """The stored lines: what a run leaves behind, one JSON object a line of ``records.jsonl``.
 
-Four kinds, told apart by ``kind``; every one names its ``schema_version`` and its ``run_id``:
+Five kinds, told apart by ``kind``; every one names its ``schema_version`` and its ``run_id``:
 
 ``run``
     the header: command, suite, device with fingerprint, artifacts, corpora, requirements.
@@ -9,6 +9,8 @@ Four kinds, told apart by ``kind``; every one names its ``schema_version`` and i
 ``trial``
     one fresh process on the board, its message kept word for word: raw integer nanoseconds,
     memory marks, telemetry, first output, predictions.
+``trace``
+    one more launch, under the runtime's profiler, with the file that it left.
 ``run_end``
     how the run ended and what the harness itself used.
 
@@ -90,6 +92,19 @@ class ClipTruth(RecordModel):
     seen: bool = False
 
 
+class ConvertedFacts(RecordModel):
+    """How clips were converted to mono at 16 kHz before they were packed.
+
+    ``resampler``: program, version, quality. ``sample_rates_hz``: clips by the rate they had.
+    ``mixed_down``: clips that had several channels, which were averaged.
+    """
+
+    resampler: str
+    clips: int
+    sample_rates_hz: dict[str, int]
+    mixed_down: int
+
+
 class LabelledClip(Protocol):
     """A clip as corpora read it: what the record takes from it."""
 
@@ -119,7 +134,11 @@ def joined(values: Iterable[str]) -> str:
 
 
 class CorpusFacts(RecordModel):
-    """One packed corpus; ``sha256`` is the pack's. ``left_out``: reason -> number of clips."""
+    """One packed corpus; ``sha256`` is the pack's. ``left_out``: reason -> number of clips.
+
+    ``release``: the corpus' version where its files say. ``selection``: the tables or parts that were chosen,
+    as after the path of ``--corpus``. ``scaled``: clips beyond full scale, divided by their peak.
+    """
 
     name: str
     sha256: str
@@ -132,6 +151,10 @@ class CorpusFacts(RecordModel):
     left_out: dict[str, int] = {}
     unreadable: tuple[dict[str, str], ...] = ()
     include_seen: bool = False
+    release: str | None = None
+    selection: str | None = None
+    converted: ConvertedFacts | None = None
+    scaled: int = 0
     clips: tuple[ClipTruth, ...]
 
     @classmethod
@@ -202,7 +225,8 @@ class PlannedTrial(RecordModel):
     """One launch as the plan laid it out; a run taken up again finds its conditions here.
 
     ``estimate_s``: the plan's guess at its wall time. ``group``: launches of one number are repeated
-    together where one of them was disturbed.
+    together where one of them was disturbed. ``trace``: it is to run under the runtime's profiler, and
+    its line is a ``trace``.
     """
 
     id: str
@@ -210,6 +234,7 @@ class PlannedTrial(RecordModel):
     launch: int
     round: int
     estimate_s: float
+    trace: bool = False
     group: int | None = None
 
 
@@ -243,7 +268,10 @@ class RunHeader(RecordModel):
 
 
 class ReferenceRecord(RecordModel):
-    """What the host predicted with one fp32 file, on the input of the board's trials."""
+    """What the host predicted with one fp32 file, on the input of the board's trials.
+
+    ``prepared_as``: the artifact by whose manifest the clips were prepared, None for the file's own.
+    """
 
     schema_version: int = SCHEMA_VERSION
     kind: Literal["reference"] = "reference"
@@ -253,6 +281,7 @@ class ReferenceRecord(RecordModel):
     input_s: float | None
     output: Output | None
     predictions: Predictions | None
+    prepared_as: str | None = None
 
 
 class TrialRecord(RecordModel):
@@ -265,6 +294,31 @@ class TrialRecord(RecordModel):
     launch: int
     round: int
     trial: TrialMessage
+
+
+class TraceFile(RecordModel):
+    """The trace of a launch, as the runtime wrote it. ``path`` is below the store's folder."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+class TraceRecord(RecordModel):
+    """One launch of one condition under the runtime's profiler: none of its times is a measurement.
+
+    ``message``: why there is no file.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    kind: Literal["trace"] = "trace"
+    run_id: str
+    condition: Condition
+    launch: int
+    round: int
+    trial: TrialMessage
+    file: TraceFile | None
+    message: str | None
 
 
 class HostUse(RecordModel):
@@ -288,4 +342,4 @@ class RunEnd(RecordModel):
     message: str | None
 
 
-Record = RunHeader | ReferenceRecord | TrialRecord | RunEnd
+Record = RunHeader | ReferenceRecord | TrialRecord | TraceRecord | RunEnd

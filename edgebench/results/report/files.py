@@ -14,14 +14,15 @@ from edgebench.results.report.page import run_page
 from edgebench.results.summary import RunSummary
 
 
-def write_reports(summary: RunSummary, folder: Path) -> dict[str, Path]:
+def write_reports(summary: RunSummary, folder: Path, *, relative_to: str | None = None) -> dict[str, Path]:
     """Write the page, the Markdown and the JSON of a run; returns {"html", "md", "json"} -> path.
 
+    ``relative_to``: the artifact that fronts are drawn and ratios are made against (see ``run_page``).
     Raises StoreError where the folder cannot be written.
     """
     texts = {
-        "html": run_page(summary),
-        "md": run_markdown(summary),
+        "html": run_page(summary, relative_to=relative_to),
+        "md": run_markdown(summary, relative_to=relative_to),
         "json": json.dumps(summary.to_json(), indent=1, allow_nan=False) + "\n",
     }
     try:

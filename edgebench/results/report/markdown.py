@@ -5,21 +5,22 @@ from __future__ import annotations
 import re
 
 from edgebench.results.compare import Comparison
-from edgebench.results.report.comparison import comparison_sections
+from edgebench.results.report.comparison import comparison_notes, comparison_sections, comparison_title
 from edgebench.results.report.conditions import conditions
-from edgebench.results.report.tables import Section, findings, not_judged, overhead_sentence, sections
+from edgebench.results.report.sections import sections
+from edgebench.results.report.tables import Section, findings, not_judged, overhead_sentence
 from edgebench.results.summary import RunSummary
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
 
 
-def run_markdown(summary: RunSummary) -> str:
-    """The whole report of a run."""
+def run_markdown(summary: RunSummary, *, relative_to: str | None = None) -> str:
+    """The whole report of a run. ``relative_to``: the artifact that ratios are made against."""
     header = summary.header
     parts = [f"# edgebench: {escape(header.device.name)}, run {escape(summary.run_id)}"]
     if header.device.emulated:
         parts.append("**EMULATED: its speed says nothing about a real board.**")
-    found = sections(summary)
+    found = sections(summary, relative_to=relative_to)
     parts += [_section(section) for section in found]
     broken = findings(summary)
     if broken:
@@ -39,11 +40,12 @@ def run_markdown(summary: RunSummary) -> str:
 
 
 def comparison_markdown(comparison: Comparison) -> str:
-    """Two runs side by side."""
-    parts = [f"# edgebench: {escape(comparison.before.run_id)} against {escape(comparison.after.run_id)}"]
+    """Two runs, or the artifacts of one, side by side."""
+    parts = [f"# edgebench: {escape(comparison_title(comparison))}"]
     parts += [f"**Differing (forced):** {escape(line)}" for line in comparison.differing]
     parts += [f"Also differing: {escape(line)}" for line in comparison.notes]
     parts += [_section(section) for section in comparison_sections(comparison)]
+    parts += [escape(note) for note in comparison_notes(comparison)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -19,8 +19,12 @@
     };
   }
 
-  function drawPlane(target, cost, points, accuracy) {
-    const box = layout(`${cost.title} against ${accuracy}`, cost.axis, accuracy);
+  function drawPlane(target, cost, points, accuracy, reference) {
+    const box = layout(
+      `${cost.title} against ${accuracy}`,
+      reference ? `${cost.title} / that of ${reference}` : cost.axis,
+      reference ? `${accuracy} − that of ${reference}` : accuracy,
+    );
     const traces = [];
     const best = points.filter((p) => p.state === "front").sort((a, b) => a.x - b.x || a.y - b.y);
     traces.push({
@@ -44,13 +48,16 @@
     Plotly.react(target, traces, box, config);
   }
 
+  // Axis titles go through plotly's pseudo-HTML: what a run calls its artifacts is text there.
+  const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+
   function drawPlanes() {
     if (!data.planes) return;
-    const choice = ["corpus", "accuracy", "length"].map((id) => byId(`choose-${id}`).value);
+    const choice = ["corpus", "accuracy", "length", "reference"].map((id) => byId(`choose-${id}`).value);
     const view = data.planes[choice.join("|")];
     const accuracy = data.accuracies.find((a) => a.name === choice[1]).title;
     byId("corpus-note").textContent = data.corpus_notes[choice[0]];
-    for (const cost of data.costs) drawPlane(byId(`plane-${cost.name}`), cost, view[cost.name], accuracy);
+    for (const cost of data.costs) drawPlane(byId(`plane-${cost.name}`), cost, view[cost.name], accuracy, escaped(choice[3]));
   }
 
   function drawLatency() {

@@ -5,31 +5,43 @@ from __future__ import annotations
 from edgebench.results.metrics.table import METRICS
 from edgebench.results.report.conditions import board_name, command_text, conditions
 from edgebench.results.report.document import asset, document, escape, section_html
-from edgebench.results.report.plots import ACCURACIES, COSTS, corpora, lengths, plot_data
+from edgebench.results.report.plots import (
+    ACCURACIES,
+    COSTS,
+    corpora,
+    lengths,
+    plot_data,
+    times_are_believed,
+)
+from edgebench.results.report.sections import sections
 from edgebench.results.report.tables import (
     SYNTHETIC_NOTE,
     findings,
     not_judged,
     overhead_sentence,
-    sections,
 )
 from edgebench.results.summary import SYNTHETIC, RunSummary
 
 
-def run_page(summary: RunSummary) -> str:
-    """The page of a run as text (about 5 MB: the plotting library is in it)."""
+def run_page(summary: RunSummary, *, relative_to: str | None = None) -> str:
+    """The page of a run as text (about 5 MB: the plotting library is in it).
+
+    ``relative_to``: the artifact that the planes are drawn relative to when the page opens. Without
+    one they open as measured, unless no latency of the run can be believed.
+    """
     title = f"edgebench: {summary.header.device.name}, run {summary.run_id}"
+    data = plot_data(summary, relative_to=relative_to)
     body = "\n".join(
         [
             *_head(summary, title),
-            *_planes(summary),
+            *_planes(summary, data["reference"], opened=relative_to is not None),
             *_latency(summary),
-            *(section_html(section) for section in sections(summary)),
+            *(section_html(section) for section in sections(summary, relative_to=relative_to)),
             *_verdicts(summary),
             *_conditions(summary),
         ]
     )
-    return document(title, body, plot_data(summary), asset("page.js"))
+    return document(title, body, data, asset("page.js"))
 
 
 def _head(summary: RunSummary, title: str) -> list[str]:
@@ -51,7 +63,7 @@ def _head(summary: RunSummary, title: str) -> list[str]:
     return parts
 
 
-def _planes(summary: RunSummary) -> list[str]:
+def _planes(summary: RunSummary, reference: str | None, *, opened: bool) -> list[str]:
     names = corpora(summary)
     heading = "<h2>Which one to ship: cost against accuracy</h2>"
     if not names or not lengths(summary):
@@ -65,6 +77,7 @@ def _planes(summary: RunSummary) -> list[str]:
         _choice("corpus", "Corpus", [(name, titles[name]) for name in names], names[0]),
         _choice("accuracy", "Accuracy", [(name, METRICS[name].title) for name in ACCURACIES], ACCURACIES[0]),
         _choice("length", "Input length", [(f"{n:g}", f"{n:g} s") for n in lengths(summary)], f"{middle:g}"),
+        _reference_choice(reference, opened=opened or not times_are_believed(summary)),
     ]
     plots = "".join(f'<div class="plot" id="plane-{name}"></div>' for name in COSTS)
     return [
@@ -77,9 +90,18 @@ def _planes(summary: RunSummary) -> list[str]:
         "as good in both and better in one. Red cross: a code speaks against one of "
         "the two figures and keeps it off the front; hover for the code. "
         "Bars: 95 % intervals, over process launches across and over speakers upwards; size and MACs are "
-        "exact.</p>",
+        "exact. Relative planes show ratios of launches of one round, which have a verdict of their own, and "
+        "differences of accuracy on the same clips.</p>",
         "<noscript><p>The plots need JavaScript; the tables below say the same.</p></noscript>",
     ]
+
+
+def _reference_choice(reference: str | None, *, opened: bool) -> str:
+    """As measured, or relative to ``reference``; ``opened``: the latter is what the page shows first."""
+    options = [("", "as measured")]
+    if reference is not None:
+        options.append((reference, f"relative to {reference}"))
+    return _choice("reference", "Drawn", options, reference if reference and opened else "")
 
 
 def _latency(summary: RunSummary) -> list[str]:

@@ -60,8 +60,8 @@ class Section:
     notes: tuple[str, ...] = ()
 
 
-def sections(summary: RunSummary) -> list[Section]:
-    """Every table of a run, in the order in which they answer questions."""
+def measured_sections(summary: RunSummary) -> list[Section]:
+    """The tables of what a run measured, in the order in which they answer questions."""
     found = [_latency(summary), *_corpora(summary), _losses(summary), _files(summary), _null(summary)]
     return [section for section in found if section is not None and section.rows]
 
@@ -159,7 +159,7 @@ def _latency(summary: RunSummary) -> Section:
         Column("Latency p50"),
         Column("p90", 5),
         Column("p99", 4),
-        Column("Against parent", 3),
+        Column("CPU time p50", 3),
         Column("Real-time factor", 7),
         Column("First inference", 8),
         Column("Load", 9),
@@ -175,7 +175,7 @@ def _latency(summary: RunSummary) -> Section:
             _cell(row, "latency_p50_ns"),
             _cell(row, "latency_p90_ns", interval=False),
             _cell(row, "latency_p99_ns", interval=False),
-            Cell(figure_text(row.figures["latency_ratio"]) if "latency_ratio" in row.figures else ""),
+            _cell(row, "cpu_p50_ns", interval=False),
             _cell(row, "real_time_factor", interval=False),
             _cell(row, "first_inference_ns", interval=False),
             _cell(row, "load_ns", interval=False),
@@ -190,7 +190,7 @@ def _latency(summary: RunSummary) -> Section:
         "Latency and memory (single_stream)",
         columns,
         rows,
-        "In brackets: 95 % bootstrap interval over process launches. 1 MB is 1,000,000 bytes.",
+        "In brackets: 95 % interval over process launches (Student's t). 1 MB is 1,000,000 bytes.",
     )
 
 
@@ -257,13 +257,34 @@ def corpus_notes(corpus: CorpusFacts, scored: Scoring | None) -> list[str]:
     if scored is not None:
         notes.append(
             f"{scored.n_clips} clips of {scored.n_speakers} speakers were scored; left out: "
-            f"{left_out_text(corpus.left_out)}. In brackets: 95 % bootstrap interval over speakers."
+            f"{left_out_text(corpus.left_out)}. In brackets: 95 % interval over speakers."
         )
+        notes += _preparation_notes(corpus)
         if scored.seen:
             notes.append(
                 f"SEEN IN TRAINING: {scored.seen} of the {scored.n_clips} scored clips are of speakers that "
                 "an artifact was trained on. These figures are not held-out accuracy."
             )
+    return notes
+
+
+def _preparation_notes(corpus: CorpusFacts) -> list[str]:
+    """What was chosen of the corpus, and what was done to its clips before they were scored."""
+    notes = []
+    if corpus.release is not None or corpus.selection is not None:
+        release = f"Release {corpus.release}" if corpus.release is not None else "Of the corpus"
+        notes.append(f"{release}{f', taken: {corpus.selection}' if corpus.selection is not None else ''}.")
+    if corpus.converted is not None:
+        rates = ", ".join(f"{n} from {rate} Hz" for rate, n in corpus.converted.sample_rates_hz.items())
+        mixed = f", {corpus.converted.mixed_down} of several channels averaged" * bool(
+            corpus.converted.mixed_down
+        )
+        notes.append(
+            f"{corpus.converted.clips} clips were converted to mono at 16 kHz ({rates}{mixed}) by "
+            f"{corpus.converted.resampler}."
+        )
+    if corpus.scaled:
+        notes.append(f"{corpus.scaled} clips reached beyond full scale and were divided by their peak.")
     return notes
 
 
@@ -294,10 +315,10 @@ def _losses(summary: RunSummary) -> Section:
         if "ua_loss" in row.figures
     ]
     return make_section(
-        "Loss against the fp32 parent, same clips, same device",
+        "Drop against the fp32 parent, same clips, same device",
         columns,
         rows,
-        "Parent minus artifact: above 0 is a loss. In brackets: 95 % interval, paired over speakers.",
+        "Parent minus artifact: above 0 is a drop. In brackets: 95 % interval, paired over speakers.",
     )
 
 

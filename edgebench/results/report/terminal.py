@@ -12,16 +12,16 @@ from rich.text import Text
 
 from edgebench.results.compare import Comparison
 from edgebench.results.evaluation import Evaluation
-from edgebench.results.report.comparison import comparison_sections
+from edgebench.results.report.comparison import comparison_notes, comparison_sections, comparison_title
 from edgebench.results.report.conditions import board_name, conditions
 from edgebench.results.report.evaluation import evaluation_sections
+from edgebench.results.report.sections import sections
 from edgebench.results.report.tables import (
     Cell,
     Section,
     findings,
     not_judged,
     overhead_sentence,
-    sections,
 )
 from edgebench.results.summary import RunSummary
 
@@ -41,20 +41,25 @@ _MINOR = 5
 _LONG_NAME = 40
 
 
-def print_run(summary: RunSummary, console: Console) -> None:
-    """Print the tables, the verdicts' evidence and the conditions of a run."""
-    for part in render_run(summary, width=console.width):
+def print_run(summary: RunSummary, console: Console, *, relative_to: str | None = None) -> None:
+    """Print the tables, the verdicts' evidence and the conditions of a run.
+
+    ``relative_to``: the artifact that ratios are made against.
+    """
+    for part in render_run(summary, width=console.width, relative_to=relative_to):
         console.print(part)
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print two runs side by side."""
-    console.print(Text(f"{comparison.before.run_id} against {comparison.after.run_id}", style="bold"))
+    """Print two runs, or the artifacts of one, side by side."""
+    console.print(Text(comparison_title(comparison), style="bold"))
     for title, lines in (("DIFFERING (forced)", comparison.differing), ("Also differing", comparison.notes)):
         for line in lines:
             console.print(Text(f"{title}: {line}", style="yellow"))
     for section in comparison_sections(comparison):
         console.print(render_section(section, width=console.width))
+    for note in comparison_notes(comparison):
+        console.print(Padding(Text(f"\n{note}", style="dim"), (0, 0, 0, 2)))
 
 
 def print_evaluation(evaluation: Evaluation, console: Console) -> None:
@@ -68,14 +73,14 @@ def print_sections(found: Iterable[Section], console: Console) -> None:
         console.print(render_section(section, width=console.width))
 
 
-def render_run(summary: RunSummary, *, width: int) -> list[RenderableType]:
+def render_run(summary: RunSummary, *, width: int, relative_to: str | None = None) -> list[RenderableType]:
     """The parts of a run's report for a terminal of ``width`` columns."""
     header = summary.header
     name = f"Run {summary.run_id} on {header.device.name} ({board_name(header.device.fingerprint)})"
     parts: list[RenderableType] = [Text(name, style="bold")]
     if header.device.emulated:
         parts.append(Text("EMULATED: its speed says nothing about a real board.", style="yellow"))
-    found = sections(summary)
+    found = sections(summary, relative_to=relative_to)
     parts += [render_section(section, width=width) for section in found]
     parts += _verdicts(summary)
     if not any(section.title.startswith("The harness") for section in found):

@@ -20,7 +20,7 @@ from edgebench.results.metrics.table import METRICS, Figure
 from edgebench.results.records.record import Condition, RunHeader, TrialRecord
 from edgebench.results.verdicts.rules import EVERYTHING, RULES, SPOILS, Case, Finding, NotJudged
 
-UNSUPPORTED_CODES = ("RUNTIME_IMPORT", "MODEL_LOAD")
+UNSUPPORTED_CODES = ("RUNTIME_INSTALL", "RUNTIME_IMPORT", "MODEL_LOAD")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def judge(
     failed = _failures(launches)
     trials = tuple(line.trial for line in launches if line.trial.status == "ok")
     # Records before launches were planned one by one say only how many a condition needs.
-    wanted = sum(trial.condition == condition for trial in header.trials) or header.requirements.launches
+    planned = sum(trial.condition == condition and not trial.trace for trial in header.trials)
+    wanted = planned or header.requirements.launches
     if not launches and (error := _import_error(header, condition.runtime)):
         failed.append(error)
     elif len(launches) < wanted:
@@ -106,6 +107,7 @@ def judge(
 # --- what has no result -----------------------------------------------------------------------------
 
 _NEXT = {
+    "RUNTIME_INSTALL": "Install what the reason names on the board, or measure there without this runtime.",
     "RUNTIME_IMPORT": "Use another version of the runtime on this processor; `edgebench doctor` probes it.",
     "MODEL_LOAD": "Export the model for this runtime: a lower opset and IR, or operators that it has.",
     "RUN_FAILED": "Run the model once by hand with the input named; the message is the runtime's own.",
@@ -140,5 +142,6 @@ def _import_error(header: RunHeader, name: str) -> Finding | None:
     if runtime is None or not runtime.error:
         return None
     code = str(runtime.error.get("code") or "RUNTIME_IMPORT")
-    evidence = f"the runtime did not import when the board was probed: {runtime.error.get('message')}"
-    return Finding(code, evidence, _NEXT["RUNTIME_IMPORT"])
+    what = "could not be installed" if code == "RUNTIME_INSTALL" else "did not import when it was probed"
+    evidence = f"{name} {what}: {runtime.error.get('message')}"
+    return Finding(code, evidence, _NEXT.get(code, _NEXT["RUNTIME_IMPORT"]))

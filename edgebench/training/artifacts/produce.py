@@ -22,7 +22,7 @@ from edgebench.models.making.card import CardFacts, CorpusCounts, Row, render_ca
 from edgebench.models.making.export import IR_VERSION, OPSET, export_onnx, save_artifact
 from edgebench.models.manifest import Calibration, Macs, Manifest, Parity, Task
 from edgebench.models.outputs import DIMENSIONS, EMOTION_LOGITS
-from edgebench.models.quantization.schemes import quantize, scheme_named
+from edgebench.models.quantization import quantize, scheme_named
 from edgebench.training.artifacts import baseline
 from edgebench.training.artifacts.baseline import predict_baseline
 from edgebench.training.artifacts.score import METRICS, accuracy_drop, predict_corpora, score_artifact
@@ -67,7 +67,7 @@ def produce(
     fp32 = known.save(exported, output, key=f"{recipe.architecture}.fp32", scheme={"name": "fp32"})
     clips = calibration_clips(gathered.train, per_class=recipe.quantization.clips_per_class, seed=recipe.seed)
     scheme = scheme_named(recipe.quantization.scheme)
-    graph = quantize(fp32.path, scheme=scheme.name, waveforms=known.waveforms(clips))
+    graph = _graph(quantize(fp32.path, scheme=scheme.name, waveforms=known.waveforms(clips)))
     small = known.save(
         graph,
         output,
@@ -83,6 +83,12 @@ def produce(
     text = render_card(_card(fp32, small, recipe, gathered, command=command))
     (output / known.card).write_text(text, encoding="utf-8")
     return fp32, small
+
+
+def _graph(data: bytes) -> onnx.ModelProto:
+    import onnx  # noqa: PLC0415
+
+    return onnx.load_model_from_string(data)
 
 
 class _Common:

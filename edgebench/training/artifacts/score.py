@@ -72,7 +72,7 @@ def score_artifact(
     """Score an artifact on each corpus among the clips; the clips are the caller's choice of speakers."""
     found = []
     for corpus, chosen in by_corpus(clips).items():
-        scoring = score(predictions[corpus], facts(chosen), _tasks(artifact), seed=seed)
+        scoring = score(predictions[corpus], facts(chosen), _tasks(artifact))
         speakers = tuple(sorted({clip.speaker for clip in chosen}))
         found.append(CorpusScore(corpus, scoring.label_source, speakers, scoring.n_clips, scoring.figures))
     return found
@@ -88,7 +88,7 @@ def accuracy_drop(
     """Parent minus child by corpus, paired over speakers; the keys end in ``_loss``."""
     (parent, child), (before, after) = artifacts, predictions
     return {
-        corpus: losses(before[corpus], after[corpus], facts(chosen), _tasks(parent), _tasks(child), seed=seed)
+        corpus: losses(before[corpus], after[corpus], facts(chosen), _tasks(parent), _tasks(child))
         for corpus, chosen in by_corpus(clips).items()
     }
 

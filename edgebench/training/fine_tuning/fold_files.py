@@ -106,7 +106,7 @@ def write_json(path: Path, values: Any) -> None:
 def score_answers(answers: Iterable[Answer], *, seed: int) -> dict[str, Scoring]:
     """UA, WA, F1 and confusion by corpus, with intervals over speakers."""
     return {
-        corpus: score(_predictions(rows), _facts(rows), _TASKS, seed=seed)
+        corpus: score(_predictions(rows), _facts(rows), _TASKS)
         for corpus, rows in _by_corpus(answers).items()
     }
 
@@ -118,7 +118,7 @@ def gain_of(before: Iterable[Answer], after: Iterable[Answer], *, seed: int) -> 
     for corpus in sorted(first.keys() & second.keys()):
         # subtle: losses gives parent minus child, so the one that came after stands as the parent.
         pair = _predictions(second[corpus]), _predictions(first[corpus])
-        figures = losses(*pair, _facts(first[corpus]), _TASKS, _TASKS, seed=seed)
+        figures = losses(*pair, _facts(first[corpus]), _TASKS, _TASKS)
         found[corpus] = {name: figures[f"{name}_loss"] for name in CATEGORICAL}
     return found
 

@@ -3,7 +3,7 @@
 In: {"envs": folder, "key": name, "imports": [module], "build": null | {"requirements": ["numpy==2.4.6"],
 "wheels": {file name: path} | null}}. With "build": null it only looks whether the environment is there.
 
-Out: {"python": path | null, "versions": {module: version}, "created": bool}, or
+Out: {"python": path | null, "versions": {package: version}, "created": bool}, or
 {"error": "NO_PIP" | "NO_WHEEL" | "NO_SPACE" | "DIES" | "FAILED", "message": text, "signal": number | null}.
 """
 
@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 IMPORT = (
-    "import importlib, json, sys; "
-    "print(json.dumps({n: importlib.import_module(n).__version__ for n in sys.argv[1:]}))"
+    "import importlib, json, sys; names = sys.argv[1:]; "
+    "[importlib.import_module(name) for name in names]; "
+    "packages = [name.partition('.')[0] for name in names]; "
+    "print(json.dumps({name: sys.modules[name].__version__ for name in packages}))"
 )
 
 
@@ -121,7 +123,10 @@ def make_venv(part: Path, *options: str) -> None:
 
 
 def run(argv: list[str]) -> str:
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    # Nothing of the user's Python gets in: neither folders of modules, nor a pip.conf with `user = true`.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    kept.update(PYTHONNOUSERSITE="1", PIP_USER="0")
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=kept)
     said = (done.stdout + b"\n" + done.stderr).decode(errors="replace").strip()
     if done.returncode == 0:
         return done.stdout.decode(errors="replace")

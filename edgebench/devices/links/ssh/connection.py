@@ -9,6 +9,7 @@ from pathlib import Path
 import paramiko
 
 from edgebench.devices.links.connection import ByteProgress, ExecResult, TimeLimits
+from edgebench.devices.links.fetch import fetch
 from edgebench.devices.links.ssh.command import SshStream, cat_file, run_command
 from edgebench.devices.links.ssh.errors import FOREIGN, Watchdog, describe, wire_errors
 from edgebench.devices.links.ssh.link import Link, open_link
@@ -118,6 +119,9 @@ class SshConnection:
             # Saying goodbye on a dead wire raises too, and would hide what became of the copy.
             with Watchdog(2.0, self._link.cut), contextlib.suppress(*FOREIGN):
                 sftp.close()
+
+    def fetch(self, source: str, target: Path, *, size_bytes: int, sha256: str) -> None:
+        fetch(self, source, target, size_bytes=size_bytes, sha256=sha256)
 
     def close(self) -> None:
         self._link.close()

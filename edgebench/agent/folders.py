@@ -1,0 +1,24 @@
+"""Where things lie on a board: everything is below one folder, the root.
+
+::
+
+    blobs/SHA256      files by the hash of their content: the agent, models, packs, wheels
+    envs/KEY/         private environments, one a runtime
+    runs/RUN_ID/      one run: plan.json, journal.jsonl, pid, supervisor.log, traces
+    lock              held by the run that measures
+
+Host and agent both take their paths from here.
+"""
+
+from __future__ import annotations
+
+# Of the root.
+BLOBS, ENVS, RUNS, LOCK = "blobs", "envs", "runs", "lock"
+
+# Of a run.
+PLAN, JOURNAL, PID, LOG = "plan.json", "journal.jsonl", "pid", "supervisor.log"
+
+
+def join(folder: str, *names: str) -> str:
+    """A path on the board. Boards are Linux machines, whatever the host is."""
+    return "/".join((folder.rstrip("/"), *names))

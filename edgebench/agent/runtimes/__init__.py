@@ -1,0 +1,1 @@
+"""Runtimes: one module each. `table` names them, `base` says what each must offer."""

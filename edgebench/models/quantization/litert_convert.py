@@ -1,0 +1,124 @@
+"""From an fp32 file to a .tflite of the same net, by litert-torch; shared by the schemes for LiteRT.
+
+LiteRT's converter knows no free time axis, so the file holds one signature an input length; they share
+their weights. A clip of another length is repeated up to the next one (the preparation step ``fit``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgebench.errors import UsageError
+from edgebench.models.quantization.net_from_onnx import net_from_onnx
+
+# The lengths of the packaged suite, and what lies between them for clips of speech.
+LENGTHS_S = (1.0, 2.0, 3.0, 5.0, 8.0, 10.0, 12.0)
+SAMPLE_RATE_HZ = 16_000
+NEEDS = ("litert_torch", "ai_edge_litert", "ai_edge_quantizer")
+FIT = {"step": "fit", "lengths_s": list(LENGTHS_S)}
+
+
+def signature_name(length_s: float) -> str:
+    """The signature of an input length, such as ``samples_80000``."""
+    return f"samples_{round(length_s * SAMPLE_RATE_HZ)}"
+
+
+def fitted(waveform: NDArray[np.float32], length_s: float) -> NDArray[np.float32]:
+    """A clip (samples,) repeated or cut to ``length_s``: (1, samples), as a signature takes it."""
+    return np.resize(waveform, round(length_s * SAMPLE_RATE_HZ))[np.newaxis].astype(np.float32)
+
+
+def convert(parent: Path, lengths_s: Sequence[float]) -> bytes:
+    """The float .tflite of an fp32 ONNX artifact, with one signature for each of ``lengths_s``.
+
+    Raises UsageError where the extra ``litert`` is not installed, ModelError where the net cannot be built
+    from the file.
+    """
+    require_litert()
+    import torch  # noqa: PLC0415
+
+    net = net_from_onnx(parent)
+    with quiet(), _reflection_by_slices():
+        import litert_torch  # noqa: PLC0415
+
+        converter = litert_torch
+        for length_s in lengths_s:
+            example = {"waveform": torch.zeros(1, round(length_s * SAMPLE_RATE_HZ))}
+            converter = converter.signature(signature_name(length_s), net, sample_kwargs=example)
+        return _bytes(converter.convert())
+
+
+def require_litert() -> None:
+    """Raise UsageError where a package of the extra ``litert`` is not installed."""
+    missing = [name for name in ("torch", *NEEDS) if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"this scheme needs {', '.join(missing)}, which this environment does not have. Install a CPU "
+            "build of torch first and then the extra: pip install 'edgebench[train,litert]'."
+        )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """The converter and the quantizer print their steps, in Python and in C, and warn of their internals."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    kept = [os.dup(number) for number in (1, 2)]
+    try:
+        with Path(os.devnull).open("wb") as nowhere, warnings.catch_warnings():
+            sys.stdout.flush()
+            for number in (1, 2):
+                os.dup2(nowhere.fileno(), number)
+            warnings.simplefilter("ignore")
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                yield
+    finally:
+        for number, original in zip((1, 2), kept, strict=True):
+            os.dup2(original, number)
+            os.close(original)
+        logging.disable(level)
+
+
+@contextlib.contextmanager
+def _reflection_by_slices() -> Iterator[None]:
+    """Reflect edges by flipped slices: the converter makes a table of 320 KB of torch's own padding."""
+    import torch  # noqa: PLC0415
+    from torch.nn import functional  # noqa: PLC0415
+
+    original = functional.pad
+
+    def pad(tensor: Any, edges: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
+        if mode != "reflect" or len(edges) != 2:
+            return original(tensor, edges, mode, value)
+        left, right = edges
+        size = tensor.shape[-1]
+        before = tensor[..., 1 : left + 1].flip(-1)
+        after = tensor[..., size - right - 1 : size - 1].flip(-1)
+        return torch.cat([before, tensor, after], dim=-1)
+
+    functional.pad = pad  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        functional.pad = original
+
+
+def _bytes(model: Any) -> bytes:
+    import tempfile  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        model.export(str(path))
+        return path.read_bytes()

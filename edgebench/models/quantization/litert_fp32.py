@@ -1,0 +1,25 @@
+"""The same net in float as a .tflite file, for LiteRT and tflite-runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgebench.models.quantization.litert_convert import FIT, LENGTHS_S, NEEDS, convert
+from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
+
+
+def _quantize(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -> bytes:
+    return convert(parent, settings["lengths_s"])
+
+
+SCHEME = Scheme(
+    name="litert_fp32",
+    summary="no quantization: the net as .tflite, one signature an input length (Wav2Small)",
+    quantize=_quantize,
+    settings=settings(converter="litert-torch", lengths_s=LENGTHS_S),
+    calibrated=False,
+    format="tflite",
+    needs=NEEDS,
+    preparation=(FIT,),
+)

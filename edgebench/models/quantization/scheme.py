@@ -1,0 +1,49 @@
+"""What a quantization scheme is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Waveform = NDArray[np.float32]
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A name, what it does to an fp32 ONNX file, and the settings that it does it with.
+
+    ``quantize(path of the fp32 file, calibration waveforms (samples,), settings)`` gives the bytes of the
+    new file, which has the format ``format``. ``settings`` go into the manifest as they stand.
+    ``calibrated`` says whether waveforms are needed. ``summary`` is one line for ``edgebench quantize
+    --list``. ``needs`` names the packages beyond the base install. ``preparation(settings)`` gives steps
+    that the new file needs after its parent's.
+    """
+
+    name: str
+    summary: str
+    quantize: Callable[[Path, Sequence[Waveform], Settings], bytes]
+    settings: Settings
+    calibrated: bool
+    format: str = "onnx"
+    needs: tuple[str, ...] = ()
+    preparation: Sequence[Mapping[str, Any]] = field(default=())
+
+    def described(self) -> dict[str, Any]:
+        """Name and settings as a manifest records them: plain JSON."""
+        return {"name": self.name, **{key: _plain(value) for key, value in self.settings.items()}}
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def settings(**values: Any) -> Settings:
+    """Settings that nobody can change."""
+    return MappingProxyType(values)
