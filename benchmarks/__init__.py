@@ -18,4 +18,6 @@ NAMES = (
     "startup",
     "harness_share",
     "store",
+    "coverage",
+    "real_aa",
 )
