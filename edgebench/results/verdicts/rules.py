@@ -214,7 +214,7 @@ def _unstable(case: Case) -> Finding | NotJudged | None:
     action = "Stop what else runs there, hold the clock still, and measure again."
     medians = []
     for number, (values, unit_ns) in enumerate(samples):
-        median = float(np.median(values))
+        median = statistics.quantile(values, 0.5)
         medians.append(median)
         floor = LIMITS.floor_ns / unit_ns
         spread = statistics.mad(values)
@@ -223,7 +223,7 @@ def _unstable(case: Case) -> Finding | NotJudged | None:
             return Finding("UNSTABLE", f"{evidence}; the limit is {LIMITS.spread:.0%}", action)
         if len(values) >= LIMITS.samples_for_thirds:
             third = len(values) // 3
-            first, last = float(np.median(values[:third])), float(np.median(values[-third:]))
+            first, last = (statistics.quantile(part, 0.5) for part in (values[:third], values[-third:]))
             if abs(last - first) > LIMITS.drift * median and abs(last - first) > floor:
                 evidence = (
                     f"launch {number + 1}: the last third took {last / first - 1:+.1%} against the first"
