@@ -12,12 +12,13 @@ TORCH ?= torch==2.13.0
 run: $(VENV)/run.done  ## install, then the main job on this machine
 	$(BIN)/edgebench run
 
-# What neither measures nor asks a board can share the machine with itself.
-TOGETHER := tests/corpora tests/models tests/papers tests/results tests/training
+# Tests marked `alone` measure this machine; the others share it. A file stays in one process: its fixtures
+# may be dear.
+TESTFLAGS ?=
 
 test: lint  ## all checks and tests
-	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(TOGETHER)
-	$(BIN)/python -m pytest $(TOGETHER:%=--ignore %)
+	$(BIN)/python -m pytest $(TESTFLAGS) -m "not alone" -n logical --maxprocesses 8 --dist loadfile
+	$(BIN)/python -m pytest $(TESTFLAGS) -m alone
 
 lint: $(VENV)/test.done
 	$(BIN)/ruff check .

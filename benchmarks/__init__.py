@@ -9,6 +9,7 @@ plain scripts that know nothing of edgebench.
 NAMES = (
     "agent_vs_loop",
     "agent_vs_loadgen",
+    "busy_host",
     "trial_memory",
     "memory_marks",
     "null_overhead",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import datetime
 import importlib
 import math
-import os
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
@@ -30,9 +29,18 @@ class MissingError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """How much to measure. ``quick`` only shows that a benchmark works."""
+    """How much to measure. ``quick`` only shows that a benchmark works.
+
+    ``models``: files to run the agent on, beside the packaged models.
+    """
 
     quick: bool = False
+    models: tuple[Path, ...] = ()
+
+    @staticmethod
+    def of(arguments: argparse.Namespace) -> Settings:
+        """What the command line said."""
+        return Settings(quick=arguments.quick, models=tuple(arguments.model))
 
     @property
     def pairs(self) -> int:
@@ -216,26 +224,24 @@ def bars(console: Console) -> Progress:
     return Progress(*columns, console=console, refresh_per_second=1, transient=True, disable=not shown)
 
 
-def main(name: str, description: str | None) -> None:
-    """``python -m benchmarks.NAME [--quick] [--page]``."""
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every benchmark may be told; `Settings.of` reads it."""
     parser.add_argument("--quick", action="store_true", help="try it out; the figures mean nothing")
-    parser.add_argument("--page", action="store_true", help="renew this section of docs/benchmarks.md")
-    arguments = parser.parse_args()
-    if arguments.quick and arguments.page:
-        parser.error("--page keeps figures, and those of --quick mean nothing")
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        type=Path,
+        help="a model file beside the packaged models, such as a .tflite; repeat for several",
+    )
+
+
+def main(name: str, description: str | None) -> None:
+    """``python -m benchmarks.NAME [--quick]``."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
+    add_arguments(parser)
+    settings = Settings.of(parser.parse_args())
     console = Console()
-    began, load = datetime.datetime.now(datetime.UTC), os.getloadavg()
     with bars(console) as progress:
-        result = measure(name, Settings(quick=arguments.quick), progress)
+        result = measure(name, settings, progress)
     show(result, console)
-    if arguments.page:
-        renew(result, began, load)
-
-
-def renew(result: Result, began: datetime.datetime, load: Sequence[float]) -> None:
-    """Put one result into docs/benchmarks.md."""
-    from benchmarks import report
-
-    text = report.PATH.read_text(encoding="utf-8")
-    report.PATH.write_text(report.renewed(text, result, began, load), encoding="utf-8")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import NAMES
 from benchmarks.common import HEADINGS, Result, Settings, cells
 from edgebench.agent.fingerprint import fingerprint
 
@@ -21,7 +22,7 @@ INTRODUCTION = """\
 # Benchmarks of edgebench itself
 
 What edgebench promises about its own measurements, measured. This page is written by `make bench`
-(`python -m benchmarks`); do not edit it. Each benchmark is one command; add `--quick` to try it.
+(`python -m benchmarks [NAME...]`); do not edit it. Each benchmark is one command; add `--quick` to try it.
 
 Launches of the two sides alternate, A B B A, each in a fresh process; a ratio is made of two neighbours.
 `min` and `max` are the extreme pairs, `n` their number. Where there is a 95 % interval, it is that of the
@@ -72,38 +73,45 @@ def page(results: Sequence[Result], facts: Sequence[tuple[str, str]], settings: 
     return "\n".join(parts)
 
 
-def renewed(text: str, result: Result, began: datetime.datetime, load: Sequence[float]) -> str:
-    """The page ``text`` with the section and the targets of one benchmark made anew, the rest as it is.
-
-    The table of the machine is that of the whole page, so the section says when it was made itself.
-    """
-    when = f"Renewed alone, {began:%Y-%m-%d %H:%M} UTC, load average {load[0]:.2f}.\n"
-    section = f"{_section(result)}\n{when}"
-    found = re.compile(rf"^## {re.escape(result.name)}\n.*?(?=^## |\Z)", re.M | re.S)
-    if found.search(text):
-        text = found.sub(lambda old: section + ("\n" if old.end() < len(text) else ""), text)
-    else:
-        text = f"{text.rstrip()}\n\n{section}"
-    head, targets, rest = re.split(r"(^## Targets\n.*?)(?=^## )", text, maxsplit=1, flags=re.M | re.S)
-    lines, mine = targets.rstrip().splitlines(), _summary([result]).splitlines()[-1]
-    places = [n for n, line in enumerate(lines) if line.startswith(f"| `{result.name}` ")] or [len(lines)]
-    lines[places[0] : places[0] + 1] = [mine]
-    return head + "\n".join(lines) + "\n\n" + rest
+def renewed(
+    page: str, results: Sequence[Result], facts: Sequence[tuple[str, str]], settings: Settings
+) -> str:
+    """The page with the sections of these benchmarks replaced or added, and the others as they are."""
+    head, targets, *others = page.split("\n## ")
+    sections = {text.split("\n", 1)[0]: "## " + text for text in others}
+    rows = dict(re.findall(r"^\| (`\w+`) \| (.*) \|$", targets, re.MULTILINE))
+    told = dict(facts)
+    load = told["load average at the start"]
+    when = f"Measured by itself: {told['date']}, {told['processor']}, load {load}.\n"
+    for result in results:
+        sections[result.name] = "\n".join([_section(result), (QUICK if settings.quick else "") + when])
+        rows |= dict([_promise(result)])
+    known = {name: number for number, name in enumerate(NAMES)}
+    ordered = sorted(sections, key=lambda name: known.get(name, len(known)))
+    promises = [(f"`{name}`", rows[f"`{name}`"]) for name in ordered if f"`{name}`" in rows]
+    summary = "## Targets\n\n" + _table(("benchmark", "targets"), promises)
+    return "\n".join(
+        [head.rstrip("\n") + "\n", summary, *(sections[name].rstrip("\n") + "\n" for name in ordered)]
+    )
 
 
 def _summary(results: Sequence[Result]) -> str:
     """Each benchmark with a promise, and whether it was kept."""
-    rows = []
-    for result in results:
-        verdicts = [row.verdict for row in result.rows if row.target]
-        missed = verdicts.count("NOT MET")
-        text = (
-            f"{missed} of {len(verdicts)} not met" if missed else f"met ({len(verdicts)} of {len(verdicts)})"
-        )
-        if result.skipped:
-            text = f"not run: {result.skipped}"
-        rows.append((f"`{result.name}`", text if verdicts or result.skipped else "none promised"))
-    return _table(("benchmark", "targets"), rows)
+    return _table(("benchmark", "targets"), [_promise(result) for result in results])
+
+
+def _promise(result: Result) -> tuple[str, str]:
+    name = f"`{result.name}`"
+    verdicts = [row.verdict for row in result.rows if row.target]
+    missed = verdicts.count("NOT MET")
+    if result.skipped:
+        return name, f"not run: {result.skipped}"
+    if not verdicts:
+        return name, "none promised"
+    return (
+        name,
+        f"{missed} of {len(verdicts)} not met" if missed else f"met ({len(verdicts)} of {len(verdicts)})",
+    )
 
 
 def _section(result: Result) -> str:

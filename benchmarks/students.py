@@ -29,6 +29,7 @@ from edgebench.corpora import EMOTIONS, Clip, packaged_split, read_corpus, split
 from edgebench.harness.host.evaluate import predict_corpora, scorable
 from edgebench.harness.speech import prepare_corpus
 from edgebench.models import Artifact, load_artifact
+from edgebench.models.outputs import EMOTION_LOGITS
 from edgebench.results.metrics.repeats import Trained
 from edgebench.results.records.record import CorpusFacts
 from edgebench.training.artifacts import baseline
@@ -36,7 +37,7 @@ from edgebench.training.artifacts import baseline
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 ARMS = {"teacher": "teacher", HARD: "hard", SOFT: "soft", ADAPTED: "adapted"}  # and their folders
 PAIRED = (HARD, SOFT, ADAPTED)
-BASELINE = {baseline.OUTPUT: {"kind": "categorical", "labels": list(EMOTIONS)}}
+BASELINE = {EMOTION_LOGITS: {"kind": "categorical", "labels": list(EMOTIONS)}}
 
 
 @dataclass(frozen=True)

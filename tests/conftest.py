@@ -64,21 +64,10 @@ def corpora_root() -> Path:
     return root
 
 
-QUICK_SUITE = """\
-name = "quick-test"
-input_s = [1.0]
-launches = 1
-min_duration_s = 0.2
-min_count = 8
-"""
-
-
 @pytest.fixture
 def edgebench(tmp_path: Path) -> Edgebench:
     """The real command line with a folder of its own, a suite of seconds and an empty inventory in it."""
-    (tmp_path / "inventory.toml").write_text("")
-    (tmp_path / "quick.toml").write_text(QUICK_SUITE)
-    return Edgebench(tmp_path)
+    return Edgebench.in_folder(tmp_path)
 
 
 @pytest.fixture

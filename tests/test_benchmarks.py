@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import importlib
 import json
 import math
@@ -91,6 +90,23 @@ def test_the_page_says_what_was_missed_and_what_did_not_run() -> None:
     assert "--quick`: this page" in report.page(results, [], Settings(quick=True))
 
 
+def test_one_benchmark_is_renewed_and_the_others_stay() -> None:
+    kept = Result("startup", "This.", (Row("kept", Spread(1.0, 1.0, 1.0, 2), "s"),))
+    missed = Row("old", Spread(1.0, 9.0, 9.0, 2), "ratio", Target("at most 2", hi=2.0))
+    facts = [("date", "today"), ("processor", "Z80"), ("load average at the start", "0.1")]
+    before = report.page([kept, Result("store", "That.", (missed,))], facts, Settings())
+    met = Row("new", Spread(1.0, 1.5, 2.0, 2), "ratio", Target("at most 2", hi=2.0))
+    launch = Result("agent_vs_loop", "Other.", (met,))
+    after = report.renewed(before, [Result("store", "That.", (met,)), launch], facts, Settings())
+    assert "| kept | s |" in after and "| new | ratio |" in after and "| old |" not in after
+    assert "| `store` | met (1 of 1) |" in after and "not met" not in after
+    assert after.count("Measured by itself: today, Z80, load 0.1.") == 2
+    headings = [line for line in after.splitlines() if line.startswith("## ")]
+    assert headings == ["## Targets", "## agent_vs_loop", "## startup", "## store"]
+    again = report.renewed(after, [launch], facts, Settings())
+    assert again == after
+
+
 def test_a_missing_loadgen_is_said_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.agent_vs_loadgen.find_spec", lambda name: None)
     result = common.measure("agent_vs_loadgen", Settings(quick=True), Progress(disable=True))
@@ -127,22 +143,3 @@ def test_a_bare_loop_measures_a_real_model(tmp_path: Path) -> None:
         path = ROOT / "benchmarks" / "baselines" / script
         done = subprocess.run([sys.executable, "-I", str(path), *words], capture_output=True, check=True)
         assert json.loads(done.stdout)[key] > 0
-
-
-def test_one_section_of_the_page_is_renewed_and_the_rest_stays() -> None:
-    def result(name: str, value: float) -> Result:
-        return Result(name, f"{name} compared.", (Row("a", Spread(1, value, 2, 3), "%", Target("t", 0, 5)),))
-
-    began = datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.UTC)
-    page = report.page([result("one", 1.25), result("two", 1.5)], [("cores", "2")], Settings())
-    new = report.renewed(page, result("one", 9.0), began, (7.5, 0, 0))
-    assert "| `one` | 1 of 1 not met |\n| `two` | met (1 of 1) |" in new
-    assert new.count("## one\n") == 1 and "9.00" in new and "1.25" not in new
-    assert "Renewed alone, 2026-01-02 03:04 UTC, load average 7.50." in new
-    assert new[new.index("## two") :] == page[page.index("## two") :]
-    assert new[: new.index("## Targets")] == page[: page.index("## Targets")]
-    added = report.renewed(new, result("three", 1.0), began, (7.5, 0, 0))
-    assert "| `two` | met (1 of 1) |\n| `three` | met (1 of 1) |\n\n## one" in added
-    assert added.index("## two") < added.index("## three\n")
-    again = report.renewed(added, result("three", 1.0), began, (7.5, 0, 0))
-    assert again == added

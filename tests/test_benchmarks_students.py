@@ -19,7 +19,7 @@ import soundfile
 from support import results_builder as b
 
 from benchmarks.results_page import BEGIN, END, Arm, Block, page, renewed
-from benchmarks.results_plot import HIGH, LEFT, LOW, WIDTH, plot
+from benchmarks.results_plot import plot
 from benchmarks.soft_labels import Answers, rows
 from benchmarks.students import ARMS, Run, read_arms, score
 from edgebench.results.metrics import accuracy
@@ -90,13 +90,20 @@ def test_every_figure_is_where_its_heading_says():
     found = cell(text, "### Adapted minus soft labels", heard.title)
     assert found.startswith(f"{gain:+.3f} [")
     assert "(A/D/V labels: " in text and "3 seeds" in text
-    drawn = ElementTree.fromstring(plot([block]))
-    dots = drawn.findall("{http://www.w3.org/2000/svg}circle")
-    assert len(dots) == 1 + 3 * 3  # a dot a training at fp32, and the baseline
-    by_place = sorted(float(dot.get("cx")) for dot in dots[4:7])
-    assert by_place == pytest.approx(
-        sorted(LEFT + WIDTH * (ua(one) - LOW) / (HIGH - LOW) for one in hard), abs=0.1
-    )
+    drawn = plot([block])
+    assert drawn == plot([block])  # the page's picture changes with its figures alone
+    names = ["logistic regression", *(name for name in errors if name != "logistic regression")]
+    places = {name: dots(drawn, name) for name in names}
+    assert [len(found) for found in places.values()] == [1, 3, 3, 3]
+    values = [ua(one) for name in names for one in block.arm(name, "" if name == names[0] else "fp32")]
+    spread = [place for found in places.values() for place in found]
+    assert np.corrcoef(spread, values)[0, 1] == pytest.approx(1.0, abs=1e-6)  # one scale for all
+
+
+def dots(svg: str, arm: str) -> list[float]:
+    """The horizontal places of an arm's dots, in its order."""
+    group = ElementTree.fromstring(svg).find(f".//{{*}}g[@id='{arm}']")
+    return [float(use.get("x")) for use in group.iter("{http://www.w3.org/2000/svg}use")]
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ def excesses(window: dict[str, Any], limits: dict[str, Any]) -> dict[str, float]
     shares = {
         "others": window["others"],
         "steal": window["steal"],
-        "queue_wait": None if waited is None else waited / max(1, window["elapsed_ns"]),
+        "queue_wait": None if waited is None else min(1.0, waited / max(1, window["elapsed_ns"])),
     }
     return {kind: share for kind, share in shares.items() if share is not None and share > limits[kind]}
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json as json_
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgebench.cli.options import JsonOption
+from edgebench.cli.options import JsonOption, ResampleOption, corpus_source
 from edgebench.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -30,10 +29,17 @@ def _group() -> None:
 
 @app.command("check")
 def check(
-    path: Annotated[Path, typer.Argument(help="A corpus' folder, a table (.csv) or an audformat folder.")],
+    path: Annotated[
+        str,
+        typer.Argument(
+            help="A corpus' folder, a table (.csv) or an audformat folder; #table=NAME or #partition=NAME "
+            "after it takes a part."
+        ),
+    ],
     name: Annotated[
         str | None, typer.Option("--name", help="Which corpus it is, where its layout is not recognised.")
     ] = None,
+    resample: ResampleOption = False,
     json: JsonOption = False,
 ) -> None:
     """Read every clip of a corpus: speakers, emotions, formats, and what cannot be used and why."""
@@ -42,10 +48,11 @@ def check(
     from edgebench.cli.display import Display
     from edgebench.corpora import inspect_corpus
 
+    source = corpus_source(path, resample=resample)
     with Display() as display:
         display.stage(f"reading {path}")
         found = inspect_corpus(
-            path, name=name, progress=lambda done, total: display.advance(done, total, "clips")
+            source, name=name, progress=lambda done, total: display.advance(done, total, "clips")
         )
     if json:
         typer.echo(json_.dumps(found.to_json(), allow_nan=False))
@@ -74,9 +81,11 @@ def _print(found: Inspection, console: Console) -> None:
         "labels": _counts(found.labels),
         "sessions": _counts(found.sessions),
         "parts": _counts(found.partitions),
-        "human arousal, dominance, valence": str(found.rated),
+        "release": ", ".join(found.releases),
+        "rated by people": _counts(found.rated_dimensions),
         "votes of raters": str(found.with_votes),
         "sample rates": _counts(found.sample_rates_hz, unit=" Hz"),
+        "converted": str(found.converted) if found.converted is not None else "",
         "channels": _counts(found.channels, unit=" channel(s)"),
         "formats": _counts(found.formats),
         "languages": ", ".join(found.languages),
@@ -98,11 +107,13 @@ def _print(found: Inspection, console: Console) -> None:
     if len(found.speakers) > _SPEAKERS_SHOWN:
         # The whole list of a corpus of a thousand speakers is for a program to read.
         console.print(f"and {len(found.speakers) - _SPEAKERS_SHOWN} more speakers: --json lists all")
-    for clip, reason in found.unreadable:
-        console.print(f"[red]unreadable[/] {escape(clip)}: {escape(reason)}", highlight=False, soft_wrap=True)
+    for clip, count, reason in found.unreadable_by_reason:
+        more = f" ({count - 1} more clips for the same reason)" if count > 1 else ""
+        line = f"[red]unreadable[/] {escape(clip)}: {escape(reason)}{more}"
+        console.print(line, highlight=False, soft_wrap=True)
     for warning in found.warnings:
         console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
 
 
 def _counts(counts: Mapping[str, int], *, unit: str = "") -> str:
-    return ", ".join(f"{word}{unit} {count}" for word, count in counts.items() if count)
+    return ", ".join(f"{word or '(empty)'}{unit} {count}" for word, count in counts.items() if count)

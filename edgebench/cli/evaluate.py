@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgebench.cli.options import JsonOption, cache_dir, named_paths
+from edgebench.cli.options import CorpusOption, JsonOption, ResampleOption, cache_dir, corpus_sources
 
 
 def evaluate(
@@ -20,13 +20,11 @@ def evaluate(
             show_default=False,
         ),
     ],
-    corpus: Annotated[
-        list[str] | None,
-        typer.Option("--corpus", "-c", help="NAME=PATH of a speech corpus; repeat for several."),
-    ] = None,
+    corpus: CorpusOption = None,
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Score speakers seen in training too, marked as such.")
     ] = False,
+    resample: ResampleOption = False,
     json: JsonOption = False,
 ) -> None:
     """Score models on held-out speech, on this host: UA, WA, F1, confusion, CCC, with 95 % intervals."""
@@ -36,9 +34,9 @@ def evaluate(
     from edgebench.harness.host.evaluate import evaluate as evaluate_models
     from edgebench.results.report import print_evaluation
 
-    folders = named_paths(corpus or [], "--corpus")
+    sources = corpus_sources(corpus or [], "--corpus", resample=resample)
     with Display() as display:
-        found = evaluate_models(models, folders, include_seen=include_seen, cache=cache_dir(), events=display)
+        found = evaluate_models(models, sources, include_seen=include_seen, cache=cache_dir(), events=display)
     if json:
         typer.echo(json_.dumps(found.to_json(), allow_nan=False))
     else:

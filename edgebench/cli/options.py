@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgebench.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from edgebench.corpora import Source
 
 DeviceOption = Annotated[
     str, typer.Option("--device", "-d", help="Board: `local`, an inventory entry, or a profile's ssh alias.")
@@ -27,12 +31,28 @@ RuntimeOption = Annotated[
 OfflineOption = Annotated[
     bool, typer.Option("--offline", help="The board has no network: send it the wheels it needs.")
 ]
+CorpusOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--corpus",
+        "-c",
+        help="NAME=PATH of a speech corpus; repeat for several. #table=NAME after the path takes one table "
+        "of an audformat database, #partition=NAME one part of the corpus.",
+    ),
+]
+ResampleOption = Annotated[
+    bool,
+    typer.Option(
+        "--resample", help="Convert clips that are not mono at 16 kHz, once, into the cache, and say so."
+    ),
+]
 
 DEFAULT_STORE = Path("edgebench-results")
 
 
 def cache_dir() -> Path:
-    """Where this host keeps packs, wheels and the agent's zip: ``$XDG_CACHE_HOME/edgebench``."""
+    """Where this host keeps packs, converted clips, wheels and the agent's zip:
+    ``$XDG_CACHE_HOME/edgebench``."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "edgebench"
 
@@ -48,14 +68,24 @@ def known_runtimes(names: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(names or known[:1]))
 
 
-def named_paths(values: Sequence[str], option: str) -> dict[str, Path]:
-    """``["emodb=/data/emodb"]`` as ``{"emodb": Path("/data/emodb")}``. Raises UsageError."""
-    paths: dict[str, Path] = {}
+def corpus_sources(values: Sequence[str], option: str, *, resample: bool = False) -> dict[str, Source]:
+    """``["emodb=/data/emodb"]`` as ``{"emodb": Source(Path("/data/emodb"))}``. Raises UsageError.
+
+    With ``resample`` their clips are converted where they must be.
+    """
+    sources: dict[str, Source] = {}
     for value in values:
         name, equals, path = value.partition("=")
         if not equals or not name or not path:
             raise UsageError(f"{option} {value!r}: expected NAME=PATH, such as emodb=/data/emodb.")
-        if name in paths:
+        if name in sources:
             raise UsageError(f"{option} {name}: given twice.")
-        paths[name] = Path(path)
-    return paths
+        sources[name] = corpus_source(path, resample=resample)
+    return sources
+
+
+def corpus_source(text: str, *, resample: bool) -> Source:
+    """A corpus' path, and what is chosen of it behind a ``#``. Raises UsageError."""
+    from edgebench.corpora import parse_source
+
+    return replace(parse_source(text), resample_into=cache_dir() / "resampled" if resample else None)

@@ -18,9 +18,10 @@ from edgebench.cli.options import (
     InventoryOption,
     JsonOption,
     OfflineOption,
+    ResampleOption,
     StoreOption,
     cache_dir,
-    named_paths,
+    corpus_sources,
 )
 from edgebench.cli.show import open_store
 from edgebench.errors import EdgebenchError, ModelError, UsageError
@@ -215,6 +216,7 @@ def wav2small_fig1(
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Take speakers seen in training too, marked as such.")
     ] = False,
+    resample: ResampleOption = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
@@ -223,10 +225,10 @@ def wav2small_fig1(
     from edgebench.papers.wav2small.figures_pages import plane_page, plane_sections
     from edgebench.papers.wav2small.predict import emotion_plane
 
-    ((name, folder),) = named_paths([corpus], "--corpus").items()
+    ((name, source),) = corpus_sources([corpus], "--corpus", resample=resample).items()
     with Display() as display:
         plane = emotion_plane(
-            models, name, folder, include_seen=include_seen, cache=cache_dir(), events=display
+            models, name, source, include_seen=include_seen, cache=cache_dir(), events=display
         )
     _show_figure(
         plane.to_json(), plane_page(plane), plane_sections(plane), store, "wav2small-fig1", json=json

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edgebench.cli.options import JsonOption, named_paths
+from edgebench.cli.options import JsonOption, ResampleOption, corpus_sources
 from edgebench.cli.train import says_how_to_go_on
 
 
@@ -26,6 +26,7 @@ def distilhubert_table2(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for folds, models, table and figures.")
     ] = Path("edgebench-table2"),
+    resample: ResampleOption = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe distilhubert_loso.")
     ] = None,
@@ -50,8 +51,8 @@ def distilhubert_table2(
 
     with says_how_to_go_on(resume=resume), training_bar() as notify:
         found = reproduce_table2(
-            corpora=named_paths(corpus or [], "--corpus"),
-            train_only=named_paths(train_only or [], "--train-only"),
+            corpora=corpus_sources(corpus or [], "--corpus", resample=resample),
+            train_only=corpus_sources(train_only or [], "--train-only", resample=resample),
             output=output,
             overrides=settings or [],
             resume=resume,

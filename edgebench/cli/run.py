@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgebench.cli.options import (
     DEFAULT_STORE,
+    CorpusOption,
     DeviceOption,
     HostOption,
     InventoryOption,
     JsonOption,
     OfflineOption,
+    ResampleOption,
     RuntimeOption,
     StoreOption,
     cache_dir,
+    corpus_sources,
     known_runtimes,
-    named_paths,
 )
 from edgebench.cli.show import open_store, show_run
 from edgebench.errors import EdgebenchError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from edgebench.cli.display import Display
+    from edgebench.corpora import Source
     from edgebench.harness.runner import Request
     from edgebench.harness.suite import Suite
     from edgebench.results import Store
@@ -40,13 +42,11 @@ def run(
         list[str] | None,
         typer.Option("--model", "-m", help="Packaged model, ONNX or TFLite file; repeat for several."),
     ] = None,
-    corpus: Annotated[
-        list[str] | None,
-        typer.Option("--corpus", "-c", help="NAME=PATH of a speech corpus; repeat for several."),
-    ] = None,
+    corpus: CorpusOption = None,
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Score speakers seen in training too, marked as such.")
     ] = False,
+    resample: ResampleOption = False,
     suite: Annotated[str, typer.Option("--suite", help="Packaged suite or TOML file.")] = "packaged",
     level: Annotated[
         str | None, typer.Option("--level", help="quick (10 s a condition), standard (60), publish (600).")
@@ -88,7 +88,7 @@ def run(
             run_id = resume_run(resume, results, cache=cache_dir(), inventory=inventory, events=display)
         _finish(results, run_id, json=json)
         return
-    folders = named_paths(corpus or [], "--corpus")
+    sources = corpus_sources(corpus or [], "--corpus", resample=resample)
     settings = load_suite(
         suite,
         level=level,
@@ -96,14 +96,14 @@ def run(
         input_s=input_s or None,
         launches=launches,
         runtimes=known_runtimes(runtime) if runtime else None,
-        corpora=list(folders) or None,
+        corpora=list(sources) or None,
     )
     request = Request(
         target=resolve_device(device, host=host, inventory=inventory),
         host=host,
         suite=settings,
         models=model or packaged_artifacts(),
-        corpora=_folders(settings, folders),
+        corpora=_sources(settings, sources),
         include_seen=include_seen,
         offline=offline,
         cache=cache_dir(),
@@ -111,25 +111,26 @@ def run(
         trace=trace,
     )
     if plan:
-        _print_plan(request, display)
+        _print_plan(request, results, display)
     else:
         _measure(request, results, display, json=json)
 
 
-def _folders(suite: Suite, folders: Mapping[str, Path]) -> dict[str, Path | None]:
+def _sources(suite: Suite, sources: Mapping[str, Source]) -> dict[str, Source | None]:
     """Where each corpus of the suite lies; None for the synthetic one. Raises UsageError."""
     from edgebench.harness.speech import SYNTHETIC
 
-    missing = [name for name in suite.corpora if name != SYNTHETIC and name not in folders]
+    missing = [name for name in suite.corpora if name != SYNTHETIC and name not in sources]
     if missing:
         raise UsageError(
             f"suite {suite.name!r} asks for corpus {missing[0]!r}, which edgebench cannot ship: "
             f"say where it lies with --corpus {missing[0]}=PATH."
         )
-    return {name: None if name == SYNTHETIC else folders[name] for name in suite.corpora}
+    return {name: None if name == SYNTHETIC else sources[name] for name in suite.corpora}
 
 
-def _print_plan(request: Request, display: Display) -> None:
+def _print_plan(request: Request, results: Store, display: Display) -> None:
+    from edgebench.harness import precision
     from edgebench.harness.runner import prepare
 
     with display:
@@ -142,6 +143,9 @@ def _print_plan(request: Request, display: Display) -> None:
             f"{condition.scenario}  {what}  {condition.threads} thread(s){'  trace' if trial.trace else ''}"
         )
     typer.echo(f"{len(plan.trials)} trials, {len(plan.conditions)} conditions, about {plan.estimate_s:.0f} s")
+    scatter = precision.scatter_of(results, request.target.name)
+    for sentence in precision.sentences(precision.outlooks(plan, scatter), scatter):
+        typer.echo(sentence)
 
 
 def _measure(request: Request, results: Store, display: Display, *, json: bool) -> None:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgebench.cli.options import named_paths
+from edgebench.cli.options import CorpusOption, ResampleOption, corpus_sources
 from edgebench.errors import Interrupted
+
+if TYPE_CHECKING:
+    from edgebench.corpora import Source
 
 
 def train(
     recipe: Annotated[str, typer.Argument(help="Packaged recipe, such as `wav2small`, or a TOML file.")],
-    corpus: Annotated[
-        list[str] | None,
-        typer.Option("--corpus", "-c", help="NAME=PATH of a speech corpus; repeat for several."),
-    ] = None,
+    corpus: CorpusOption = None,
     train_only: Annotated[
         list[str] | None,
         typer.Option(
@@ -28,6 +28,7 @@ def train(
             help="NAME=PATH of a corpus that joins the training part of every fold; repeat for several.",
         ),
     ] = None,
+    resample: ResampleOption = False,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for checkpoints, artifacts, card and curves.")
     ] = Path("edgebench-training"),
@@ -40,11 +41,15 @@ def train(
     from edgebench.training import train as train_recipe
     from edgebench.training.loop.progress import training_bar
 
+    corpora = corpus_sources(corpus or [], "--corpus", resample=resample)
+    joining = corpus_sources(train_only or [], "--train-only", resample=resample)
+    if resample:
+        convert_first({**corpora, **joining})
     with says_how_to_go_on(resume=resume), training_bar() as notify:
         folder = train_recipe(
             recipe,
-            corpora=named_paths(corpus or [], "--corpus"),
-            train_only=named_paths(train_only or [], "--train-only"),
+            corpora=corpora,
+            train_only=joining,
             output=output,
             overrides=settings or [],
             resume=resume,
@@ -54,6 +59,17 @@ def train(
 
     if Processes().is_main:
         typer.echo(f"artifacts: {folder}")
+
+
+def convert_first(sources: Mapping[str, Source]) -> None:
+    """Convert the clips of the corpora with a bar, so that the training finds them in the cache."""
+    from edgebench.cli.display import Display
+    from edgebench.corpora import read_corpus
+
+    with Display() as display:
+        for name, source in sources.items():
+            display.stage(f"converting {name} to mono at 16 kHz")
+            read_corpus(name, source, progress=lambda done, total: display.advance(done, total, "clips"))
 
 
 @contextlib.contextmanager

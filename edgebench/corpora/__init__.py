@@ -1,4 +1,4 @@
-"""Corpora: from the layout they are released in to one row a clip, and to a pack for a board."""
+"""Corpora: read from the layout of their release into clips, divided by speaker, packed for a board."""
 
 from edgebench.corpora.audio import SAMPLE_RATE_HZ, dtype_of, load_waveform, read_waveform
 from edgebench.corpora.clip import ADV, EMOTIONS, UNKNOWN_SPEAKER, Clip
@@ -6,7 +6,10 @@ from edgebench.corpora.inspection import Inspection, inspect_corpus
 from edgebench.corpora.pack import PackInfo, write_pack
 from edgebench.corpora.prototypes import PROTOTYPES
 from edgebench.corpora.readers import READERS, corpus_names, read_corpus, recognise_corpus
+from edgebench.corpora.reasons import grouped
+from edgebench.corpora.resample import Converted
 from edgebench.corpora.scorable import require_scorable
+from edgebench.corpora.source import Source, Where, as_source, parse_source
 from edgebench.corpora.splits.protocols import (
     k_folds,
     leave_one_session_out,
@@ -34,11 +37,16 @@ __all__ = [
     "SAMPLE_RATE_HZ",
     "UNKNOWN_SPEAKER",
     "Clip",
+    "Converted",
     "Inspection",
     "PackInfo",
+    "Source",
     "Split",
+    "Where",
+    "as_source",
     "corpus_names",
     "dtype_of",
+    "grouped",
     "inspect_corpus",
     "k_folds",
     "leaking_speakers",
@@ -46,6 +54,7 @@ __all__ = [
     "load_waveform",
     "make_split",
     "packaged_split",
+    "parse_source",
     "random_folds",
     "ratio_split",
     "read_corpus",

@@ -1,29 +1,46 @@
 """Reading a clip's samples, and refusing every file that would be scored as something it is not.
 
-Nothing is repaired here. A file at another rate is not resampled, a stereo one not mixed down: a
-model's accuracy would then depend on a conversion that no report mentions. The error gives the
-command that converts instead.
-
-Accepted: mono, 16 kHz, WAV (also RF64 and W64), AIFF or FLAC, integers of 8, 16 or 24 bits and
+Accepted: mono, 16 kHz, WAV (also RF64 and W64), AIFF or FLAC, integers of 8, 16, 24 or 32 bits and
 floats. Up to 24 bits a float32 holds every value exactly; 32-bit integers and doubles lose what
 lies below 2**-24 of full scale, some 144 dB down, which no microphone reaches.
+
+A file at another rate or with several channels is refused: a model's accuracy would depend on a conversion
+that no report mentions. ``resample`` converts such clips where the user asks for it.
+
+Two things are mended, and counted where a corpus is checked or packed:
+
+* A WAV whose header does not know its length is read to the end of the file (see ``headers``).
+* Floats beyond full scale, as a resampler leaves them at loud places, are divided by their peak, so that
+  the clip ends at 1.0 and keeps its shape. Beyond ``LOUDEST`` they are refused.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from edgebench.corpora.clip import Clip
+from edgebench.corpora.headers import extent_of, with_true_length
+from edgebench.corpora.pointers import HEAD_BYTES, refuse_annex_link, refuse_pointer
 from edgebench.corpora.synthetic.corpus import synthetic_waveform
 from edgebench.errors import CorpusError
 
+if TYPE_CHECKING:
+    import soundfile
+
 SAMPLE_RATE_HZ: Final = 16_000
+
+LOUDEST: Final = 2.0
+"""The highest peak of a float file, in full scales, that is scaled down. A filter's overshoot stays below;
+integers stored as floats, which mean another scale, lie far above."""
 
 _FORMATS: Final = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "FLAC"})
 _INT16: Final = frozenset({"PCM_S8", "PCM_U8", "PCM_16"})  # what an int16 holds exactly
@@ -33,41 +50,22 @@ _LONGEST_S: Final = 24 * 3600  # a header that promises more does not know its l
 Waveform = npt.NDArray[np.float32]
 
 
-def load_waveform(clip: Clip, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Waveform:
-    """The samples of a clip: ``(samples,)`` float32 in [-1, 1], never NaN; a clip without a file is
-    generated.
-
-    16-bit samples come as their value over 32768, so that an int16 pack and this agree exactly.
-    Raises ``CorpusError`` naming the file, what was found and what to do.
-    """
-    if clip.path is None:
-        return synthetic_waveform(clip).astype(np.float32) / np.float32(32768)
-    return read_waveform(clip.path, sample_rate_hz=sample_rate_hz)
-
-
-def dtype_of(clip: Clip) -> str:
-    """``int16`` where that holds the clip exactly, else ``float32``. Reads the header only."""
-    if clip.path is None:
-        return "int16"
-    import soundfile  # noqa: PLC0415
-
-    _refuse_by_bytes(clip.path)
-    try:
-        subtype = soundfile.info(str(clip.path)).subtype
-    except (RuntimeError, OSError) as error:
-        raise _unreadable(clip.path, error) from error
-    return "int16" if subtype in _INT16 else "float32"
-
-
 @dataclass(frozen=True)
 class AudioFacts:
-    """What a file's header says."""
+    """What a file's header says. ``length_known``: False where it gives a placeholder for the length, so
+    that ``samples`` were counted to the end of the file."""
 
     container: str
     subtype: str
     sample_rate_hz: int
     channels: int
     samples: int  # of each channel
+    length_known: bool = True
+
+    @property
+    def format(self) -> str:
+        """Container and sample type, such as ``WAV PCM_16``."""
+        return f"{self.container} {self.subtype}"
 
     @property
     def duration_s(self) -> float:
@@ -75,80 +73,161 @@ class AudioFacts:
         return self.samples / self.sample_rate_hz
 
 
-def audio_facts(path: Path) -> AudioFacts:
-    """The header of an audio file, of any rate and number of channels.
+@dataclass(frozen=True)
+class Sound:
+    """A file's samples as they are stored, ``(samples, channels)`` float32, with its header."""
 
-    Raises ``CorpusError`` for what ``read_waveform`` would refuse at any rate: a file that is missing,
-    empty, cut short, MP3, or of another container.
+    samples: Waveform
+    facts: AudioFacts
+
+    @property
+    def peak(self) -> float:
+        """The largest magnitude, in full scales."""
+        return float(np.abs(self.samples).max(initial=0.0))
+
+
+def load_waveform(clip: Clip, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Waveform:
+    """The samples of a clip: ``(samples,)`` float32 in [-1, 1], never NaN; a clip without a file is
+    generated.
+
+    16-bit samples come as their value over 32768, so that an int16 pack and this agree exactly.
+    Raises ``CorpusError`` naming the file, what was found and what to do.
     """
-    import soundfile  # noqa: PLC0415
-
-    _refuse_by_bytes(path)
-    try:
-        with soundfile.SoundFile(str(path)) as file:
-            facts = AudioFacts(
-                str(file.format),
-                str(file.subtype),
-                int(file.samplerate),
-                int(file.channels),
-                int(file.frames),
-            )
-    except (RuntimeError, OSError) as error:
-        raise _unreadable(path, error) from error
-    _refuse_by_format(path, container=facts.container, subtype=facts.subtype)
-    _refuse_by_length(path, frames=facts.samples, rate_hz=facts.sample_rate_hz)
-    return facts
+    return load_scaled(clip, sample_rate_hz=sample_rate_hz)[0]
 
 
-def read_channels(path: Path) -> npt.NDArray[np.float32]:
-    """All channels of a file as they are, ``(samples, channels)``: to compare files, not to score them."""
-    import soundfile  # noqa: PLC0415
-
-    try:
-        samples, _ = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except (RuntimeError, OSError) as error:
-        raise _unreadable(path, error) from error
-    return np.asarray(samples, dtype=np.float32)
+def load_scaled(clip: Clip, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> tuple[Waveform, bool]:
+    """What ``load_waveform`` gives, and whether it had to be scaled down to full scale."""
+    if clip.path is None:
+        return synthetic_waveform(clip).astype(np.float32) / np.float32(32768), False
+    return _read_scaled(clip.path, sample_rate_hz=sample_rate_hz)
 
 
 def read_waveform(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Waveform:
     """The samples of an audio file, as ``load_waveform`` gives them."""
+    return _read_scaled(path, sample_rate_hz=sample_rate_hz)[0]
+
+
+def _read_scaled(path: Path, *, sample_rate_hz: int) -> tuple[Waveform, bool]:
+    sound = read_sound(path)
+    # After the samples were looked at: a broken file at another rate is told to be broken.
+    _refuse_by_rate(path, sound.facts, sample_rate_hz=sample_rate_hz)
+    waveform: Waveform = sound.samples[:, 0]
+    return (waveform / np.float32(sound.peak), True) if sound.peak > 1.0 else (waveform, False)
+
+
+def read_sound(path: Path) -> Sound:
+    """The samples of an audio file of any rate and number of channels, not scaled.
+
+    Raises ``CorpusError`` for what ``read_waveform`` would refuse at any rate.
+    """
+    with _opened(path) as (file, facts):
+        sound = _read(path, file, facts)
+    if sound.peak > LOUDEST:
+        raise CorpusError(
+            f"{path}: samples reach {sound.peak:.4g}, beyond full scale (1.0) by more than an overshoot "
+            f"({LOUDEST:g}). Scale it with `sox --norm {shlex.quote(str(path))} {_target(path)}`."
+        )
+    return sound
+
+
+def audio_facts(path: Path) -> AudioFacts:
+    """The header of an audio file, of any rate and number of channels.
+
+    Raises ``CorpusError`` for a file that is missing, empty, cut short, a pointer, MP3, or of another
+    container.
+    """
+    with _opened(path) as (_, facts):
+        return facts
+
+
+def dtype_of(clip: Clip) -> str:
+    """``int16`` where that holds the clip exactly, else ``float32``. Reads the header only."""
+    if clip.path is None or audio_facts(clip.path).subtype in _INT16:
+        return "int16"
+    return "float32"
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, AudioFacts]]:
+    """The file open for reading, once nothing in its first bytes and its header speaks against it."""
     import soundfile  # noqa: PLC0415
 
-    _refuse_by_bytes(path)
+    source, length_known = _source(path)
     try:
-        with soundfile.SoundFile(str(path)) as file:
-            _refuse_by_header(path, file, sample_rate_hz=sample_rate_hz)
-            promised = int(file.frames)
-            waveform: Waveform = file.read(dtype="float32")
-    except CorpusError:
-        raise
+        file = soundfile.SoundFile(source)
     except (RuntimeError, OSError) as error:  # soundfile's own errors are RuntimeErrors
         raise _unreadable(path, error) from error
-    if len(waveform) < promised:
-        raise _truncated(path, promised=f"{promised} samples", found=f"{len(waveform)}")
-    return _refuse_by_samples(path, waveform)
+    with file:
+        facts = AudioFacts(
+            str(file.format),
+            str(file.subtype),
+            int(file.samplerate),
+            int(file.channels),
+            int(file.frames),
+            length_known,
+        )
+        _refuse_by_format(path, facts)
+        _refuse_by_length(path, facts)
+        yield file, facts
 
 
-def _refuse_by_bytes(path: Path) -> None:
-    """What can be seen before a decoder is asked, some of which it would pass over in silence."""
+def _read(path: Path, file: soundfile.SoundFile, facts: AudioFacts) -> Sound:
+    try:
+        samples = np.asarray(file.read(dtype="float32", always_2d=True), dtype=np.float32)
+    except (RuntimeError, OSError) as error:
+        raise _unreadable(path, error) from error
+    if len(samples) < facts.samples:
+        raise _truncated(path, promised=f"{facts.samples} samples", found=f"{len(samples)}")
+    finite = np.isfinite(samples).all(axis=1)
+    if not finite.all():
+        bad = int(len(samples) - finite.sum())
+        raise CorpusError(
+            f"{path}: {bad} of {len(samples)} samples are NaN or infinite, the first at "
+            f"{int(np.argmin(finite))}. Make the file again from its source."
+        )
+    return Sound(samples, facts)
+
+
+def _source(path: Path) -> tuple[str | io.BytesIO, bool]:
+    """What to give to the decoder, and whether the header knows the file's length.
+
+    Refuses what can be seen before a decoder is asked, some of which it would pass over in silence.
+    """
     try:
         size_bytes = path.stat().st_size
         with path.open("rb") as stream:
-            head = stream.read(12)
+            head = stream.read(HEAD_BYTES)
+        if size_bytes == 0:
+            raise CorpusError(f"{path}: the file is empty (0 bytes). Copy or download it again.")
+        refuse_pointer(path, head)
+        if _is_mp3(head):
+            raise CorpusError(
+                f"{path}: the file holds MP3, whatever its name says. MP3 changes the sound that is to be "
+                f"scored: use the corpus' original, or convert knowingly with `{_ffmpeg(path)}`."
+            )
+        extent = extent_of(path)
+        if extent is None:
+            return str(path), True
+        if extent.promised is not None:
+            if extent.promised > extent.there:
+                raise _truncated(
+                    path, promised=f"{extent.promised} bytes of samples", found=f"{extent.there}"
+                )
+            return str(path), True
+        if extent.whole_bytes is None:
+            raise CorpusError(
+                f"{path}: the header does not say how long the file is, and its {extent.there} bytes of "
+                f"samples end within a sample of {extent.frame} bytes: it is cut short. "
+                "Copy or download it again."
+            )
+        # The decoder reads the others to the end by itself.
+        return (with_true_length(path, extent) if head[:4] in (b"RIFF", b"RF64") else str(path)), False
     except OSError as error:
+        refuse_annex_link(path)
         raise CorpusError(
             f"{path}: cannot be opened: {error.strerror}. Check the path and its permissions."
         ) from error
-    if size_bytes == 0:
-        raise CorpusError(f"{path}: the file is empty (0 bytes). Copy or download it again.")
-    if _is_mp3(head):
-        raise CorpusError(
-            f"{path}: the file holds MP3, whatever its name says. MP3 changes the sound that is to be "
-            f"scored: use the corpus' original, or convert knowingly with `{_ffmpeg(path)}`."
-        )
-    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-        _refuse_cut_wav(path, size_bytes)
 
 
 def _is_mp3(head: bytes) -> bool:
@@ -161,77 +240,37 @@ def _is_mp3(head: bytes) -> bool:
     return version != 1 and layer != 0 and head[2] >> 4 != 15 and head[2] >> 2 & 3 != 3
 
 
-def _refuse_cut_wav(path: Path, size_bytes: int) -> None:
-    """A WAV says how long its samples are. libsndfile reads what is there and says nothing."""
-    with path.open("rb") as stream:
-        position = 12
-        while position + 8 <= size_bytes:
-            stream.seek(position)
-            chunk = stream.read(8)
-            length = int.from_bytes(chunk[4:], "little")
-            there = size_bytes - position - 8
-            if chunk[:4] == b"data":
-                # All ones is what a writer leaves that could not go back and fill the length in.
-                if length > there and length != 0xFFFFFFFF:
-                    raise _truncated(path, promised=f"{length} bytes of samples", found=f"{there}")
-                return
-            position += 8 + length + length % 2
-    raise _truncated(path, promised="a data chunk", found="none")
-
-
-def _refuse_by_header(path: Path, file: object, *, sample_rate_hz: int) -> None:
-    container, subtype = str(getattr(file, "format", "")), str(getattr(file, "subtype", ""))
-    rate_hz, channels = int(getattr(file, "samplerate", 0)), int(getattr(file, "channels", 0))
-    frames = int(getattr(file, "frames", 0))
-    _refuse_by_format(path, container=container, subtype=subtype)
+def _refuse_by_rate(path: Path, facts: AudioFacts, *, sample_rate_hz: int) -> None:
     faults = []
-    if rate_hz != sample_rate_hz:
-        faults.append(f"is sampled at {rate_hz} Hz, expected {sample_rate_hz} Hz")
-    if channels != 1:
-        faults.append(f"has {channels} channels, expected one")
+    if facts.sample_rate_hz != sample_rate_hz:
+        faults.append(f"is sampled at {facts.sample_rate_hz} Hz, expected {sample_rate_hz} Hz")
+    if facts.channels != 1:
+        faults.append(f"has {facts.channels} channels, expected one")
     if faults:
         raise CorpusError(
-            f"{path}: {' and '.join(faults)}; nothing is resampled or mixed down in silence. Convert it with "
-            f"`{_ffmpeg(path, sample_rate_hz=sample_rate_hz)}`, or with "
+            f"{path}: {' and '.join(faults)}; nothing is resampled or mixed down unasked. Pass --resample to "
+            f"convert such clips once into a cache, or convert it with "
+            f"`{_ffmpeg(path, sample_rate_hz=sample_rate_hz)}` or "
             f"`sox {shlex.quote(str(path))} -r {sample_rate_hz} -c 1 {_target(path)}`."
         )
-    _refuse_by_length(path, frames=frames, rate_hz=rate_hz)
 
 
-def _refuse_by_format(path: Path, *, container: str, subtype: str) -> None:
-    if container not in _FORMATS or subtype not in _SUBTYPES:
+def _refuse_by_format(path: Path, facts: AudioFacts) -> None:
+    if facts.container not in _FORMATS or facts.subtype not in _SUBTYPES:
         raise CorpusError(
-            f"{path}: holds {container} with {subtype} samples; expected WAV or FLAC with uncompressed or "
-            "losslessly compressed samples. Use the corpus' original, or "
+            f"{path}: holds {facts.container} with {facts.subtype} samples; expected WAV or FLAC with "
+            "uncompressed or losslessly compressed samples. Use the corpus' original, or "
             f"convert knowingly with `{_ffmpeg(path)}`."
         )
 
 
-def _refuse_by_length(path: Path, *, frames: int, rate_hz: int) -> None:
-    if frames == 0:
+def _refuse_by_length(path: Path, facts: AudioFacts) -> None:
+    if facts.samples == 0:
         raise CorpusError(f"{path}: the file has a header and no samples. Copy or download it again.")
-    if frames > _LONGEST_S * rate_hz:
+    if facts.samples > _LONGEST_S * facts.sample_rate_hz:
         raise CorpusError(
             f"{path}: the header does not say how long it is. Write it anew with `{_ffmpeg(path)}`."
         )
-
-
-def _refuse_by_samples(path: Path, waveform: Waveform) -> Waveform:
-    finite = np.isfinite(waveform)
-    if not finite.all():
-        bad = int(len(waveform) - finite.sum())
-        first = int(np.argmin(finite))
-        raise CorpusError(
-            f"{path}: {bad} of {len(waveform)} samples are NaN or infinite, the first at {first}. "
-            "Make the file again from its source."
-        )
-    peak = float(np.abs(waveform).max())
-    if peak > 1.0:
-        raise CorpusError(
-            f"{path}: samples reach {peak:.4g}, beyond full scale (1.0). Scale it with "
-            f"`sox --norm {shlex.quote(str(path))} {_target(path)}`."
-        )
-    return waveform
 
 
 def _unreadable(path: Path, error: Exception) -> CorpusError:

@@ -1,4 +1,4 @@
-"""One row of a corpus: a clip, who speaks in it, and what is known about its emotion."""
+"""A clip of a corpus: its file, its speaker, and what is known about its emotion."""
 
 from __future__ import annotations
 
@@ -17,21 +17,37 @@ LABEL_SOURCES: Final = ("prototype", "human", "synthetic")
 people who rated this very clip, or the settings the clip was generated with."""
 
 UNKNOWN_SPEAKER: Final = "Unknown"
-"""The speaker of a clip whose corpus does not know who speaks. Such a clip may be anybody's, so no
-split by speaker takes it."""
+"""The speaker of a clip whose corpus does not know who speaks. It may be any speaker, so no split by speaker
+takes the clip."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a clip's file was before it was converted, and by what.
+
+    ``format``: container and sample type, such as ``WAV PCM_16``. ``resampler`` names program, version and
+    quality; where only channels were mixed down, it did nothing.
+    """
+
+    sample_rate_hz: int
+    channels: int
+    format: str
+    resampler: str
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip of a corpus. Rows are values: equal rows describe the same clip.
+    """One clip. Two clips with equal fields are equal.
 
     ``id`` is unique within ``corpus`` and the same on every machine: it never holds a folder of
     this one. ``path`` is None for a clip that is generated rather than read. ``label`` is the
     corpus' own word; ``emotion`` is one of ``EMOTIONS``, or None where the word is none of the four
     (nothing is merged: calm is not neutral, fear is not anger). Arousal, dominance and valence are
-    in [0, 1], all three or none. ``language`` is a BCP 47 tag. ``votes`` are the shares of raters for
-    each emotion they named, summing to 1, sorted by word; words are ``EMOTIONS``' where they are one of
-    the four. ``partition`` is the part that the corpus itself puts the clip in, in its own word.
+    in [0, 1], each None where the corpus does not rate it. ``language`` is a BCP 47 tag. ``votes`` are the
+    shares of raters for each emotion they named, summing to 1, sorted by word; words are ``EMOTIONS``' where
+    they are one of the four. ``partition`` is the part that the corpus itself puts the clip in, in its own
+    word; ``release`` is the corpus' version where its files say. ``conversion`` is there where ``path`` is
+    a converted copy.
     """
 
     path: Path | None
@@ -50,6 +66,8 @@ class Clip:
     sex: str | None = None  # "female", "male", or None where the corpus does not say
     votes: tuple[tuple[str, float], ...] | None = None
     partition: str | None = None
+    release: str | None = None
+    conversion: Conversion | None = None
 
     @property
     def name(self) -> str:
@@ -58,7 +76,7 @@ class Clip:
 
     @property
     def adv(self) -> tuple[float, float, float] | None:
-        """Arousal, dominance and valence in that order, or None where the clip has none."""
+        """Arousal, dominance and valence in that order, or None where one of them is not known."""
         if self.arousal is None or self.dominance is None or self.valence is None:
             return None
         return (self.arousal, self.dominance, self.valence)
@@ -77,6 +95,11 @@ class Clip:
         return (anger, happiness, neutral, sadness)
 
     @property
+    def rated(self) -> tuple[str, ...]:
+        """Those of ``ADV`` that are known of this clip."""
+        return tuple(name for name in ADV if getattr(self, name) is not None)
+
+    @property
     def labelled(self) -> bool:
         """Whether anything can be scored on this clip."""
-        return self.emotion is not None or self.adv is not None
+        return self.emotion is not None or bool(self.rated)

@@ -1,8 +1,9 @@
-"""Looking a corpus over before hours of work stand on it: what is there, and what is wrong with it.
+"""What a corpus holds and what is wrong with it, to be known before hours of work depend on it.
 
-Every clip is opened and decoded. A clip at another rate or with two channels is counted and named with the
-one command that converts the folder; a clip that cannot be read is listed with its reason; the same sound
-under two names is found by the hash of its samples, whatever the file's format.
+Every clip is opened and decoded. A clip at another rate or with two channels is counted, and the option and
+the command that convert are named; a clip that cannot be read is listed with its reason; what is mended in
+reading (see ``audio``) is counted; the same sound under two names is found by the hash of its samples,
+whatever the file's format.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgebench.corpora.audio import SAMPLE_RATE_HZ, AudioFacts, audio_facts, read_channels, read_waveform
-from edgebench.corpora.clip import EMOTIONS, UNKNOWN_SPEAKER, Clip
+from edgebench.corpora.audio import SAMPLE_RATE_HZ, AudioFacts, read_sound
+from edgebench.corpora.clip import ADV, EMOTIONS, UNKNOWN_SPEAKER, Clip
 from edgebench.corpora.readers import READERS, read_corpus, recognise_corpus
+from edgebench.corpora.reasons import grouped
+from edgebench.corpora.resample import Converted, conversions
+from edgebench.corpora.source import Where, as_source
 from edgebench.errors import CorpusError
 
 _SILENT: Final = 1e-4  # of full scale: below what a microphone's own noise gives
@@ -44,13 +48,17 @@ class Speaker:
 class Inspection:
     """What a corpus holds. Counts are of clips; ``emotions`` counts ``EMOTIONS`` and "none of the four".
 
-    ``usable`` clips can be read at 16 kHz and have a label; ``rated`` ones have human arousal, dominance
-    and valence; ``to_convert`` can be read at another rate or number of channels.
+    ``usable`` clips can be read at 16 kHz and have a label; ``rated`` ones have human ratings, and
+    ``rated_dimensions`` counts them by dimension; ``to_convert`` can be read at another rate or number of
+    channels. ``sample_rates_hz`` and ``channels`` are those of the corpus' own files; ``converted`` says what
+    was made of them, None where nothing was. ``no_length``: clips whose header does not know its length,
+    read to the end of the file. ``scaled``: clips beyond full scale, divided by their peak.
     """
 
     name: str
     title: str
     path: str
+    releases: tuple[str, ...]
     licences: tuple[str, ...]
     languages: tuple[str, ...]
     clips: int
@@ -62,12 +70,16 @@ class Inspection:
     sessions: dict[str, int]
     partitions: dict[str, int]
     rated: int
+    rated_dimensions: dict[str, int]
     with_votes: int
     sample_rates_hz: dict[str, int]
     channels: dict[str, int]
     formats: dict[str, int]
     to_convert: int
     convert_command: str | None
+    converted: Converted | None
+    no_length: tuple[str, ...]
+    scaled: tuple[str, ...]
     unreadable: tuple[tuple[str, str], ...]
     silent: tuple[str, ...]
     duplicates: tuple[tuple[str, ...], ...]
@@ -75,15 +87,33 @@ class Inspection:
 
     @property
     def warnings(self) -> list[str]:
-        """What a user should know before training or scoring on this corpus, each a sentence or two."""
+        """What to know before training or scoring on this corpus, each a sentence or two."""
         told = []
         if self.to_convert:
             told.append(
                 f"{self.to_convert} of {self.clips} clips are not mono at {SAMPLE_RATE_HZ} Hz and are "
-                f"refused when loaded. Convert a copy of the folder with: {self.convert_command}"
+                "refused when loaded. Pass --resample to convert them once into a cache, or convert a copy "
+                f"of the folder with: {self.convert_command}"
+            )
+        low = {rate: n for rate, n in self.sample_rates_hz.items() if int(rate) < SAMPLE_RATE_HZ}
+        if self.converted is not None and low:
+            told.append(
+                f"{sum(low.values())} clips were sampled below {SAMPLE_RATE_HZ} Hz ({', '.join(low)} Hz): "
+                "resampling adds nothing above half their rate."
             )
         if self.unreadable:
             told.append(f"{len(self.unreadable)} clips cannot be read; the first: {self.unreadable[0][1]}")
+        if self.no_length:
+            told.append(
+                f"{len(self.no_length)} clips have a header that does not know their length, as a program "
+                "leaves that wrote into a pipe; they are read to the end of the file: "
+                f"{_first(self.no_length)}"
+            )
+        if self.scaled:
+            told.append(
+                f"{len(self.scaled)} clips reach beyond full scale (1.0) and are divided by their peak: "
+                f"{_first(self.scaled)}"
+            )
         if self.silent:
             told.append(f"{len(self.silent)} clips are silent: {_first(self.silent)}")
         if self.duplicates:
@@ -107,26 +137,35 @@ class Inspection:
         missing = [emotion for emotion in EMOTIONS if not self.emotions[emotion]]
         if missing and not self.rated:
             told.append(f"no clip has the emotion {' or '.join(missing)}.")
+        unrated = [name for name in ADV if not self.rated_dimensions[name]]
+        if self.rated and unrated:
+            told.append(f"nobody rated {' or '.join(unrated)}: the corpus gives no figure of it.")
         return told
+
+    @property
+    def unreadable_by_reason(self) -> list[tuple[str, int, str]]:
+        """The clips that cannot be read, once a reason: the first clip, how many there are, its reason."""
+        return grouped(self.unreadable)
 
     def to_json(self) -> dict[str, Any]:
         """The inspection as JSON values, with its warnings."""
         document = asdict(self)
+        document["converted"] = self.converted.to_json() if self.converted is not None else None
         document["unreadable"] = [{"id": clip, "reason": reason} for clip, reason in self.unreadable]
         return {**document, "warnings": self.warnings}
 
 
-def inspect_corpus(
-    path: Path | str, *, name: str | None = None, progress: Progress | None = None
-) -> Inspection:
+def inspect_corpus(where: Where, *, name: str | None = None, progress: Progress | None = None) -> Inspection:
     """Read a corpus' labels and every clip of it, and count what is found.
 
-    ``name`` is a reader's, or any for a table; without it the layout is recognised. Raises ``CorpusError``
+    ``name`` is a reader's, or any for a table; without it the layout is recognised. ``progress`` counts the
+    clips that are looked at, and before that those that the source asks to convert. Raises ``CorpusError``
     (or ``UsageError`` for an unknown name) as ``recognise_corpus`` and ``read_corpus`` do.
     """
-    path = Path(path).expanduser()
+    source = as_source(where)
+    path = source.path
     name = name or recognise_corpus(path).name
-    clips = read_corpus(name, path)
+    clips = read_corpus(name, source, progress=progress)
     own = "table" if path.is_file() and path.name != "db.yaml" else "audformat"
     title = READERS[name if name in READERS else own].title
     return inspect_clips(clips, path=path, name=name, title=title, progress=progress)
@@ -138,7 +177,7 @@ def inspect_clips(
     """The inspection of clips that were read from ``path``."""
     sounds: dict[str, list[str]] = defaultdict(list)
     facts: dict[str, AudioFacts] = {}
-    unreadable, silent = [], []
+    unreadable, silent, scaled = [], [], []
     for done, clip in enumerate(clips, start=1):
         try:
             fact, digest, peak = _listen(clip)
@@ -146,6 +185,8 @@ def inspect_clips(
             unreadable.append((clip.id, str(error)))
         else:
             facts[clip.id] = fact
+            if peak > 1.0:
+                scaled.append(clip.id)
             if peak < _SILENT:
                 silent.append(clip.id)
             else:
@@ -154,11 +195,13 @@ def inspect_clips(
             progress(done, len(clips))
     refused = [clip for clip in clips if clip.id in facts and not _fits(facts[clip.id])]
     usable = [clip for clip in clips if clip.id in facts and clip.labelled and _fits(facts[clip.id])]
+    originals = [clip.conversion or facts[clip.id] for clip in clips if clip.id in facts]
     emotions = Counter(clip.emotion or "none of the four" for clip in clips)
     return Inspection(
         name=name,
         title=title,
         path=str(path),
+        releases=tuple(sorted({clip.release for clip in clips if clip.release is not None})),
         licences=tuple(sorted({clip.licence for clip in clips})),
         languages=tuple(sorted({clip.language for clip in clips})),
         clips=len(clips),
@@ -169,13 +212,19 @@ def inspect_clips(
         labels=_counted(clip.label for clip in clips),
         sessions=_counted(clip.session for clip in clips),
         partitions=_counted(clip.partition for clip in clips),
-        rated=sum(clip.label_source == "human" and clip.adv is not None for clip in clips),
+        rated=sum(clip.label_source == "human" and bool(clip.rated) for clip in clips),
+        rated_dimensions={
+            name: sum(clip.label_source == "human" and name in clip.rated for clip in clips) for name in ADV
+        },
         with_votes=sum(clip.votes is not None for clip in clips),
-        sample_rates_hz=_counted(str(fact.sample_rate_hz) for fact in facts.values()),
-        channels=_counted(str(fact.channels) for fact in facts.values()),
-        formats=_counted(f"{fact.container} {fact.subtype}" for fact in facts.values()),
+        sample_rates_hz=_counted(str(own.sample_rate_hz) for own in originals),
+        channels=_counted(str(own.channels) for own in originals),
+        formats=_counted(own.format for own in originals),
         to_convert=len(refused),
         convert_command=_command(path, refused) if refused else None,
+        converted=conversions(clips),
+        no_length=tuple(clip.id for clip in clips if clip.id in facts and not facts[clip.id].length_known),
+        scaled=tuple(scaled),
         unreadable=tuple(unreadable),
         silent=tuple(silent),
         duplicates=tuple(sorted(tuple(ids) for ids in sounds.values() if len(ids) > 1)),
@@ -187,14 +236,11 @@ def _listen(clip: Clip) -> tuple[AudioFacts, str, float]:
     """A clip's header, the hash of its samples, and its peak. Raises ``CorpusError``."""
     if clip.path is None:
         raise CorpusError(f"{clip.name}: is generated, there is no file to look at.")
-    facts = audio_facts(clip.path)
-    if facts.channels == 1:
-        samples = read_waveform(clip.path, sample_rate_hz=facts.sample_rate_hz)
-    else:
-        samples = read_channels(clip.path)
+    sound = read_sound(clip.path)
+    facts = sound.facts
     digest = hashlib.sha256(f"{facts.sample_rate_hz}/{facts.channels}/".encode())
-    digest.update(np.ascontiguousarray(samples).tobytes())
-    return facts, digest.hexdigest(), float(np.abs(samples).max(initial=0.0))
+    digest.update(np.ascontiguousarray(sound.samples).tobytes())
+    return facts, digest.hexdigest(), sound.peak
 
 
 def _fits(facts: AudioFacts) -> bool:
@@ -221,7 +267,9 @@ def _in_two(clips: Iterable[Clip]) -> dict[str, tuple[str, ...]]:
 
 
 def _counted(values: Iterable[str | None]) -> dict[str, int]:
-    return dict(sorted(Counter(value for value in values if value is not None).items()))
+    counts = Counter(value for value in values if value is not None)
+    # Numbers by size, words by letter.
+    return dict(sorted(counts.items(), key=lambda item: (len(item[0]) if item[0].isdigit() else 0, item[0])))
 
 
 def _number(count: int, noun: str) -> str:

@@ -1,10 +1,11 @@
-"""Packing clips into the one file that a board reads, without packing the same clips twice.
+"""Packing the clips of a corpus into one file for a board, unless that file is there already.
 
-The format is the agent's (``edgebench.agent.pack``). A pack holds samples and ids, no labels: those
-stay on the host, and a board cannot be asked to score itself.
+The format is the agent's (``edgebench.agent.pack``). A pack holds samples and ids. Labels
+stay on the host, which does the scoring.
 
 Beside ``corpus.pack`` lies ``corpus.pack.json``: the hash of what went in (ids and the bytes of the
-source files) and what came out. Where both still agree, nothing is decoded again.
+source files) and what came out, the clips that were left out, scaled or converted among it. Where both
+hashes still agree, nothing is decoded again.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edgebench.corpora.audio import SAMPLE_RATE_HZ, Waveform, dtype_of, load_waveform
+from edgebench.corpora.audio import SAMPLE_RATE_HZ, Waveform, dtype_of, load_scaled
 from edgebench.corpora.clip import Clip
 from edgebench.corpora.packfile import write as write_clips
+from edgebench.corpora.resample import Converted, conversions
 from edgebench.corpora.synthetic import corpus as synthetic
 from edgebench.corpora.synthetic import syllables, vocal_tract
 from edgebench.errors import CorpusError
 from edgebench.files import sha256_of, write_text
 
-_NOTE_VERSION: Final = 1  # 1: source, sha256, dtype, samples, left_out
+# 1: source, sha256, dtype, samples, left_out. 2: scaled, converted.
+_NOTE_VERSION: Final = 2
 
 Progress = Callable[[int, int], None]
 """Called as ``progress(clips_done, clips_total)``."""
@@ -32,7 +35,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class PackInfo:
-    """A pack as written. ``left_out`` holds each clip that could not be read, and why."""
+    """A pack as written.
+
+    ``left_out``: each clip that could not be read, and why. ``scaled``: the clips that were divided by their
+    peak, beyond full scale. ``converted``: how clips of another rate were converted, None where none was.
+    """
 
     path: Path
     sha256: str
@@ -41,6 +48,8 @@ class PackInfo:
     audio_s: float
     dtype: str
     left_out: tuple[tuple[Clip, str], ...] = ()
+    scaled: tuple[str, ...] = ()
+    converted: Converted | None = None
     reused: bool = False
 
 
@@ -65,11 +74,13 @@ def write_pack(
 
     left_out: dict[str, str] = {}
     lengths: dict[str, int] = {}
+    scaled: list[str] = []
     dtype = _common_dtype(clips, strict=strict)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        waveforms = _waveforms(clips, lengths, left_out, strict=strict, progress=progress)
+        waveforms = _waveforms(clips, lengths, left_out, scaled, strict=strict, progress=progress)
         write_clips(path, waveforms, sample_rate_hz=SAMPLE_RATE_HZ, dtype=dtype)
+        converted = conversions(clip for clip in clips if clip.id in lengths)
         note = {
             "note_version": _NOTE_VERSION,
             "source": source,
@@ -77,6 +88,8 @@ def write_pack(
             "dtype": dtype,
             "samples": lengths,
             "left_out": left_out,
+            "scaled": scaled,
+            "converted": converted.to_json() if converted is not None else None,
         }
         write_text(_note_path(path), json.dumps(note, indent=1))
     except OSError as error:
@@ -116,20 +129,23 @@ def _waveforms(
     clips: Sequence[Clip],
     lengths: dict[str, int],
     left_out: dict[str, str],
+    scaled: list[str],
     *,
     strict: bool,
     progress: Progress | None,
 ) -> Iterator[tuple[str, Waveform]]:
-    """Each readable clip's id and samples; fills ``lengths`` and ``left_out`` as it goes."""
+    """Each readable clip's id and samples; fills ``lengths``, ``left_out`` and ``scaled``."""
     for done, clip in enumerate(clips, start=1):
         try:
-            waveform = load_waveform(clip)
+            waveform, was_scaled = load_scaled(clip)
         except CorpusError as error:
             if strict:
                 raise
             left_out[clip.id] = str(error)
         else:
             lengths[clip.id] = len(waveform)
+            if was_scaled:
+                scaled.append(clip.id)
             yield clip.id, waveform
         if progress is not None:
             progress(done, len(clips))
@@ -150,6 +166,8 @@ def _info(clips: Sequence[Clip], path: Path, note: dict[str, Any], *, reused: bo
         audio_s=sum(note["samples"].values()) / SAMPLE_RATE_HZ,
         dtype=note["dtype"],
         left_out=tuple((by_id[name], reason) for name, reason in note["left_out"].items()),
+        scaled=tuple(note["scaled"]),
+        converted=conversions(by_id[name] for name in note["samples"]),
         reused=reused,
     )
 

@@ -14,9 +14,9 @@ sad          -.63     -.27       -.33
 
 Neutral is the origin of the three scales by construction (0, 0, 0). Here x becomes (x + 1) / 2.
 
-These say where the *word* lies, not how this clip sounds: a figure scored against them carries
-``label_source = prototype``, and a concordance of 1 would mean that a model names the four
-categories perfectly, not that it hears how aroused a speaker is.
+They say where the word lies, not how a clip sounds. A concordance against them carries
+``label_source = prototype``; a value of 1 would mean that a model names the four categories perfectly, not
+that it tells how aroused a speaker is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether clips can be scored at all, asked before anything is sent to a board."""
+"""Refusing clips that cannot be scored before anything is sent to a board."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ def speakers(clips: Sequence[Clip]) -> list[str]:
 
 
 def require_scorable(clips: Sequence[Clip]) -> None:
-    """Refuse clips that no interval could stand on.
+    """Refuse clips from which no accuracy with an interval can be computed.
 
-    Raises ``CorpusError`` where there is no clip, none has one of the four emotions or arousal,
-    dominance and valence, or where all labelled clips are one speaker's: intervals are drawn over
-    speakers, and one speaker says nothing about the next.
+    Raises ``CorpusError`` where there is no clip, none has one of the four emotions, arousal, dominance or
+    valence, or where all labelled clips are of one speaker: intervals are computed over speakers.
     """
     corpora = ", ".join(sorted({f"'{clip.corpus}'" for clip in clips})) or "none"
     if not clips:
@@ -30,13 +29,13 @@ def require_scorable(clips: Sequence[Clip]) -> None:
         words = ", ".join(sorted({repr(clip.label) for clip in clips}))
         raise CorpusError(
             f"corpus {corpora}: none of {len(clips)} clips has a label that can be scored; found {words}, "
-            f"expected {', '.join(EMOTIONS)}, or arousal, dominance and valence in [0, 1]. "
+            f"expected {', '.join(EMOTIONS)}, or ratings of arousal, dominance or valence in [0, 1]. "
             "Add such clips, or run without this corpus."
         )
     names = speakers(labelled)
     if len(names) < 2:
         raise CorpusError(
             f"corpus {corpora}: all {len(labelled)} labelled clips are of one speaker ({names[0]}); "
-            "intervals are drawn over speakers and need two or more. Add clips of other speakers, or, where "
-            "speakers were left out because the model was trained on them, pass --include-seen."
+            "intervals are computed over speakers and need two or more. Add clips of other speakers, or, "
+            "where speakers were left out because the model was trained on them, pass --include-seen."
         )

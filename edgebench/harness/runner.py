@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from edgebench import __version__
 from edgebench.agent.runtimes.table import RUNTIMES, TRACED
+from edgebench.corpora import Where
 from edgebench.devices import resolve_device
 from edgebench.errors import UsageError
+from edgebench.harness import precision
 from edgebench.harness.board import Board, open_board
 from edgebench.harness.checks.preflight import check_models, usable_runtimes
 from edgebench.harness.checks.provenance import commit
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
 class Request:
     """What the user asked for.
 
-    ``models`` are packaged keys or paths; ``corpora`` maps a corpus to its folder, None for the
+    ``models`` are packaged keys or paths; ``corpora`` maps a corpus to where it lies, None for the
     synthetic one; ``host`` is what ``--host`` said, kept so that a resumed run finds the board;
     ``trace`` adds launches under the runtime's profiler, which are no measurements.
     """
@@ -60,7 +62,7 @@ class Request:
     host: str | None
     suite: Suite
     models: Sequence[str]
-    corpora: Mapping[str, Path | None]
+    corpora: Mapping[str, Where | None]
     include_seen: bool
     offline: bool
     cache: Path
@@ -83,12 +85,11 @@ def prepare(request: Request, events: Events) -> Prepared:
     artifacts = load_artifacts(request.models)
     corpora = []
     if "offline" in request.suite.scenarios and any(artifact.manifest for artifact in artifacts):
-        for name, folder in request.corpora.items():
-            events.stage(f"packing corpus {name}")
+        for name, where in request.corpora.items():
             corpora.append(
                 prepare_corpus(
                     name,
-                    folder,
+                    where,
                     artifacts,
                     include_seen=request.include_seen,
                     cache=request.cache / "packs",
@@ -120,6 +121,14 @@ def _require_use(request: Request, plan: Plan, events: Events) -> None:
         events.warn(f"no trace from {', '.join(untraced)}: only {', '.join(TRACED)} can write one")
 
 
+def _say_what_is_too_wide(plan: Plan, request: Request, store: Store, events: Events) -> None:
+    """Say which ratios the run will hardly be able to tell from 1, and how many launches would do."""
+    scatter = precision.scatter_of(store, request.target.name)
+    wide = [one for one in precision.outlooks(plan, scatter) if one.needed is not None]
+    for sentence in precision.sentences(wide, scatter):
+        events.warn(sentence)
+
+
 def run(request: Request, store: Store, events: Events) -> str:
     """Measure what was asked for and store it. Returns the run's id.
 
@@ -127,6 +136,7 @@ def run(request: Request, store: Store, events: Events) -> str:
     """
     usage = HostUsage()
     prepared = prepare(request, events)
+    _say_what_is_too_wide(prepared.plan, request, store, events)
     known = [load_artifact(key) for key in packaged_artifacts()]
     parents = reference_artifacts(prepared.artifacts, known)
     references = host_reference(

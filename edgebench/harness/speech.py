@@ -13,11 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgebench.corpora import UNKNOWN_SPEAKER, read_corpus, require_scorable, synthetic_corpus, write_pack
+from edgebench.corpora import (
+    UNKNOWN_SPEAKER,
+    Where,
+    as_source,
+    grouped,
+    read_corpus,
+    require_scorable,
+    synthetic_corpus,
+    write_pack,
+)
 from edgebench.errors import CorpusError
 from edgebench.harness.events import Events
 from edgebench.harness.plan import PackedCorpus
-from edgebench.results.records.record import CorpusFacts, joined
+from edgebench.results.records.record import ConvertedFacts, CorpusFacts, joined
 
 if TYPE_CHECKING:
     from edgebench.corpora import Clip
@@ -38,7 +47,7 @@ class HeldOut:
 
 def prepare_corpus(
     name: str,
-    folder: Path | None,
+    where: Where | None,
     artifacts: Sequence[Artifact],
     *,
     include_seen: bool,
@@ -47,10 +56,16 @@ def prepare_corpus(
 ) -> HeldOut:
     """Read a corpus, leave out what must not be scored, and pack the rest.
 
-    ``folder`` is None for the synthetic corpus, which is generated. Raises CorpusError when
+    ``where`` is None for the synthetic corpus, which is generated. Raises CorpusError when
     nothing is left to score, saying what was left out.
     """
-    clips = synthetic_corpus(split="test") if folder is None else read_corpus(name, folder)
+
+    def advance(done: int, total: int) -> None:
+        events.advance(done, total, "clips")
+
+    converting = where is not None and as_source(where).resample_into is not None
+    events.stage(f"{'converting' if converting else 'packing'} corpus {name}")
+    clips = synthetic_corpus(split="test") if where is None else read_corpus(name, where, progress=advance)
     seen = seen_speakers(artifacts, name)
     labelled = [clip for clip in clips if clip.labelled]
     kept = labelled if include_seen else [clip for clip in labelled if clip.speaker not in seen]
@@ -61,12 +76,9 @@ def prepare_corpus(
             "or pass --include-seen to score them as seen in training."
         )
     require_scorable(kept)
-    pack = write_pack(
-        kept,
-        pack_path(cache, name, kept),
-        strict=False,
-        progress=lambda done, total: events.advance(done, total, "clips"),
-    )
+    if converting:
+        events.stage(f"packing corpus {name}")
+    pack = write_pack(kept, pack_path(cache, name, kept), strict=False, progress=advance)
     warn_of(pack.left_out, name, events)
     unreadable = {clip.id for clip, _ in pack.left_out}
     kept = [clip for clip in kept if clip.id not in unreadable]
@@ -85,6 +97,10 @@ def prepare_corpus(
         unreadable=tuple({"id": clip.id, "reason": reason} for clip, reason in pack.left_out),
         include_seen=include_seen,
         seen=seen,
+        release=joined(clip.release for clip in kept if clip.release is not None) or None,
+        selection=(as_source(where).selection or None) if where is not None else None,
+        converted=ConvertedFacts(**pack.converted.to_json()) if pack.converted is not None else None,
+        scaled=len(pack.scaled),
     )
     return HeldOut(PackedCorpus(name, pack.path, pack.sha256, pack.audio_s), facts)
 
@@ -110,11 +126,14 @@ def split_of(artifacts: Iterable[Artifact], name: str) -> str | None:
 
 
 def warn_of(left_out: Sequence[tuple[Clip, str]], name: str, events: Events) -> None:
-    """Name the first clips that cannot be read, and count the rest: the record lists them all."""
-    for _, reason in left_out[:_NAMED]:
-        events.warn(f"corpus {name}: left out: {reason}")
-    if len(left_out) > _NAMED:
-        events.warn(f"corpus {name}: {len(left_out) - _NAMED} more clips are left out; the record names them")
+    """Name the clips that cannot be read, once a kind of reason: the record lists them all."""
+    kinds = grouped((clip.id, reason) for clip, reason in left_out)
+    for _, count, reason in kinds[:_NAMED]:
+        more = f" ({count - 1} more clips for the same reason)" if count > 1 else ""
+        events.warn(f"corpus {name}: left out: {reason}{more}")
+    if len(kinds) > _NAMED:
+        rest = sum(count for _, count, _ in kinds[_NAMED:])
+        events.warn(f"corpus {name}: {rest} more clips are left out; the record names them")
 
 
 def pack_path(cache: Path, name: str, clips: Sequence[Clip]) -> Path:

@@ -16,6 +16,7 @@ from edgebench.training.recipes.reading import recipe_names
 from edgebench.training.recipes.sections import Recipe
 
 if TYPE_CHECKING:
+    from edgebench.corpora import Where
     from edgebench.training.loop.loop import Progress
 
 __all__ = ["Recipe", "load_recipe", "recipe_names", "require_extra", "train"]
@@ -24,12 +25,12 @@ __all__ = ["Recipe", "load_recipe", "recipe_names", "require_extra", "train"]
 def train(
     recipe_name: str,
     *,
-    corpora: Mapping[str, Path],
+    corpora: Mapping[str, Where],
     output: Path,
     overrides: Sequence[str] = (),
     resume: bool = False,
     notify: Callable[[Progress], None] | None = None,
-    train_only: Mapping[str, Path] | None = None,
+    train_only: Mapping[str, Where] | None = None,
 ) -> Path:
     """Train a recipe; see :func:`edgebench.training.run.train`.
 
@@ -51,7 +52,15 @@ def train(
 
 def require_extra() -> None:
     """Raise :class:`UsageError` where something of the train extra is not installed."""
-    needed = ("torch", "accelerate", "onnxscript", "tensorboard", "transformers", "audiomentations")
+    needed = (
+        "torch",
+        "accelerate",
+        "onnxscript",
+        "tensorboard",
+        "transformers",
+        "audiomentations",
+        "sklearn",
+    )
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(

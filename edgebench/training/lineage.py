@@ -87,7 +87,7 @@ def training_facts(recipe: Recipe, gathered: Gathered) -> Training:
         licences = {clip.licence for part in PARTS for clip in gathered.part(part) if clip.corpus == name}
         corpora[name] = CorpusSpeakers(**speakers, licence=" + ".join(sorted(licences)))
     # Clips that were used without a label are no source of labels.
-    labelled = [clip for clip in gathered.train if clip.emotion is not None or clip.adv is not None]
+    labelled = [clip for clip in gathered.train if clip.labelled]
     return Training(
         corpora=corpora,
         split_sha256=gathered.split.sha256,

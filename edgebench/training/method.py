@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
+from edgebench.corpora import Where
 from edgebench.models.artifact import Artifact
 from edgebench.training.clips.gather import Gathered
 from edgebench.training.lineage import Lineage
@@ -24,14 +25,14 @@ R = TypeVar("R", bound=Recipe)
 class Job:
     """What a user asks of a method, beside the recipe.
 
-    ``corpora`` and ``train_only`` map names of readers to folders; ``command`` makes the run again.
+    ``corpora`` and ``train_only`` map names of readers to where they lie; ``command`` makes the run again.
     ``notify`` is called after every step.
     """
 
-    corpora: Mapping[str, Path]
+    corpora: Mapping[str, Where]
     output: Path
     command: str
-    train_only: Mapping[str, Path] = field(default_factory=dict)
+    train_only: Mapping[str, Where] = field(default_factory=dict)
     resume: bool = False
     notify: Callable[[Progress], None] | None = None
 

@@ -32,6 +32,15 @@ def method_named(name: str) -> Method[Any]:
     return method
 
 
+def method_of(recipe_name: str) -> Method[Any]:
+    """The method of a recipe's file. Raises what :func:`load_recipe` raises of a name or a method."""
+    path, values = read_values(recipe_name)
+    name = str(values.get("method", DEFAULT))
+    if name not in METHODS:
+        raise ConfigError(f"recipe {path}: there is no method {name!r}: {nearest(name, METHODS)}.")
+    return method_named(name)
+
+
 def load_recipe(name_or_path: str, *, overrides: Sequence[str] = ()) -> Recipe:
     """Read a packaged recipe or a TOML file and lay ``key=value`` overrides over it.
 
@@ -40,10 +49,7 @@ def load_recipe(name_or_path: str, *, overrides: Sequence[str] = ()) -> Recipe:
     of the wrong type or out of range.
     """
     path, values = read_values(name_or_path)
-    name = str(values.get("method", DEFAULT))
-    if name not in METHODS:
-        raise ConfigError(f"recipe {path}: there is no method {name!r}: {nearest(name, METHODS)}.")
-    schema: type[Recipe] = method_named(name).schema
+    schema: type[Recipe] = method_of(name_or_path).schema
     for override in overrides:
         lay_over(values, override)
     try:

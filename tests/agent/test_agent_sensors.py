@@ -46,6 +46,7 @@ def test_memory_marks_see_a_ballast_of_known_size_within_1_percent() -> None:
     assert fresh["hwm_bytes"] - before["hwm_bytes"] < 2 * MIB  # until it is reset
 
 
+@pytest.mark.alone
 def test_memory_mark_agrees_with_psutil() -> None:
     info = psutil.Process().memory_full_info()
     mark = memory.memory_mark()
@@ -55,6 +56,7 @@ def test_memory_mark_agrees_with_psutil() -> None:
     assert memory.total_memory() == (psutil.virtual_memory().total, psutil.swap_memory().total)
 
 
+@pytest.mark.alone
 def test_own_children_do_not_count_as_others() -> None:
     """Two readings of the same second: one knows the busy child, the other takes it for a stranger."""
     knowing, unknowing = telemetry.Telemetry(), telemetry.Telemetry()
@@ -76,6 +78,7 @@ def test_own_children_do_not_count_as_others() -> None:
     assert theirs - ours == pytest.approx(burned, abs=0.06)
 
 
+@pytest.mark.alone
 def test_a_reaped_child_still_counts_as_ours() -> None:
     readings = telemetry.Telemetry()
     readings.take()

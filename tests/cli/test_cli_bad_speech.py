@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,27 @@ def test_one_bad_clip_is_left_out_counted_and_named(
     assert result.returncode == 0, result.stderr
     assert NAMES[0] in result.stderr
     assert said.lower() in result.stderr.lower(), result.stderr
+
+
+def test_clips_at_48_khz_are_scored_where_it_is_asked_for_and_the_record_says_by_what(
+    edgebench: Edgebench, emodb: Path
+) -> None:
+    def at_48_khz(path: Path) -> None:
+        soundfile.write(path, voice(rate=48000), 48000, subtype="PCM_16")
+
+    spoil_all(emodb, at_48_khz)
+    refused(edgebench, emodb.parent, "48000", "--resample")
+    result = edgebench(
+        "run", "--suite", "quick.toml", "--corpus", f"emodb={emodb.parent}", "--include-seen", "--resample"
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    header = json.loads((edgebench.store / "records.jsonl").read_text().splitlines()[0])
+    (corpus,) = header["corpora"]
+    assert corpus["converted"]["sample_rates_hz"] == {"48000": 4}
+    assert corpus["converted"]["resampler"].startswith("soxr ")
+    assert "4 clips were converted to mono at 16 kHz (4 from 48000 Hz) by soxr" in " ".join(
+        result.stdout.split()
+    )
 
 
 def test_24_bit_is_read_exactly(edgebench: Edgebench, emodb: Path) -> None:

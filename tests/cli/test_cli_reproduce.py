@@ -71,7 +71,7 @@ def predicted(model: str, waveforms: list[np.ndarray]) -> np.ndarray:
 
 
 def reproduced(edgebench: Edgebench, *args: str) -> dict[str, Any]:
-    result = edgebench("reproduce", *args, "--json")
+    result = edgebench.here("reproduce", *args, "--json")
     assert result.returncode == 0, result.stderr
     found: dict[str, Any] = json.loads(result.stdout)
     page = Path(result.stderr.strip().rpartition("report: ")[2])
@@ -89,7 +89,7 @@ def test_the_table_of_one_model_is_that_of_its_run(edgebench: Edgebench) -> None
     (row,) = found["rows"]
     assert (found["schema_version"], found["table"], found["device"]) == (1, "wav2small-table1", "local")
     assert (found["input_s"], found["threads"], found["macs_rule"]) == (5.0, 1, "conv+gemm+matmul")
-    report = edgebench("report", found["run_id"], "--json")
+    report = edgebench.here("report", found["run_id"], "--json")
     record = next(r for r in json.loads(report.stdout)["records"] if r["artifact"] == "wav2small.untrained")
     for name in ("parameters", "macs", "peak_rss_bytes", "model_rss_bytes", "latency_p50_ns"):
         assert row[name] == record["metrics"][name]
@@ -102,9 +102,9 @@ def test_the_table_of_one_model_is_that_of_its_run(edgebench: Edgebench) -> None
     assert row["latency_p50_ns"]["lo"] <= row["latency_p50_ns"]["value"] <= row["latency_p50_ns"]["hi"]
 
     # The table of a stored run is the same table, and nothing is measured for it.
-    again = edgebench("reproduce", "wav2small-table1", "--run", "last", "--json")
+    again = edgebench.here("reproduce", "wav2small-table1", "--run", "last", "--json")
     assert json.loads(again.stdout) == found
-    words = edgebench("reproduce", "wav2small-table1", "--run", found["run_id"])
+    words = edgebench.here("reproduce", "wav2small-table1", "--run", found["run_id"])
     assert words.returncode == 0
     assert "72,659" in words.stdout and "0.072 M" in words.stdout
     refused = edgebench.refuses(
@@ -146,6 +146,7 @@ def test_without_torch_the_extra_is_named(edgebench: Edgebench) -> None:
         "wav2small",
         status=USAGE,
         says=["needs torch", "pip install 'edgebench[train]'"],
+        own_process=True,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,18 +15,26 @@ from edgebench.results import PUBLIC_NAMES
 STORE = 7
 
 
-@pytest.fixture
-def measured(edgebench: Edgebench, tmp_path: Path) -> Edgebench:
-    """A store with one run of a model without manifest."""
-    small_model(tmp_path / "my.onnx")
-    result = edgebench("run", "--suite", "quick.toml", "--model", "my.onnx")
+@pytest.fixture(scope="module")
+def folder_of_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Everything that one run of a model without manifest leaves behind."""
+    folder = tmp_path_factory.mktemp("measured")
+    small_model(folder / "my.onnx")
+    result = Edgebench.in_folder(folder)("run", "--suite", "quick.toml", "--model", "my.onnx")
     assert result.returncode == 0, result.stderr
     assert "report: " in result.stdout
-    return edgebench
+    return folder
+
+
+@pytest.fixture
+def measured(folder_of_a_run: Path, tmp_path: Path) -> Edgebench:
+    """A store with one run in it, to do with as one likes."""
+    shutil.copytree(folder_of_a_run, tmp_path, dirs_exist_ok=True)
+    return Edgebench(tmp_path)
 
 
 def test_json_has_the_documented_shape(measured: Edgebench) -> None:
-    result = measured("report", "last", "--json")
+    result = measured.here("report", "last", "--json")
     run = json.loads(result.stdout)
     assert run["schema_version"] == 1
     assert {record["artifact"] for record in run["records"]} == {"my", "null"}
@@ -57,37 +66,37 @@ def test_stdout_of_json_is_json_alone(measured: Edgebench) -> None:
 )
 def test_other_formats_to_a_file(measured: Edgebench, tmp_path: Path, kind: str, marks: list[str]) -> None:
     target = tmp_path / "out"
-    result = measured("report", "last", "--format", kind, "--output", str(target))
+    result = measured.here("report", "last", "--format", kind, "--output", str(target))
     assert result.returncode == 0, result.stderr
     text = target.read_text()
     assert all(mark.lower() in text.lower() for mark in marks)
 
 
 def test_a_run_against_itself_compares_as_equal(measured: Edgebench) -> None:
-    result = measured("compare", "last", "last", "--json")
+    result = measured.here("compare", "last", "last", "--json")
     assert result.returncode == 0, result.stderr
-    text = measured("compare", "last", "last").stdout
+    text = measured.here("compare", "last", "last").stdout
     assert "my" in text
 
 
 def test_unlike_runs_are_not_compared(measured: Edgebench, tmp_path: Path) -> None:
-    first = json.loads(measured("report", "--json").stdout)["run_id"]
+    first = json.loads(measured.here("report", "--json").stdout)["run_id"]
     (tmp_path / "other.toml").write_text(
         (tmp_path / "quick.toml").read_text().replace("launches = 1", "launches = 2")
     )
     result = measured("run", "--suite", "other.toml", "--model", "my.onnx")
     assert result.returncode == 0, result.stderr
     measured.refuses("compare", first, "last", status=2, says=["launches: 1 against 2"])
-    assert measured("compare", first, "last", "--force").returncode == 0
+    assert measured.here("compare", first, "last", "--force").returncode == 0
 
 
 def test_a_last_line_cut_by_a_crash(measured: Edgebench) -> None:
     """It is left out with a word, set aside by the next run, and nothing else is lost."""
     records = measured.store / "records.jsonl"
     whole = records.read_bytes()
-    first = json.loads(measured("report", "--json").stdout)["run_id"]
+    first = json.loads(measured.here("report", "--json").stdout)["run_id"]
     records.write_bytes(whole + whole.splitlines(keepends=True)[-1][:40])
-    shown = measured("report", first, "--json")
+    shown = measured.here("report", first, "--json")
     assert shown.returncode == 0
     assert "cut short" in shown.stderr
     assert json.loads(shown.stdout)["run_id"] == first
@@ -98,7 +107,7 @@ def test_a_last_line_cut_by_a_crash(measured: Edgebench) -> None:
     assert len(aside) == 1
     assert aside[0].read_bytes() == whole.splitlines(keepends=True)[-1][:40]
     for run_id in (first, json.loads(again.stdout)["run_id"]):
-        assert measured("report", run_id, "--json").returncode == 0
+        assert measured.here("report", run_id, "--json").returncode == 0
 
 
 def test_a_store_of_a_newer_edgebench(measured: Edgebench) -> None:
@@ -116,11 +125,11 @@ def test_plan_prints_and_measures_nothing(edgebench: Edgebench, tmp_path: Path) 
 
 
 def test_models_and_devices_list_what_ships(edgebench: Edgebench) -> None:
-    assert {row["key"] for row in json.loads(edgebench("models", "--json").stdout)} == {
+    assert {row["key"] for row in json.loads(edgebench.here("models", "--json").stdout)} == {
         "wav2small.fp32",
         "wav2small.int8_static",
     }
-    listed = json.loads(edgebench("devices", "--json").stdout)
+    listed = json.loads(edgebench.here("devices", "--json").stdout)
     assert {"local", "rpi4", "rpi5", "jetson_orin_nano"} <= set(listed["profiles"])
 
 

@@ -31,7 +31,9 @@ def test_without_torch_it_says_what_to_install(edgebench: Edgebench, tmp_path: P
         "u.find_spec = lambda name, *a: None if name == 'torch' else find(name, *a)\n"
     )
     edgebench.environment = {"PYTHONPATH": str(blocker.parent)}
-    edgebench.refuses("train", "wav2small", status=CONFIG, says=["torch", "edgebench[train]"])
+    edgebench.refuses(
+        "train", "wav2small", status=CONFIG, says=["torch", "edgebench[train]"], own_process=True
+    )
 
 
 @pytest.mark.train

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from edgebench.corpora import dtype_of, load_waveform, read_waveform
+from edgebench.corpora.audio import LOUDEST, load_scaled
 from edgebench.errors import CorpusError
 
 
@@ -86,6 +87,7 @@ def test_8_khz_is_refused_with_the_command_that_converts(tmp_path, write_wav):
     assert "8000 Hz" in message
     assert f"ffmpeg -i '{path}' -ar 16000 -ac 1" in message
     assert f"sox '{path}' -r 16000 -c 1" in message
+    assert "--resample" in message
 
 
 def test_stereo(tmp_path, write_wav):
@@ -115,6 +117,29 @@ def test_samples_beyond_full_scale(tmp_path):
     path = tmp_path / "loud.wav"
     soundfile.write(path, np.array([0.0, 3.5, -1.0], dtype=np.float32), 16_000, subtype="FLOAT")
     assert "3.5" in refused(path)
+
+
+def test_an_overshoot_is_divided_by_its_peak(tmp_path, clip_of):
+    path = tmp_path / "over.wav"
+    stored = np.array([0.5, -1.25, 1.0], dtype=np.float32)
+    soundfile.write(path, stored, 16_000, subtype="FLOAT")
+    waveform, scaled = load_scaled(clip_of(path))
+    assert scaled
+    assert np.array_equal(waveform, np.array([0.4, -1.0, 0.8], dtype=np.float32))
+    soundfile.write(path, stored / 1.25, 16_000, subtype="FLOAT")  # exactly full scale
+    waveform, scaled = load_scaled(clip_of(path))
+    assert not scaled
+    assert np.array_equal(waveform, np.array([0.4, -1.0, 0.8], dtype=np.float32))
+
+
+@pytest.mark.parametrize("peak", [2.0, 2.1, 32768.0])
+def test_more_than_an_overshoot_is_another_scale(tmp_path, peak):
+    path = tmp_path / "loud.wav"
+    soundfile.write(path, np.array([0.0, peak], dtype=np.float32), 16_000, subtype="FLOAT")
+    if peak > LOUDEST:
+        assert f"samples reach {peak:.4g}" in refused(path)
+    else:
+        assert np.array_equal(read_waveform(path), [0.0, 1.0])
 
 
 def mpeg_frames(count: int = 20) -> bytes:
@@ -178,13 +203,6 @@ def test_what_is_not_audio(tmp_path, content):
     path = tmp_path / "text.wav"
     path.write_bytes(content)
     refused(path)
-
-
-def test_a_wav_written_into_a_pipe_has_no_length_and_is_read(tmp_path):
-    data = np.arange(-500, 500, dtype="<i2").tobytes()
-    path = tmp_path / "piped.wav"
-    path.write_bytes(wav_bytes(data, data_bytes=0xFFFFFFFF))
-    assert np.array_equal(read_waveform(path) * 32768, np.arange(-500, 500))
 
 
 def test_a_wav_with_further_chunks_around_its_samples(tmp_path):

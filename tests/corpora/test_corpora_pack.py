@@ -61,7 +61,7 @@ def test_one_deep_clip_makes_the_pack_float_and_exact(clips, tmp_path, write_wav
 def test_a_pack_is_not_made_twice(clips, tmp_path, monkeypatch):
     path = tmp_path / "mine.pack"
     first = write_pack(clips, path)
-    monkeypatch.setattr("edgebench.corpora.pack.load_waveform", None)  # nothing may be decoded
+    monkeypatch.setattr("edgebench.corpora.pack.load_scaled", None)  # nothing may be decoded
     calls: list[tuple[int, int]] = []
     again = write_pack(clips, path, progress=lambda done, total: calls.append((done, total)))
     assert again.reused

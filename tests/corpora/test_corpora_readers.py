@@ -153,7 +153,7 @@ def test_nemo_table_in_another_encoding(tmp_path, write_wav):
     (tmp_path / "data.tsv").write_bytes(
         (NEMO_HEAD + "a.wav\tanger\tChcę\tx\tEB0\tfemale\t1\n").encode("cp1250")
     )
-    with pytest.raises(CorpusError, match="cannot be read"):
+    with pytest.raises(CorpusError, match=r"line 2: the byte 0xea is no UTF-8.*saved in another encoding"):
         read_corpus("nemo", tmp_path)
 
 
@@ -180,6 +180,19 @@ def test_a_table_with_ratings(tmp_path, write_wav):
     assert (second.adv, second.emotion, second.language, second.labelled) == (None, None, "und", False)
 
 
+def test_a_table_with_two_dimensions_knows_nothing_of_the_third(tmp_path, write_wav):
+    """As corpora of valence and arousal alone are labelled, with or without emotions beside them."""
+    text = "file,speaker,valence,arousal\na.wav,ann,0.25,0.5\nb.wav,bob,,1\n"
+    first, second = read_corpus("calls", write_table(tmp_path, write_wav, text))
+    assert (first.arousal, first.dominance, first.valence) == (0.5, None, 0.25)
+    assert (first.rated, first.adv, first.labelled) == (("arousal", "valence"), None, True)
+    assert (second.rated, second.labelled, second.label_source) == (("arousal",), True, "human")
+    text = "file,speaker,emotion,arousal\na.wav,ann,anger,0.5\n"
+    (clip,) = read_corpus("calls", write_table(tmp_path, write_wav, text))
+    # The prototype of anger would be a dominance that nobody rated.
+    assert (clip.emotion, clip.arousal, clip.dominance, clip.valence) == ("anger", 0.5, None, None)
+
+
 def test_a_table_of_tabs(tmp_path, write_wav):
     path = write_table(tmp_path, write_wav, "file\tspeaker\temotion\na.wav\tann\tneutral\n", "mine.tsv")
     assert [clip.emotion for clip in read_corpus("table", path)] == ["neutral"]
@@ -197,14 +210,14 @@ def test_a_table_with_absolute_paths_keeps_them_out_of_the_ids(tmp_path, write_w
         ("", "found columns nothing"),
         ("file,speaker,emotion\n", "no rows"),
         ("file,emotion\na.wav,anger\n", "found columns 'emotion', 'file'"),
-        ("file,speaker,emotion,arousal\na.wav,ann,anger,0.5\n", "all three or none"),
+        ("file,speaker\na.wav,ann\n", "found columns 'file', 'speaker'"),
+        ("file,speaker,arousal\na.wav,ann,1.5\n", "line 2: arousal is '1.5', outside"),
         ("file,speaker,emotion,arousal,dominance,valence\na.wav,ann,anger,3,4,5\n", "line 2: .*outside"),
         (
             "file,speaker,emotion,arousal,dominance,valence\na.wav,ann,anger,0.5,nan,0.5\n",
             "line 2: .*outside",
         ),
         ("file,speaker,emotion,arousal,dominance,valence\na.wav,ann,anger,high,0,0\n", "line 2: .*high"),
-        ("file,speaker,emotion,arousal,dominance,valence\na.wav,ann,anger,0.5,,0.5\n", "line 2"),
         ("file,speaker,emotion\na.wav,,anger\n", "line 2: file and speaker must not be empty"),
         ("file,speaker,emotion\na.wav,ann,anger,more\n", "4 values for 3 columns"),
         ("file,speaker,emotion\na.wav,ann,anger\na.wav,bob,anger\n", "there twice"),

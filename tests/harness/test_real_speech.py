@@ -90,5 +90,5 @@ def test_figures_of_speakers_seen_in_training_are_marked(
         assert manifest is not None
         seen = manifest.seen_speakers(corpus)
         assert row["corpus"]["seen_in_training"] == sum(clip.speaker in seen for clip in clips)
-    shown = edgebench("report", "last")
+    shown = edgebench.here("report", "last")
     assert "seen in training" in shown.stdout.lower()

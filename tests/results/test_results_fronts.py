@@ -10,7 +10,8 @@ from hypothesis.extra import numpy as hnp
 from support import results_builder as b
 
 from edgebench.results import summarise
-from edgebench.results.pareto import front, plane
+from edgebench.results.compare import compare_artifacts
+from edgebench.results.pareto import default_reference, front, plane, relative_plane
 
 DIRECTIONS = {"size_bytes": "lower", "ua": "higher", "latency_p50_ns": "lower", "ccc_arousal": "higher"}
 
@@ -87,6 +88,75 @@ def test_an_invalid_point_neither_stands_on_the_front_nor_dominates(models):
     assert not found["b.middle"].on_front
     assert not found["c.wasteful"].on_front, "a.small is still better in both"
     assert found["a.small"].on_front
+
+
+def relative_points(summary, cost="latency_p50_ns", against="a.small"):
+    comparison = compare_artifacts(summary, against=against)
+    found = relative_plane(comparison, cost=cost, accuracy="ua", corpus="emodb", input_s=5.0)
+    return {point.artifact: point for point in found}
+
+
+def test_relative_points_are_ratios_of_rounds_and_differences_of_the_same_clips(models):
+    """Every launch of a round is slower by the same factor: the ratios know nothing of it."""
+
+    def drift(line):
+        factor = 1 + 0.3 * line["round"]
+        line["trial"]["samples_ns"] = [int(sample * factor) for sample in line["trial"]["samples_ns"]]
+
+    summary = summarise(b.records(b.run_lines(change=drift, **models)))
+    found = relative_points(summary)
+    absolute = points_of(summary)
+    assert all("UNSTABLE" in point.problems for point in absolute.values())
+    for key, speed, _ in models["models"]:
+        point = found[key]
+        assert point.problems == () and point.cost.value == pytest.approx(speed / 2e6, rel=0.01)
+        assert point.accuracy.value == pytest.approx(
+            absolute[key].accuracy.value - absolute["a.small"].accuracy.value
+        )
+    assert found["d.large"].cost.lo < found["d.large"].cost.value < found["d.large"].cost.hi < 10.1
+    assert (found["a.small"].cost.lo, found["a.small"].accuracy.lo) == (None, None)
+    assert {name: point.on_front for name, point in found.items()} == {
+        "a.small": True,
+        "b.middle": True,
+        "c.wasteful": False,
+        "d.large": True,
+    }
+
+
+def test_a_ratio_of_few_or_scattered_pairs_is_not_on_the_front(models):
+    few = relative_points(summarise(b.records(b.run_lines(launches=4, **models))))
+    assert few["d.large"].problems == ("FEW_PAIRS",) and not few["d.large"].on_front
+
+    def scatter(line):
+        if line["condition"]["artifact"] == "d.large":
+            factor = 1 + line["round"] % 2
+            line["trial"]["samples_ns"] = [sample * factor for sample in line["trial"]["samples_ns"]]
+
+    wide = relative_points(summarise(b.records(b.run_lines(change=scatter, **models))))
+    assert wide["d.large"].problems == ("SCATTERED_PAIRS",) and not wide["d.large"].on_front
+    assert wide["b.middle"].on_front
+
+
+def test_what_a_file_is_has_a_ratio_without_an_interval(models):
+    found = relative_points(
+        summarise(b.records(b.run_lines(**models))), cost="size_bytes", against="b.middle"
+    )
+    assert {name: point.cost.value for name, point in found.items()} == {
+        "a.small": 0.4,
+        "b.middle": 1.0,
+        "c.wasteful": 1.8,
+        "d.large": 4.0,
+    }
+    assert found["a.small"].cost.lo is None and found["a.small"].on_front
+
+
+def test_the_reference_is_a_parent_where_there_is_one(models):
+    assert default_reference(summarise(b.records(b.run_lines()))) == b.FP32
+    swapped = b.run_lines(artifacts=[b.artifact(b.INT8), b.artifact(b.FP32)])
+    assert default_reference(summarise(b.records(swapped))) == b.FP32
+    assert default_reference(summarise(b.records(b.run_lines(**models)))) == "a.small"
+    alone = b.run_lines(models=((b.FP32, 4e6, 0.3),), artifacts=[b.artifact(b.FP32)])
+    assert default_reference(summarise(b.records(alone))) is None
 
 
 def test_no_corpus_gives_no_points():

@@ -14,6 +14,7 @@ import threading
 import pytest
 from support import results_builder as b
 
+from edgebench.errors import UsageError
 from edgebench.results import summarise
 from edgebench.results.report import run_page
 
@@ -29,6 +30,7 @@ MODELS = ((b.FP32, 4e6, 0.5), (b.INT8, 3e6, 0.6), ("mobilenet.fp32", 9e6, 0.9), 
 
 
 def spoil(line):
+    line["trial"]["samples_cpu_ns"] = [sample - 1000 for sample in line["trial"]["samples_ns"]]
     if line["condition"]["artifact"] == b.INT8 and line["condition"]["input_s"] == 5.0:
         line["trial"]["telemetry"] = b.telemetry(busy=0.4)
 
@@ -124,17 +126,18 @@ def test_every_plot_is_drawn_with_its_points(seen):
     assert set(found) == {
         "plane-size_bytes",
         "plane-latency_p50_ns",
+        "plane-cpu_p50_ns",
         "plane-peak_rss_bytes",
         "plane-macs",
         "latency-plot",
     }
-    for name in ("plane-size_bytes", "plane-latency_p50_ns", "plane-peak_rss_bytes", "plane-macs"):
+    for name in set(found) - {"latency-plot"}:
         assert len(found[name]) == len(MODELS), name
     assert len(found["latency-plot"]) == len(MODELS) * 2
 
 
 def test_the_front_is_drawn_and_the_points_have_bars(seen):
-    first = seen[0].split('id="plane-latency_p50_ns"')[1].split('id="plane-peak_rss_bytes"')[0]
+    first = seen[0].split('id="plane-latency_p50_ns"')[1].split('id="plane-cpu_p50_ns"')[0]
     assert 'class="js-line"' in first
     assert len(re.findall(r'class="yerror"', first)) == len(MODELS)
     assert len(re.findall(r'class="xerror"', first)) == len(MODELS)
@@ -176,23 +179,35 @@ def test_the_policy_is_what_forbids_a_request(page, tmp_path, policy):
     assert asked_by_the_page(log, address) == (set() if policy else {f"{address}/other.png"})
 
 
-@pytest.mark.parametrize("choice", ["synthetic|ccc_arousal|1"])
-def test_choosing_redraws(page, tmp_path, choice):
-    """What a user does with the three lists, done by a script before the page is read."""
-    corpus, accuracy, length = choice.split("|")
+def chosen(page, folder, **wanted):
+    """The DOM once these values were chosen from the lists."""
     script = f"""<script>
-        const wanted = {{corpus: "{corpus}", accuracy: "{accuracy}", length: "{length}"}};
-        for (const [id, value] of Object.entries(wanted)) {{
+        for (const [id, value] of Object.entries({json.dumps(wanted)})) {{
             const list = document.getElementById("choose-" + id);
             list.value = value;
             list.dispatchEvent(new Event("change"));
         }}
     </script></body>"""
-    other = tmp_path / "other.html"
+    other = folder / "other.html"
     text = page.read_text()
     cut = text.rindex("</body>")
     other.write_text(text[:cut] + script + text[cut + len("</body>") :])
-    dom = browse(other.as_uri(), tmp_path, "--dump-dom").stdout
+    return browse(other.as_uri(), folder, "--dump-dom").stdout
+
+
+def test_planes_can_be_drawn_relative_to_an_artifact(page, tmp_path):
+    dom = chosen(page, tmp_path, reference=b.FP32)
+    found = plots(dom)
+    assert all(len(found[name]) == len(MODELS) for name in found if name != "latency-plot")
+    assert f"Latency p50 / that of {b.FP32}" in dom
+    assert f"UA \u2212 that of {b.FP32}" in dom
+
+
+@pytest.mark.parametrize("choice", ["synthetic|ccc_arousal|1"])
+def test_choosing_redraws(page, tmp_path, choice):
+    """What a user does with the lists, done by a script before the page is read."""
+    corpus, accuracy, length = choice.split("|")
+    dom = chosen(page, tmp_path, corpus=corpus, accuracy=accuracy, length=length)
     assert "check of the pipeline, not speech-emotion accuracy" in dom.split('id="corpus-note">')[1][:200]
     assert "Latency p50 against CCC arousal" in dom
     assert len(plots(dom)["plane-latency_p50_ns"]) == len(MODELS)
@@ -206,6 +221,27 @@ def test_a_screenshot_is_not_blank(page, tmp_path):
 
 def test_the_data_in_the_page_has_the_fronts(page):
     data = json.loads(page.read_text().split('id="plot-data">')[1].split("</script>")[0])
-    points = data["planes"]["emodb|ua|5"]["latency_p50_ns"]
+    points = data["planes"]["emodb|ua|5|"]["latency_p50_ns"]
     states = {data["artifacts"][point["artifact"]]: point["state"] for point in points}
     assert states == {b.FP32: "front", b.INT8: "invalid", "mobilenet.fp32": "dominated", WICKED: "front"}
+    relative = data["planes"][f"emodb|ua|5|{b.FP32}"]["latency_p50_ns"]
+    found = {data["artifacts"][point["artifact"]]: point for point in relative}
+    assert (found[b.FP32]["x"], found[b.FP32]["y"]) == (1.0, 0.0)
+    # A busy host spoils the latency of int8 and leaves its ratio, which the pairs vouch for.
+    assert found[b.INT8]["x"] == pytest.approx(3 / 4, rel=0.02) and found[b.INT8]["state"] == "front"
+
+
+def test_the_page_opens_relative_where_it_is_asked_to_or_nothing_else_can_be_believed():
+    def opened(change=None, **options):
+        text = run_page(summarise(b.records(b.run_lines(change=change))), **options)
+        menu = text.split('id="choose-reference"')[1].split("</select>")[0]
+        return re.findall(r'<option value="([^"]*)" selected', menu)
+
+    def busy(line):
+        line["trial"]["telemetry"] = b.telemetry(busy=0.4)
+
+    assert opened() == [""]
+    assert opened(busy) == [b.FP32]
+    assert opened(relative_to=b.INT8) == [b.INT8]
+    with pytest.raises(UsageError, match="no artifact 'int9'"):
+        run_page(summarise(b.records(b.run_lines())), relative_to="int9")

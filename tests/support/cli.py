@@ -14,6 +14,14 @@ from unittest import mock
 
 from edgebench.cli import main
 
+QUICK_SUITE = """\
+name = "quick-test"
+input_s = [1.0]
+launches = 1
+min_duration_s = 0.2
+min_count = 8
+"""
+
 
 @dataclass
 class Edgebench:
@@ -21,6 +29,13 @@ class Edgebench:
 
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Edgebench:
+        """The command in a folder with a suite of seconds, ``quick.toml``, and an empty inventory."""
+        (folder / "inventory.toml").write_text("")
+        (folder / "quick.toml").write_text(QUICK_SUITE)
+        return cls(folder)
 
     @property
     def store(self) -> Path:
@@ -76,13 +91,21 @@ class Edgebench:
                 status = end.code
         return subprocess.CompletedProcess(["edgebench", *args], status, out.getvalue(), err.getvalue())
 
-    def refuses(self, *args: str, status: int, says: Sequence[str]) -> str:
-        """A command that must fail as a user's mistake does: one paragraph, no traceback."""
-        result = self(*args)
+    def refuses(self, *args: str, status: int, says: Sequence[str], own_process: bool = False) -> str:
+        """A command that must fail as a user's mistake does: one paragraph, no traceback, nothing stored.
+
+        In this process, or in one of its own where the test has to change what the process starts with.
+        """
+        before = self._stored()
+        result = self(*args) if own_process else self.here(*args)
         assert result.returncode == status, f"exit {result.returncode}, wanted {status}:\n{result.stderr}"
         assert "Traceback" not in result.stderr
         last = result.stderr.strip().splitlines()[-1]
         assert last.startswith("edgebench: "), result.stderr
         for part in says:
             assert part in last, f"{part!r} is not in: {last}"
+        assert self._stored() == before, "a refused command must leave the store as it was"
         return last
+
+    def _stored(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.store.glob("records.jsonl*")}

@@ -6,7 +6,10 @@ of the test through XDG_CACHE_HOME.
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import getpass
+import itertools
 import os
 import shutil
 import socket
@@ -20,7 +23,8 @@ from pathlib import Path
 # Where a board's login shell looks: this Python's own installation first, for it has venv and pip.
 BOARD_PATH = f"{Path(sys.base_prefix) / 'bin'}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 PATHS = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
-START_S = 10.0
+START_S = 20.0
+START_ATTEMPTS = 4
 
 
 def find_sshd() -> str | None:
@@ -28,10 +32,20 @@ def find_sshd() -> str | None:
     return shutil.which("sshd", path=PATHS)
 
 
+# Below the ports that the kernel gives to connections, so that none of those takes a server's port
+# while it is being restarted. Test processes that run side by side begin at different places.
+_PORTS = itertools.cycle(range(20_000, 32_000))
+collections.deque(itertools.islice(_PORTS, os.getpid() * 97 % 12_000), maxlen=0)  # turns to its place
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that nobody listens on, and that this process has not given out lately."""
+    for port in _PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("the ports never end")
 
 
 def make_key(path: Path, kind: str = "ed25519", passphrase: str = "") -> Path:
@@ -102,23 +116,18 @@ class SshServer:
                 make_key(key)
         if not (authorized := self.folder / "authorized_keys").exists():
             authorized.write_text(self.client_key.with_name("client_key.pub").read_text())
-        self.trust()
-        self.write_config()
         # Debian's sshd wants this folder even on another port; only root has to have it.
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        (self.folder / "sshd_config").write_text("\n".join(self._server_lines()) + "\n")
-        sshd = find_sshd()
-        assert sshd is not None
-        with (self.folder / "sshd.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sshd, "-D", "-e", "-f", str(self.folder / "sshd_config")],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        self._wait()
-        return self
+        for _ in range(START_ATTEMPTS):
+            self.trust()
+            self.write_config()
+            (self.folder / "sshd_config").write_text("\n".join(self._server_lines()) + "\n")
+            if self._greets(_spawn(self.folder)):
+                return self
+            # Another process took the port since it was found free: known hosts and config follow.
+            self.port = free_port()
+        raise AssertionError(f"sshd ended at once, {START_ATTEMPTS} times:\n{self.log}")
 
     def _server_lines(self) -> list[str]:
         # A home of its own: the shell start-up files of whoever runs the tests are not the board's.
@@ -144,15 +153,18 @@ class SshServer:
             *(["Subsystem sftp internal-sftp"] if self.sftp else []),
         ]
 
-    def _wait(self) -> None:
+    def _greets(self, process: subprocess.Popen[bytes]) -> bool:
+        """Whether the server is up on its port; False where it ended, as it does when the port is taken."""
+        self.process = process
         deadline_s = time.monotonic() + START_S
         while time.monotonic() < deadline_s:
-            assert self.process is not None
-            assert self.process.poll() is None, f"sshd ended at once:\n{self.log}"
+            if process.poll() is not None:
+                return False
             try:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=1.0) as wire:
                     if wire.recv(4) == b"SSH-":
-                        return
+                        # Somebody greets: it is ours, unless ours is gone.
+                        return process.poll() is None
             except OSError:
                 time.sleep(0.02)
         raise AssertionError(f"sshd did not greet within {START_S} s:\n{self.log}")
@@ -196,3 +208,15 @@ class SshServer:
             *(f"  {line}" for line in extra),
         ]
         self.config_path.write_text("\n".join(lines) + "\n")
+
+
+def _spawn(folder: Path) -> subprocess.Popen[bytes]:
+    sshd = find_sshd()
+    assert sshd is not None
+    with (folder / "sshd.log").open("ab") as log:
+        return subprocess.Popen(
+            [sshd, "-D", "-e", "-f", str(folder / "sshd_config")],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )

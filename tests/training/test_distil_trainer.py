@@ -125,7 +125,9 @@ def test_the_loss_is_the_papers_sum(teacher, tmp_path):
     batch = distiller.data.batch(0)
     with torch.no_grad():
         found = float(distiller.loss(batch, np.random.default_rng(0)))
-        prediction = distiller.model(torch.from_numpy(batch.waveforms))[0].double().numpy()
+        prediction = (
+            distiller.model(torch.from_numpy(batch.waveforms))["arousal_dominance_valence"].double().numpy()
+        )
     truth = batch.adv.astype(np.float64)
     concordance = [
         2 * np.cov(t, p, bias=True)[0, 1] / (t.var() + p.var() + (t.mean() - p.mean()) ** 2)

@@ -79,6 +79,11 @@ def test_unlabelled_clip_is_refused():
         TrainingData([replace(clip, emotion=None) for clip in few_clips()], tiny_recipe())
 
 
+def test_a_clip_without_one_dimension_is_refused():
+    with pytest.raises(CorpusError, match="has no dominance and cannot be trained on"):
+        TrainingData([replace(clip, dominance=None) for clip in few_clips()], tiny_recipe())
+
+
 def test_fewer_clips_than_a_batch():
     with pytest.raises(CorpusError, match="fewer than one batch"):
         TrainingData(few_clips()[:3], tiny_recipe())

@@ -20,7 +20,7 @@ def test_the_package_imports_without_torch():
 
 
 @pytest.mark.parametrize(
-    "name", ["torch", "accelerate", "onnxscript", "tensorboard", "transformers", "audiomentations"]
+    "name", ["torch", "accelerate", "onnxscript", "tensorboard", "transformers", "audiomentations", "sklearn"]
 )
 def test_without_torch_the_extra_is_named(name):
     code = f"""

@@ -17,7 +17,7 @@ pytest.importorskip("onnxscript", reason="export needs onnxscript: pip install e
 from tiny_run import TINY, few_clips  # noqa: E402
 
 from edgebench.cli import main  # noqa: E402
-from edgebench.corpora import Split, read_split, synthetic_corpus, write_split  # noqa: E402
+from edgebench.corpora import Source, Split, read_split, synthetic_corpus, write_split  # noqa: E402
 from edgebench.errors import CorpusError, UsageError  # noqa: E402
 from edgebench.models import load_artifact  # noqa: E402
 from edgebench.models.artifact import PACKAGED  # noqa: E402
@@ -221,6 +221,15 @@ def test_command_line_can_be_typed_again():
     assert line == (
         "edgebench train wav2small --corpus emodb=PATH --corpus nemo=PATH --set seed=3 "
         "--set 'augment.speed_range=[1, 2]' --output DIR"
+    )
+
+
+def test_command_line_says_what_was_chosen_and_converted(tmp_path):
+    msp = Source(tmp_path / "msp", partitions=("Train", "Test1"), resample_into=tmp_path)
+    line = command_line("distilhubert_loso", {"msp_podcast": msp}, [], train_only={"emodb": tmp_path})
+    assert line == (
+        "edgebench train distilhubert_loso --corpus 'msp_podcast=PATH#partition=Train,Test1' "
+        "--train-only emodb=PATH --resample --output DIR"
     )
 
 

@@ -35,6 +35,7 @@ from edgebench.corpora.readers.layout import (
     shares,
     unique,
 )
+from edgebench.corpora.readers.text import read_text
 from edgebench.errors import CorpusError
 
 _LINE: Final = re.compile(
@@ -103,10 +104,8 @@ def _evaluations(session: Path) -> list[Path]:
 
 
 def _turns(file: Path) -> list[Clip]:
-    try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise CorpusError(f"corpus 'iemocap': {file} cannot be read: {error.strerror}.") from error
+    # Latin 1 takes every byte: the lines that are read here are ASCII, the actors' remarks are not always.
+    lines = read_text(file, encoding="latin-1").splitlines()
     votes: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     rows: list[tuple[int, re.Match[str], re.Match[str]]] = []
     for number, line in enumerate(lines, start=1):

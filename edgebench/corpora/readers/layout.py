@@ -1,8 +1,7 @@
-"""What every reader needs: finding audio files, refusing a wrong layout, making rows."""
+"""What several readers need: finding audio files, refusing a wrong layout, making clips."""
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Final
 
 from edgebench.corpora.clip import Clip
 from edgebench.corpora.prototypes import prototype
+from edgebench.corpora.readers.text import number, read_table
 from edgebench.errors import CorpusError
 
 AUDIO_SUFFIXES: Final = (".wav", ".flac")
@@ -145,31 +145,26 @@ def categorical_clip(
 
 
 def table_rows(
-    path: Path, *, corpus: str, expected: str, columns: Iterable[str]
+    path: Path, *, corpus: str, expected: str, columns: Iterable[str], encoding: str = "utf-8"
 ) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a corpus' own comma-separated table with their line numbers, values stripped.
+    """The rows of a corpus' own table with their line numbers, values stripped.
 
     Raises ``CorpusError`` where the file cannot be read, lacks one of ``columns``, or a row is longer or
     shorter than its heading.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream)
-            heading = [name.strip() for name in next(reader, [])]
-            rows = [(reader.line_num, [value.strip() for value in row]) for row in reader if any(row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"corpus '{corpus}': {path} cannot be read: {error}. Download it again.") from error
-    missing = [name for name in columns if name not in heading]
+    columns = list(columns)
+    table = read_table(path, columns, encoding=encoding)
+    missing = [name for name in columns if name not in table.columns]
     if missing:
-        found = f"columns {first_names(heading)}, without {first_names(missing)}"
+        found = f"columns {first_names(table.columns)}, without {first_names(missing)}"
         raise layout_error(corpus, path, expected=expected, found=found)
-    for number, row in rows:
-        if len(row) != len(heading):
+    for line, row in table.rows:
+        if len(row) != len(table.columns):
             raise CorpusError(
-                f"corpus '{corpus}': {path}, line {number}: {len(row)} values for {len(heading)} columns. "
-                "Download the table again."
+                f"corpus '{corpus}': {path}, line {line}: {len(row)} values for {len(table.columns)} "
+                "columns. Download the table again."
             )
-    return [(number, dict(zip(heading, row, strict=True))) for number, row in rows]
+    return [(line, dict(zip(table.columns, row, strict=True))) for line, row in table.rows]
 
 
 def on_scale(text: str, *, low: float, high: float, what: str, where: str, slack: float = 0.0) -> float:
@@ -179,7 +174,7 @@ def on_scale(text: str, *, low: float, high: float, what: str, where: str, slack
     Raises ``CorpusError`` naming ``where`` (file and row), ``what``, the value and the range.
     """
     try:
-        value = float(text)
+        value = number(text)
     except ValueError:
         value = math.nan
     if not low - slack <= value <= high + slack:

@@ -1,8 +1,10 @@
 """MSP-Podcast (Lotfian & Busso 2019): turns of podcasts, rated by several listeners each.
 
 ``Labels/labels_consensus.csv`` has one row a turn: FileName, EmoClass (a letter), EmoAct, EmoVal and
-EmoDom (means on 1 to 7), SpkrID, Gender, Split_Set (Train, Development, Test1, Test2, Test3); the audio
-lies in ``Audios``. Columns as in releases 1.8 to 2.0.
+EmoDom (means on 1 to 7), SpkrID, Gender, Split_Set (Train, Development or Validation, Test1, Test2, Test3);
+the audio lies in ``Audios``. Releases 1.6 to 1.8 call the table ``labels_concensus.csv``. The release is
+told by the folder's name (``MSP-PODCAST-Publish-1.8``), else by which of the two tables is there.
+``#partition=Test1`` after the path takes one part.
 
 A turn whose speaker nobody identified has SpkrID ``Unknown``: it may be anybody's, so no split by speaker
 takes it. EmoClass ``X`` is a turn without agreement, ``O`` another emotion. A row without ratings
@@ -11,6 +13,7 @@ takes it. EmoClass ``X`` is a turn without agreement, ``O`` another emotion. A r
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -44,11 +47,18 @@ _RATINGS: Final = {"arousal": "EmoAct", "dominance": "EmoDom", "valence": "EmoVa
 _LOWEST: Final = 1.0
 _HIGHEST: Final = 7.0
 
-_EXPECTED: Final = f"Labels/labels_consensus.csv with columns {', '.join(_COLUMNS)}, and a folder 'Audios'"
+# The table's name, and the releases that have it.
+_TABLES: Final = {"labels_consensus.csv": "1.9 or later", "labels_concensus.csv": "1.6 to 1.8"}
+_RELEASE: Final = re.compile(r"msp[-_ ]?podcast\D*(\d+\.\d+)", re.IGNORECASE)
+
+_EXPECTED: Final = (
+    f"Labels/labels_consensus.csv (or labels_concensus.csv, as releases 1.6 to 1.8 call it) with columns "
+    f"{', '.join(_COLUMNS)}, and a folder 'Audios'"
+)
 
 
 def read(path: Path) -> list[Clip]:
-    """The turns of ``labels_consensus.csv`` under ``path``, the folder of a release.
+    """The turns of the table of labels under ``path``, the folder of a release.
 
     A row whose file is not there stays in the list: reading it fails by name.
     """
@@ -57,7 +67,8 @@ def read(path: Path) -> list[Clip]:
     if table is None or audio is None:
         raise layout_error(READER.name, path, expected=READER.layout, found=contents(path))
     rows = table_rows(table, corpus=READER.name, expected=READER.layout, columns=_COLUMNS)
-    clips = unique(_clip(row, number, table, audio) for number, row in rows)
+    release = _release(path, table)
+    clips = unique(_clip(row, line, table, audio, release) for line, row in rows)
     if not any(clip.path is not None and clip.path.is_file() for clip in clips):
         found = f"{len(clips)} rows, and in {audio.name}: {contents(audio)}"
         raise layout_error(READER.name, path, expected=READER.layout, found=found)
@@ -65,7 +76,7 @@ def read(path: Path) -> list[Clip]:
 
 
 def recognises(path: Path) -> bool:
-    """Whether ``labels_consensus.csv`` is there."""
+    """Whether the table of labels is there, under either name."""
     return path.is_dir() and _table(path) is not None
 
 
@@ -78,12 +89,19 @@ def _inside(path: Path, *names: str) -> Path | None:
 
 def _table(path: Path) -> Path | None:
     folder = _inside(path, "Labels")
-    table = folder / "labels_consensus.csv" if folder is not None else None
-    return table if table is not None and table.is_file() else None
+    tables = [folder / name for name in _TABLES] if folder is not None else []
+    return next((table for table in tables if table.is_file()), None)
 
 
-def _clip(row: dict[str, str], number: int, table: Path, audio: Path) -> Clip:
-    where = f"corpus 'msp_podcast': {table}, line {number}, {row['FileName']}"
+def _release(path: Path, table: Path) -> str:
+    """The number in the folder's name or in that of the one around it, else what the table's name says."""
+    folder = path.resolve()
+    match = _RELEASE.search(folder.name) or _RELEASE.search(folder.parent.name)
+    return match[1] if match is not None else _TABLES[table.name]
+
+
+def _clip(row: dict[str, str], line: int, table: Path, audio: Path, release: str) -> Clip:
+    where = f"corpus 'msp_podcast': {table}, line {line}, {row['FileName']}"
     if row["EmoClass"] not in _CLASSES:
         raise CorpusError(
             f"{where}: EmoClass is {row['EmoClass']!r}, expected one of {', '.join(filter(None, _CLASSES))}. "
@@ -117,6 +135,7 @@ def _clip(row: dict[str, str], number: int, table: Path, audio: Path) -> Clip:
         licence=READER.licence,
         sex=sex if sex in ("female", "male") else None,
         partition=row["Split_Set"] or None,
+        release=release,
     )
 
 

@@ -7,7 +7,6 @@ clip fails by name, and it is counted where unreadable clips are.
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +20,7 @@ from edgebench.corpora.readers.layout import (
     require_folder,
     unique,
 )
-from edgebench.errors import CorpusError
+from edgebench.corpora.readers.text import read_table
 
 _EXPECTED: Final = (
     "a table 'data.tsv' with columns file_id, emotion, speaker_id, gender, and a folder 'samples'"
@@ -49,18 +48,14 @@ def recognises(path: Path) -> bool:
     return (path / "data.tsv").is_file() and (path / "samples").is_dir()
 
 
-def _rows(table: Path) -> list[dict[str, str]]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            # Quotes are part of the Polish texts, not of the table.
-            reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE, restval="")
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"corpus 'nemo': {table} cannot be read: {error}. Download it again.") from error
-    columns = reader.fieldnames or ()
-    if any(column not in columns for column in _COLUMNS):
-        raise layout_error(READER.name, table, expected=READER.layout, found=f"columns {', '.join(columns)}")
-    return rows
+def _rows(file: Path) -> list[dict[str, str]]:
+    # Quotation marks are part of the Polish texts, not of the table.
+    table = read_table(file, _COLUMNS, quotes=False)
+    if any(column not in table.columns for column in _COLUMNS):
+        found = f"columns {', '.join(table.columns)}"
+        raise layout_error(READER.name, file, expected=READER.layout, found=found)
+    width = len(table.columns)
+    return [dict(zip(table.columns, [*row, *[""] * width][:width], strict=True)) for _, row in table.rows]
 
 
 def _clip(row: dict[str, str], present: dict[str, Path], samples: Path) -> Clip:

@@ -3,27 +3,28 @@ language, session, sex, licence, split].
 
 The table is a corpus under whatever name it is given: ``--corpus NAME=FILE.csv``.
 
-Comma-separated, or tab-separated where the file ends in .tsv. ``file`` is relative to the table's
-folder, or absolute. ``emotion`` may be empty. Arousal, dominance and valence are numbers in [0, 1];
-where the table has the three columns they are what people rated, and a row that leaves them empty
-has none; where it has not, each emotion stands at its prototype. Further columns are ignored.
+Values are separated by commas, semicolons or tabs (see ``text``). ``file`` is relative to the table's
+folder, or absolute. ``emotion`` may be empty. Arousal, dominance and valence are numbers in [0, 1]; a table
+with one, two or three of these columns holds what people rated, and an empty value is not known. Without
+any of them, each emotion stands at its prototype. A table with ratings may leave the column emotion out.
+Further columns are ignored.
 """
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Final
 
 from edgebench.corpora.clip import ADV, Clip
 from edgebench.corpora.prototypes import prototype
 from edgebench.corpora.readers.layout import Reader, file_id, first_names, layout_error, unique
+from edgebench.corpora.readers.text import listed_file, number, read_table
 from edgebench.errors import CorpusError
 
 _EXPECTED: Final = (
     "a .csv or .tsv file with columns file, speaker, emotion [, arousal, dominance, valence, language]"
 )
-_COLUMNS: Final = ("file", "speaker", "emotion")
+_COLUMNS: Final = ("file", "speaker")
 
 # Forms of the same four words, nothing that needs a judgement: "excited" or "calm" stay unmapped.
 WORDS: Final = {
@@ -39,30 +40,24 @@ WORDS: Final = {
 Row = dict[str, str]
 
 
-def read(path: Path) -> list[Clip]:
-    """The clips that a table lists. A row whose file is missing stays in: reading it fails by name."""
+def read(path: Path, *, name: str = "table") -> list[Clip]:
+    """The clips that a table lists, as a corpus called ``name``.
+
+    A row whose file is missing stays in: reading it fails by name.
+    """
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
-        raise layout_error(READER.name, path, expected=READER.layout, found=found)
+        raise layout_error(name, path, expected=READER.layout, found=found)
     rows, columns = _rows(path)
-    if any(column not in columns for column in _COLUMNS):
-        raise layout_error(READER.name, path, expected=READER.layout, found=f"columns {first_names(columns)}")
+    rated = any(dimension in columns for dimension in ADV)
+    if any(column not in columns for column in _COLUMNS) or not (rated or "emotion" in columns):
+        raise layout_error(name, path, expected=READER.layout, found=f"columns {first_names(columns)}")
     if not rows:
-        raise layout_error(READER.name, path, expected=READER.layout, found="a table with no rows")
-    rated = [name for name in ADV if name in columns]
-    if rated and len(rated) < len(ADV):
-        raise layout_error(
-            READER.name,
-            path,
-            expected="arousal, dominance and valence, all three or none",
-            found=f"only {rated}",
-        )
-    clips = unique(_clip(row, number, path, rated=bool(rated)) for number, row in rows)
+        raise layout_error(name, path, expected=READER.layout, found="a table with no rows")
+    clips = unique(_clip(row, line, path, name, rated=rated) for line, row in rows)
     if not any(clip.path is not None and clip.path.is_file() for clip in clips):
         missing = first_names(str(clip.path) for clip in clips)
-        raise layout_error(
-            READER.name, path, expected="the files that the table names", found=f"none of {missing}"
-        )
+        raise layout_error(name, path, expected="the files that the table names", found=f"none of {missing}")
     return clips
 
 
@@ -73,38 +68,29 @@ def recognises(path: Path) -> bool:
 
 def _rows(path: Path) -> tuple[list[tuple[int, Row]], list[str]]:
     """The rows with their line numbers, values stripped, and the column names in lower case."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-            columns = [column.strip().lower() for column in next(reader, [])]
-            rows = []
-            for values in reader:
-                if any(value.strip() for value in values):
-                    if len(values) > len(columns):
-                        raise _row_error(
-                            path, reader.line_num, f"{len(values)} values for {len(columns)} columns"
-                        )
-                    padded = [value.strip() for value in values] + [""] * (len(columns) - len(values))
-                    rows.append((reader.line_num, dict(zip(columns, padded, strict=True))))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(
-            f"{path}: cannot be read as a table ({error}); expected {_EXPECTED}. Save it as CSV in UTF-8."
-        ) from error
+    table = read_table(path, _COLUMNS)
+    columns = [column.lower() for column in table.columns]
+    rows = []
+    for line, values in table.rows:
+        if len(values) > len(columns):
+            raise _row_error(path, line, f"{len(values)} values for {len(columns)} columns")
+        padded = values + [""] * (len(columns) - len(values))
+        rows.append((line, dict(zip(columns, padded, strict=True))))
     return rows, columns
 
 
-def _clip(row: Row, number: int, table: Path, *, rated: bool) -> Clip:
+def _clip(row: Row, line: int, table: Path, corpus: str, *, rated: bool) -> Clip:
     if not row["file"] or not row["speaker"]:
-        raise _row_error(table, number, "file and speaker must not be empty")
-    label = row["emotion"]
+        raise _row_error(table, line, "file and speaker must not be empty")
+    label = row.get("emotion", "")
     emotion = WORDS.get(label.lower())
-    arousal, dominance, valence = _rating(row, number, table) if rated else prototype(emotion)
+    arousal, dominance, valence = _ratings(row, line, table) if rated else prototype(emotion)
     sex = row.get("sex", "").lower()
-    file = Path(row["file"])
+    file = listed_file(row["file"], table.parent, where=f"{table}, line {line}")
     return Clip(
         path=table.parent / file,
         id=file_id(file),
-        corpus=READER.name,
+        corpus=corpus,
         speaker=row["speaker"],
         session=row.get("session") or None,
         language=row.get("language") or READER.language,
@@ -120,23 +106,28 @@ def _clip(row: Row, number: int, table: Path, *, rated: bool) -> Clip:
     )
 
 
-def _rating(row: Row, number: int, table: Path) -> tuple[float, float, float] | tuple[None, None, None]:
-    texts = [row[name] for name in ADV]
-    if not any(texts):
-        return (None, None, None)
-    try:
-        arousal, dominance, valence = (float(text) for text in texts)
-    except ValueError as error:
-        raise _row_error(table, number, f"arousal, dominance, valence are {texts}") from error
-    if not all(0.0 <= value <= 1.0 for value in (arousal, dominance, valence)):
-        raise _row_error(table, number, f"arousal, dominance, valence are {texts}, outside [0, 1]")
+def _ratings(row: Row, line: int, table: Path) -> tuple[float | None, float | None, float | None]:
+    arousal, dominance, valence = (_rating(name, row.get(name, ""), line, table) for name in ADV)
     return (arousal, dominance, valence)
 
 
-def _row_error(table: Path, number: int, found: str) -> CorpusError:
+def _rating(dimension: str, text: str, line: int, table: Path) -> float | None:
+    if not text:
+        return None
+    try:
+        value = number(text)
+    except ValueError as error:
+        raise _row_error(table, line, f"{dimension} is {text!r}") from error
+    if not 0.0 <= value <= 1.0:
+        raise _row_error(table, line, f"{dimension} is {text!r}, outside [0, 1]")
+    return value
+
+
+def _row_error(table: Path, line: int, found: str) -> CorpusError:
     return CorpusError(
-        f"{table}, line {number}: {found}. Each row needs file and speaker, and where it has arousal, "
-        "dominance and valence, three numbers from 0 to 1 (map a scale of 1 to 5 by (x - 1) / 4)."
+        f"{table}, line {line}: {found}. Each row needs file and speaker; arousal, dominance and valence are "
+        "numbers from 0 to 1, or empty where they are not known (map a scale of 1 to 5 by (x - 1) / 4, one "
+        "of -1 to 1 by (x + 1) / 2)."
     )
 
 

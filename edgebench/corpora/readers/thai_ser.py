@@ -33,6 +33,7 @@ from edgebench.corpora.readers.layout import (
     shares,
     unique,
 )
+from edgebench.corpora.readers.text import read_text
 from edgebench.errors import CorpusError
 
 AGREEMENT: Final = 0.71
@@ -83,8 +84,8 @@ def _files(path: Path) -> dict[str, Path]:
 
 def _document(file: Path) -> dict[str, Any]:
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        document = json.loads(read_text(file))
+    except ValueError as error:
         raise CorpusError(f"corpus 'thai_ser': {file} cannot be read: {error}. Download it again.") from error
     if not isinstance(document, dict):
         found = f"a {type(document).__name__}"

@@ -1,4 +1,6 @@
-"""Dividing clips for an experiment, by rules that see no result: the same clips and seed, the same split.
+"""Dividing clips into train, validation and test: the same clips and seed give the same split.
+
+No rule looks at an accuracy.
 
 =========================  ==========  =====================================================================
 function                   unit        what a part holds
@@ -7,11 +9,11 @@ function                   unit        what a part holds
 ``ratio_split``            speaker     shares of the speakers, such as 60/40
 ``k_folds``                speaker     each speaker tested in one of k folds
 ``leave_one_session_out``  speaker     each session tested once, the next one validating (IEMOCAP)
-``random_folds``           clip        any clips: the same voices in every part, and labelled so
+``random_folds``           clip        any clips: the same speakers in every part, which the split says
 =========================  ==========  =====================================================================
 
 Every function but ``make_split`` takes ``train_only``: clips of further corpora, all of which train.
-Clips of unknown speakers stand in no part of a split by speaker, except where their corpus only trains.
+Clips of unknown speakers are in no part of a split by speaker, except where their corpus only trains.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from edgebench.errors import CorpusError, UsageError
 def make_split(
     name: str, clips: Iterable[Clip], counts: Mapping[str, tuple[int, int, int]], *, seed: int = 0
 ) -> Split:
-    """Draw speakers for train, validation and test by a rule that sees no result.
+    """Given numbers of speakers for train, validation and test.
 
     Within a corpus, the speakers of each sex are ordered by the SHA-256 of
     ``"{seed}/{corpus}/{speaker}"``; the orders are then merged so that every stretch holds the
@@ -65,11 +67,11 @@ def ratio_split(
     train_only: Sequence[Clip] = (),
     seed: int = 0,
 ) -> Split:
-    """Shares of the speakers of each corpus: 60 % train and 40 % are tested on, as it stands.
+    """Shares of the speakers of each corpus; by default 60 % train and 40 % are tested on.
 
     Numbers of speakers are rounded to the nearest, and a share above 0 is at least one speaker. The order
-    they are dealt in is ``make_split``'s. Raises ``UsageError`` for shares that leave nobody to train,
-    ``CorpusError`` where a corpus has too few speakers.
+    in which speakers are taken is ``make_split``'s. Raises ``UsageError`` for shares that leave nobody to
+    train, ``CorpusError`` where a corpus has too few speakers.
     """
     if not 0.0 < test_share < 1.0 or validation_share < 0.0 or test_share + validation_share >= 1.0:
         raise UsageError(
@@ -123,8 +125,9 @@ def leave_one_session_out(
     """Each session of one corpus tested once, the next session (after the last, the first) validating.
 
     On IEMOCAP: five splits, three sessions train, one validates, one is tested, as in Pepino et al. 2021
-    and the DistilHuBERT paper. No seed: nothing is drawn. Raises ``CorpusError`` where clips of several
-    corpora are given, fewer than three sessions are known, or a speaker stands in two sessions.
+    and the DistilHuBERT paper. There is no seed, as nothing is drawn. Raises ``CorpusError`` where
+    clips of several corpora are given, fewer than three sessions are known, or a speaker stands in two
+    sessions.
     """
     corpora = sorted({clip.corpus for clip in clips})
     if len(corpora) != 1:
@@ -148,7 +151,8 @@ def leave_one_session_out(
     if twice:
         raise CorpusError(
             f"split '{name}': speakers {', '.join(twice[:5])} of '{corpora[0]}' stand in two sessions, so a "
-            "session left out is no unknown voice. Divide it by speaker instead: --set protocol=k_folds."
+            "session that is left out holds no unknown speaker. Divide it by speaker instead: "
+            "--set protocol=k_folds."
         )
     sessions = sorted(speakers)
     groups = [sorted(speakers[session]) for session in sessions]
@@ -168,11 +172,11 @@ def random_folds(
     train_only: Sequence[Clip] = (),
     seed: int = 0,
 ) -> list[Split]:
-    """Clips dealt to ``k`` folds whoever speaks: for comparison with papers that do so.
+    """Clips divided into ``k`` folds without regard to the speaker, as some papers do.
 
-    The voices of a fold's test part are learnt from its train part, which ``leaks_speakers`` says. Within a
-    corpus the clips are ordered by emotion, then by the SHA-256 of ``"{seed}/{corpus}/{id}"``, and dealt in
-    turn, so that every fold holds the emotions in the corpus' proportion. Raises as ``k_folds`` does.
+    Speakers of a fold's test part are in its train part too, which ``leaks_speakers`` says. Within a corpus
+    the clips are ordered by emotion, then by the SHA-256 of ``"{seed}/{corpus}/{id}"``, and go to the folds
+    in turn, so that every fold holds the emotions in the corpus' proportion. Raises as ``k_folds`` does.
     """
     _require_k(name, k, validation=validation)
     groups: dict[str, list[list[str]]] = {}
@@ -194,7 +198,7 @@ def random_folds(
 
 
 def speaker_order(corpus: str, sex_of: Mapping[str, str], *, seed: int) -> list[str]:
-    """The speakers of a corpus in the order that they are dealt out: the rule of ``make_split``."""
+    """The speakers of a corpus in the order in which they are taken: the rule of ``make_split``."""
 
     def rank(speaker: str) -> str:
         return hashlib.sha256(f"{seed}/{corpus}/{speaker}".encode()).hexdigest()
@@ -217,7 +221,7 @@ def _rank(seed: int, corpus: str, member: str) -> str:
 
 
 def _orders(name: str, clips: Iterable[Clip], *, seed: int) -> dict[str, list[str]]:
-    """The known speakers of each corpus in the order that they are dealt out."""
+    """The known speakers of each corpus in the order in which they are taken."""
     sexes: dict[str, dict[str, str]] = {}
     for clip in clips:
         if clip.speaker != UNKNOWN_SPEAKER:

@@ -1,4 +1,4 @@
-"""Which speakers a model may learn from, and which it is tested on: a file, hashed, never a default.
+"""Which speakers a model may learn from and which it is tested on: a file that is named by its hash.
 
 ::
 
@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgebench.corpora.clip import UNKNOWN_SPEAKER, Clip
+from edgebench.corpora.pointers import refuse_pointer
 from edgebench.errors import ConfigError, CorpusError, UsageError, nearest
 from edgebench.files import write_text
 
-# 1: speakers by corpus and part. 2: clips by corpus and part, with unit and leaks_speakers. Each split is
-# written in the lowest version that says all of it, so that a hash outlives the format.
+# 1: speakers by corpus and part. 2: clips by corpus and part, with unit and leaks_speakers. A split by
+# speaker is still written as version 1, so that its hash stays what it was.
 SPLIT_VERSION: Final = 2
 
 UNITS: Final = ("speaker", "clip")
@@ -54,8 +55,8 @@ Parts = Mapping[str, tuple[str, ...]]
 class Split:
     """Speakers, or with ``unit`` "clip" the ids of clips, by corpus in train, validation and test.
 
-    ``leaks_speakers`` says that the same voice is learnt and tested on: a figure from such a split is no
-    estimate for a new speaker. Raises ``ConfigError`` where a speaker (or clip) stands in two parts of a
+    ``leaks_speakers``: a speaker is in train and in test. An accuracy from such a split is no estimate for a
+    new speaker. Raises ``ConfigError`` where a speaker (or clip) stands in two parts of a
     corpus or twice in one, where a part is missing or has another name, or where a split by speaker claims
     to leak. A part may be empty.
     """
@@ -129,10 +130,13 @@ def _as_json(split: Split) -> dict[str, Any]:
 
 
 def read_split(path: Path | str) -> Split:
-    """Read a split file. Raises ``ConfigError`` naming what is wrong and where."""
+    """Read a split file. Raises ``ConfigError`` naming what is wrong and where, ``PointerError`` where
+    git-lfs has not fetched it."""
     path = Path(path)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        refuse_pointer(path, content)
+        document = json.loads(content.decode())
     except OSError as error:
         raise ConfigError(f"split {path}: cannot be opened: {error.strerror}. Check the path.") from error
     except ValueError as error:
@@ -186,7 +190,7 @@ def _parse(document: object, *, source: str) -> Split:
 
 
 def write_split(split: Split, path: Path | str) -> None:
-    """Write a split file: one list a line, to be read and compared by people."""
+    """Write a split file, one list of names a line, so that two files can be compared line by line."""
     path = Path(path)
     document = _as_json(split)
     blocks = [
@@ -203,8 +207,8 @@ def write_split(split: Split, path: Path | str) -> None:
 def split_clips(clips: Iterable[Clip], split: Split, part: str) -> list[Clip]:
     """The clips of one part, in their order.
 
-    A clip whose speaker nobody knows is in no part of a split by speaker, unless the split names that
-    speaker: it could be anybody's. Raises ``UsageError`` for another part's name, ``CorpusError`` where the
+    A clip of an unknown speaker is in no part of a split by speaker, unless the split names that speaker: it
+    may be of anybody. Raises ``UsageError`` for another part's name, ``CorpusError`` where the
     split does not name a clip's corpus or speaker (a speaker in no part could be one that the model has
     learnt), ``ConfigError`` where a split that says it leaks no speakers does.
     """
@@ -231,7 +235,7 @@ def split_clips(clips: Iterable[Clip], split: Split, part: str) -> list[Clip]:
 def leaking_speakers(clips: Iterable[Clip], split: Split) -> dict[str, tuple[str, ...]]:
     """The speakers, as ``corpus/speaker``, whose clips stand in more than one part, with the parts.
 
-    Clips of unknown speakers count as one voice: nobody can rule out that they are.
+    Clips of unknown speakers count as clips of one speaker, since they may be.
     """
     parts: dict[str, set[str]] = {}
     for clip in clips:

@@ -1,9 +1,9 @@
 """The synthetic corpus: speech-like clips that need no download, for checking the pipeline.
 
 29 voices speak 12 clips each, three for each emotion. A clip's arousal, dominance and valence are
-its emotion's prototype moved at random, and *are* its label (``label_source = synthetic``): they set
-pitch, rate, level, spectrum and breath (see ``syllables``), the voice sets the rest. A model that
-scores well here reads prosody off a generator of ours; it has not been shown to hear emotion.
+its emotion's prototype moved at random, and they are its label (``label_source = synthetic``): they set
+pitch, rate, level, spectrum and breath (see ``syllables``), the voice sets the rest. A high accuracy here
+shows that a model reads the prosody of this generator; it says nothing about emotion in real speech.
 
 The samples are the same on every machine, bit for bit (see ``vocal_tract``): randomness comes from
 ``random.Random.random`` and PCG64's raw stream, which their authors promise to keep.
@@ -60,7 +60,7 @@ def synthetic_clips() -> list[Clip]:
 def _clip(number: int, emotion: str, take: int) -> Clip:
     speaker = f"v{number:02d}"
     name = f"{speaker}_{emotion}_{take}"
-    rng = _dice(f"label/{name}")
+    rng = _random(f"label/{name}")
     arousal, dominance, valence = (
         round(min(max(centre + _LABEL_SPREAD * spread_of(rng), 0.0), 1.0), 4)
         for centre in PROTOTYPES[emotion]
@@ -83,14 +83,14 @@ def _clip(number: int, emotion: str, take: int) -> Clip:
     )
 
 
-def _dice(key: str) -> Random:
+def _random(key: str) -> Random:
     # A text seeds by its SHA-512, and random() draws from the Mersenne Twister: both are promised.
     return Random(key)  # noqa: S311
 
 
 def voice_of(clip: Clip) -> Voice:
     """The voice that speaks a clip: the same for every clip of its speaker."""
-    rng = _dice(f"voice/{clip.speaker}")
+    rng = _random(f"voice/{clip.speaker}")
     female = clip.sex == "female"
     return Voice(
         f0_hz=(165.0 + 70.0 * rng.random()) if female else (88.0 + 55.0 * rng.random()),
@@ -109,7 +109,7 @@ def synthetic_waveform(clip: Clip) -> npt.NDArray[np.int16]:
     every machine.
     """
     assert clip.adv is not None
-    rng = _dice(f"speech/{clip.id}")
+    rng = _random(f"speech/{clip.id}")
     manner = manner_of(*clip.adv, rng)
     lead_s = 0.06 + 0.12 * rng.random()
     speech_s = 1.5 + 1.9 * rng.random()

@@ -1,4 +1,6 @@
-"""How the synthetic corpus speaks: a voice, a manner set by arousal, dominance and valence, syllables.
+"""The utterances of the synthetic corpus: a voice, a manner of speaking, and syllables made of both.
+
+Arousal, dominance and valence set the manner.
 
 The directions follow what is known of vocal expression (Scherer, K. R. (2003): Vocal communication
 of emotion, Speech Communication 40, 227-256; Banse & Scherer 1996): arousal raises pitch, its range,
@@ -6,7 +8,8 @@ rate, level and the high end of the spectrum; dominance lowers pitch and breath 
 fall; valence widens the contour, shortens the vocal tract (a smile) and smooths the voice. The sizes
 are ours, chosen so that neighbouring manners overlap.
 
-Only + - * / of Python floats: each is exact to the bit everywhere, powers and logarithms are not.
+Only + - * / of Python floats are used: IEEE 754 fixes their results to the bit on every machine, those of
+powers and logarithms it does not.
 """
 
 from __future__ import annotations
@@ -71,7 +74,7 @@ class Manner:
 
 
 def manner_of(arousal: float, dominance: float, valence: float, rng: Random) -> Manner:
-    """The manner of a point in [0, 1]**3. ``rng`` moves each setting a little: people vary."""
+    """The manner of a point in [0, 1]**3. ``rng`` moves each setting a little, as people differ."""
     a, d, v = (2.0 * x - 1.0 for x in (arousal, dominance, valence))
 
     def about(value: float, spread: float) -> float:
@@ -93,7 +96,7 @@ def manner_of(arousal: float, dominance: float, valence: float, rng: Random) -> 
 
 
 def spread_of(rng: Random) -> float:
-    """Bell-shaped within +-1 (the mean of three uniforms): normal deviates need a logarithm."""
+    """A bell-shaped value within +-1, the mean of three uniform ones: a normal one would need a logarithm."""
     return (rng.random() + rng.random() + rng.random()) / 1.5 - 1.0
 
 
@@ -157,7 +160,7 @@ def _vowel(
     stress: float,
     rng: Random,
 ) -> Iterator[Cell]:
-    """The pitch periods of a vowel that the tongue reaches from the vowel before."""
+    """The pitch periods of a vowel, whose formants move there from those of the vowel before."""
     scale = voice.tract * manner.tract
     rise = (0.5 + stress) * (0.6 + 0.8 * rng.random())
     loud = (1.0 + manner.emphasis * stress) * (1.0 - 0.3 * progress)

@@ -7,10 +7,10 @@ JASA 67(3), 971-995), and the responses are added where they overlap. All cells 
 the filter at once, so the only loop over time is some 500 steps long.
 
 Why integers: exp, sin and the order of a sum differ between C libraries and vector units, and a
-recursive filter makes the last bit audible to a hash. Here floats are only added, multiplied and
-divided one by one, which IEEE 754 fixes to the bit, to compute coefficients; these are rounded to
-2**-20 and everything after is int64. Found equal on x86-64 (AVX-512 and baseline) and aarch64
-(Cortex-A76), with numpy 1.26 and 2.4.
+recursive filter makes a difference in the last bit grow, so that hashes of the samples would differ. Here
+floats are only added, multiplied and divided one by one, which IEEE 754 fixes to the bit, to compute
+coefficients; these are rounded to 2**-20 and everything after is int64. Found equal on x86-64 (AVX-512
+and baseline) and aarch64 (Cortex-A76), with numpy 1.26 and 2.4.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FORMANTS: Final = 5
 _PI: Final = 3.141592653589793
 _FRACTION_BITS: Final = 20
 _ONE: Final = 1 << _FRACTION_BITS
-_RING: Final = 320  # samples (20 ms) a cell rings on after its own period: the rest is 50 dB down
+_RING: Final = 320  # samples (20 ms) for which a cell rings on after its period; what follows is below -50 dB
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -74,13 +74,13 @@ def render(cells: Sequence[Cell], *, samples: int, noise: Integers) -> Integers:
     flow = np.zeros(samples + steps + 1, dtype=np.int64)
     for start, response in zip(starts, responses, strict=True):
         flow[start : start + steps] += response
-    # What leaves the lips is the flow's change.
+    # The pressure before the lips is the change of the flow.
     return (flow[1:] - flow[:-1])[:samples]
 
 
 def _pulses(cells: Sequence[Cell], starts: Sequence[int]) -> Integers:
     """The glottal pulse of each cell over its first two samples, (2, cells): where a period does not
-    begin on a sample, its weight is shared, or the pitch of high voices would be rough."""
+    begin on a sample, the pulse is shared between two, or the pitch of high voices would jump."""
     late = [int((cell.start - start) * cell.voice) for cell, start in zip(cells, starts, strict=True)]
     early = [cell.voice - share for cell, share in zip(cells, late, strict=True)]
     return np.array([early, late], dtype=np.int64)
@@ -89,9 +89,9 @@ def _pulses(cells: Sequence[Cell], starts: Sequence[int]) -> Integers:
 def _respond(pulses: Integers, breath: Integers, gain: Integers, one: Integers, two: Integers) -> Integers:
     """Each cell's response, (cells, steps).
 
-    y[n] = gain u[n] + one y[n-1] + two y[n-2] in every section. subtle: section k hears section
-    k - 1 one sample late, so that all sections of all cells step together; the sum is a constant
-    delay of five samples.
+    y[n] = gain u[n] + one y[n-1] + two y[n-2] in every section. subtle: section k takes the output of
+    section k - 1 one sample late, so that all sections of all cells are computed in one step; together this
+    is a constant delay of five samples.
     """
     steps, count = breath.shape
     last = np.zeros((FORMANTS + 1, count), dtype=np.int64)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgebench.corpora import Where
 from edgebench.errors import ModelError, UsageError
 from edgebench.harness.events import Events
 from edgebench.harness.facts import artifact_facts
@@ -36,13 +37,13 @@ _NAME = "evaluate"
 
 def evaluate(
     models: Sequence[str],
-    corpora: Mapping[str, Path],
+    corpora: Mapping[str, Where],
     *,
     include_seen: bool,
     cache: Path,
     events: Events,
 ) -> Evaluation:
-    """Score models (packaged keys or paths) on corpora (name -> folder), all on the same clips.
+    """Score models (packaged keys or paths) on corpora (name -> where it lies), all on the same clips.
 
     Clips of speakers that one of the models was trained on are left out and counted; ``include_seen``
     scores and marks them. Raises UsageError without a model or a corpus, or for a model given twice;
@@ -52,7 +53,6 @@ def evaluate(
     artifacts = scorable(load_artifacts(models))
     held_out = []
     for name, folder in corpora.items():
-        events.stage(f"packing corpus {name}")
         held_out.append(
             prepare_corpus(
                 name, folder, artifacts, include_seen=include_seen, cache=cache / "packs", events=events
@@ -89,7 +89,7 @@ def predict_corpora(
     }
 
 
-def _require(models: Sequence[str], corpora: Mapping[str, Path]) -> None:
+def _require(models: Sequence[str], corpora: Mapping[str, Where]) -> None:
     if not models:
         raise UsageError("name the models to score: packaged ones (`edgebench models`) or ONNX files.")
     if not corpora:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgebench.corpora import PARTS, Clip
+from edgebench.corpora import PARTS, Clip, Where
 from edgebench.errors import UsageError
 from edgebench.papers.distilhubert.page import figure1_page, table2_page
 from edgebench.papers.distilhubert.production import cross_corpus, train_production
@@ -29,7 +29,7 @@ from edgebench.training.fine_tuning.run import refuse_another, run_folds
 from edgebench.training.loop.loop import Progress
 from edgebench.training.loop.processes import Processes
 from edgebench.training.loop.progress import tell
-from edgebench.training.methods import load_recipe, method_named
+from edgebench.training.methods import load_recipe
 from edgebench.training.run import command_line
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ Notify = Callable[[Progress], None]
 
 def reproduce_table2(
     *,
-    corpora: Mapping[str, Path],
-    train_only: Mapping[str, Path],
+    corpora: Mapping[str, Where],
+    train_only: Mapping[str, Where],
     output: Path,
     overrides: Sequence[str] = (),
     resume: bool = False,
@@ -73,9 +73,7 @@ def reproduce_table2(
     met = cross_corpus_clips(recipe, corpora[last]) if last in corpora else []
     if main := Processes().is_main:
         tell(notes)
-    command = command_line(
-        RECIPE, corpora, overrides, train_only=train_only, path_keys=method_named(recipe.method).path_keys
-    )
+    command = command_line(RECIPE, corpora, overrides, train_only=train_only)
     command = command.replace("train " + RECIPE, "reproduce distilhubert-table2", 1)
     folds = {ALONE: folds_of(recipe, clips, []), JOINED: folds_of(recipe, clips, extra) if extra else []}
     results = {

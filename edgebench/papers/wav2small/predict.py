@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgebench.corpora import SAMPLE_RATE_HZ, read_corpus, write_pack
+from edgebench.corpora import SAMPLE_RATE_HZ, Where, read_corpus, write_pack
 from edgebench.corpora.audio import audio_facts, read_waveform
 from edgebench.corpora.packfile import write as write_clips
 from edgebench.errors import CorpusError, ModelError, UsageError
@@ -34,7 +34,7 @@ _MOST_WINDOWS = 100_000
 
 
 def emotion_plane(
-    models: Sequence[str], corpus: str, folder: Path, *, include_seen: bool, cache: Path, events: Events
+    models: Sequence[str], corpus: str, folder: Where, *, include_seen: bool, cache: Path, events: Events
 ) -> Plane:
     """Figure 1: every clip of ``corpus`` with a category of whatever kind, as each model sees it.
 
@@ -43,7 +43,7 @@ def emotion_plane(
     """
     artifacts = _dimensional(models, PLANE)
     events.stage(f"packing corpus {corpus}")
-    clips = read_corpus(corpus, folder)
+    clips = read_corpus(corpus, folder, progress=lambda done, total: events.advance(done, total, "clips"))
     seen = seen_speakers(artifacts, corpus)
     kept = clips if include_seen else [clip for clip in clips if clip.speaker not in seen]
     if not kept:

@@ -114,14 +114,20 @@ def answers(
             scores = _outputs(predictions, number, [i for i, _ in known], len(labels))
             truth = [labels.index(str(clip.emotion)) for _, clip in known]
             categorical = _answers(
-                known, truth, scores, np.argmax(scores, axis=1) if scores.size else scores[:, 0:0]
+                known,
+                truth,
+                scores,
+                np.argmax(scores, axis=1) if scores.size else scores[:, 0:0],
+                needs="an emotion that the artifact names",
             )
         elif task["kind"] == "dimensional":
             for column, dimension in enumerate(task_labels):
                 known = [(i, clip) for i, clip in rows if getattr(clip, dimension, None) is not None]
                 scores = _outputs(predictions, number, [i for i, _ in known], len(task_labels))
                 truth_values = [float(getattr(clip, dimension)) for _, clip in known]
-                dimensional[dimension] = _answers(known, truth_values, scores, scores[:, column])
+                dimensional[dimension] = _answers(
+                    known, truth_values, scores, scores[:, column], needs=f"a rating of {dimension}"
+                )
     return labels, categorical, dimensional
 
 
@@ -239,11 +245,13 @@ def _answers(
     truth: Sequence[float],
     scores: Floats,
     prediction: npt.NDArray[np.generic],
+    *,
+    needs: str,
 ) -> Answers:
     bad = int(np.sum(~np.all(np.isfinite(scores), axis=1))) if scores.size else 0
     problem = None
     if not known:
-        problem = "no clip of this corpus has the truth it needs"
+        problem = f"no clip of this corpus has {needs}"
     elif bad:
         problem = f"{bad} of {len(known)} predictions are not finite numbers of the declared length"
     return Answers(

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,7 +26,20 @@ from edgebench.results.records.record import ArtifactFacts, Condition, Reference
 # order (1e-7 on one machine; a few 1e-5 between processors on long inputs).
 FP32_TOLERANCE = 1e-3
 
-Named = dict[str, list[Floats]]
+
+class Values(NamedTuple):
+    """One output: ``lengths`` of its answers (one a clip, or one in all), ``flat (sum(lengths),)``."""
+
+    lengths: tuple[int, ...]
+    flat: Floats
+
+    @property
+    def not_finite(self) -> int:
+        """How many of the values are NaN or infinite."""
+        return int(np.count_nonzero(~np.isfinite(self.flat)))
+
+
+Named = dict[str, Values]
 
 
 @dataclass(frozen=True)
@@ -107,12 +122,13 @@ def _tolerance(artifact: ArtifactFacts) -> float | None:
 
 
 def _named(stored: Output | Predictions | None) -> Named | None:
-    """Output name -> its arrays: one a clip, or one in all."""
+    """Output name -> its values; a null of the record is NaN."""
     if stored is None:
         return None
     per_output = stored.values if isinstance(stored, Predictions) else tuple((v,) for v in stored.values)
     return {
-        name: [np.array([np.nan if v is None else v for v in row], dtype=np.float64) for row in rows]
+        # numpy reads None as NaN.
+        name: Values(tuple(map(len, rows)), np.array(list(chain.from_iterable(rows)), dtype=np.float64))
         for name, rows in zip(stored.names, per_output, strict=False)
     }
 
@@ -123,14 +139,13 @@ def _not_finite(answers: Sequence[Named], *, expected: Named | None) -> str | No
     ``expected``: the host's answer of the file that is compared with, None without one.
     """
     for where, named in [*(("on the board", answer) for answer in answers), ("on the host", expected)]:
-        for name, arrays in sorted((named or {}).items()):
-            bad = sum(int(np.sum(~np.isfinite(array))) for array in arrays)
+        for name, found in sorted((named or {}).items()):
+            bad = found.not_finite
             if bad:
-                total = sum(array.size for array in arrays)
                 also = expected is not None and where == "on the board" and _has_bad(expected, name)
                 return (
-                    f"output {name} is not finite: {bad} of {total} values are NaN or infinite {where}"
-                    f"{', and some on the host too' if also else ''}"
+                    f"output {name} is not finite: {bad} of {found.flat.size} values are NaN or infinite "
+                    f"{where}{', and some on the host too' if also else ''}"
                 )
     return None
 
@@ -146,7 +161,7 @@ def _not_finite_beyond(launches: Sequence[TrialMessage]) -> str | None:
 
 
 def _has_bad(named: Named, name: str) -> bool:
-    return any(not np.isfinite(array).all() for array in named.get(name, []))
+    return name in named and named[name].not_finite > 0
 
 
 def _compare(expected: Named, found: Named) -> tuple[float, str | None, int]:
@@ -157,9 +172,9 @@ def _compare(expected: Named, found: Named) -> tuple[float, str | None, int]:
         return 0.0, f"the outputs have no name in common: {names}", 0
     worst, count = 0.0, 0
     for name in sorted(shared):
-        if [v.shape for v in expected[name]] != [v.shape for v in found[name]]:
+        ours, theirs = expected[name], found[name]
+        if ours.lengths != theirs.lengths:
             return 0.0, f"output {name} has another shape on the device than on the host", 0
-        for a, b in zip(expected[name], found[name], strict=True):
-            worst = max(worst, float(np.max(np.abs(a - b), initial=0.0)))
-            count += a.size
+        worst = max(worst, float(np.max(np.abs(ours.flat - theirs.flat), initial=0.0)))
+        count += ours.flat.size
     return worst, None, count

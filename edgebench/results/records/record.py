@@ -92,6 +92,19 @@ class ClipTruth(RecordModel):
     seen: bool = False
 
 
+class ConvertedFacts(RecordModel):
+    """How clips were converted to mono at 16 kHz before they were packed.
+
+    ``resampler``: program, version, quality. ``sample_rates_hz``: clips by the rate they had.
+    ``mixed_down``: clips that had several channels, which were averaged.
+    """
+
+    resampler: str
+    clips: int
+    sample_rates_hz: dict[str, int]
+    mixed_down: int
+
+
 class LabelledClip(Protocol):
     """A clip as corpora read it: what the record takes from it."""
 
@@ -121,7 +134,11 @@ def joined(values: Iterable[str]) -> str:
 
 
 class CorpusFacts(RecordModel):
-    """One packed corpus; ``sha256`` is the pack's. ``left_out``: reason -> number of clips."""
+    """One packed corpus; ``sha256`` is the pack's. ``left_out``: reason -> number of clips.
+
+    ``release``: the corpus' version where its files say. ``selection``: the tables or parts that were chosen,
+    as after the path of ``--corpus``. ``scaled``: clips beyond full scale, divided by their peak.
+    """
 
     name: str
     sha256: str
@@ -134,6 +151,10 @@ class CorpusFacts(RecordModel):
     left_out: dict[str, int] = {}
     unreadable: tuple[dict[str, str], ...] = ()
     include_seen: bool = False
+    release: str | None = None
+    selection: str | None = None
+    converted: ConvertedFacts | None = None
+    scaled: int = 0
     clips: tuple[ClipTruth, ...]
 
     @classmethod

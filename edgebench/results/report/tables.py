@@ -259,11 +259,32 @@ def corpus_notes(corpus: CorpusFacts, scored: Scoring | None) -> list[str]:
             f"{scored.n_clips} clips of {scored.n_speakers} speakers were scored; left out: "
             f"{left_out_text(corpus.left_out)}. In brackets: 95 % interval over speakers."
         )
+        notes += _preparation_notes(corpus)
         if scored.seen:
             notes.append(
                 f"SEEN IN TRAINING: {scored.seen} of the {scored.n_clips} scored clips are of speakers that "
                 "an artifact was trained on. These figures are not held-out accuracy."
             )
+    return notes
+
+
+def _preparation_notes(corpus: CorpusFacts) -> list[str]:
+    """What was chosen of the corpus, and what was done to its clips before they were scored."""
+    notes = []
+    if corpus.release is not None or corpus.selection is not None:
+        release = f"Release {corpus.release}" if corpus.release is not None else "Of the corpus"
+        notes.append(f"{release}{f', taken: {corpus.selection}' if corpus.selection is not None else ''}.")
+    if corpus.converted is not None:
+        rates = ", ".join(f"{n} from {rate} Hz" for rate, n in corpus.converted.sample_rates_hz.items())
+        mixed = f", {corpus.converted.mixed_down} of several channels averaged" * bool(
+            corpus.converted.mixed_down
+        )
+        notes.append(
+            f"{corpus.converted.clips} clips were converted to mono at 16 kHz ({rates}{mixed}) by "
+            f"{corpus.converted.resampler}."
+        )
+    if corpus.scaled:
+        notes.append(f"{corpus.scaled} clips reached beyond full scale and were divided by their peak.")
     return notes
 
 

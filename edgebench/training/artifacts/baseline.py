@@ -1,7 +1,7 @@
-"""The trivial baseline beside which every net has to stand: logistic regression on 52 numbers a clip.
+"""The simple baseline beside which every net is set: logistic regression on 52 numbers a clip.
 
-Mean and deviation over time of the 26 log-mels that Wav2Small starts from, but of the waveform as
-it was recorded: the baseline keeps the level, which the net normalises away.
+They are the mean and the deviation over time of the 26 log-mel bands that Wav2Small reads, of the waveform as
+it was recorded: the baseline uses the level, which Wav2Small normalises away.
 """
 
 from __future__ import annotations
@@ -11,16 +11,42 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from edgebench.corpora import EMOTIONS, Clip, load_waveform
 from edgebench.models.layers.frontend import LogMel
+from edgebench.models.outputs import EMOTION_LOGITS
 from edgebench.results.records.messages import Predictions
 from edgebench.training.teachers.distributions import even_factors, softmax
 
-OUTPUT = "emotion_logits"
 KEY = "logistic regression"
 ALIGNED_KEY = f"{KEY}, aligned"
+ABSENT = -100.0  # the logit of an emotion that no training clip has
+
+
+class Baseline:
+    """Multinomial logistic regression (L2, C = 1) on features standardised by the training clips."""
+
+    def __init__(self, train: Sequence[Clip]) -> None:
+        labels = np.array([EMOTIONS.index(str(clip.emotion)) for clip in train])
+        self._present = np.unique(labels)
+        self._model = None
+        if len(self._present) > 1:
+            regression = LogisticRegression(C=1.0, tol=1e-8, max_iter=10_000)
+            self._model = make_pipeline(StandardScaler(), regression).fit(statistics(train), labels)
+
+    def __call__(self, clips: Sequence[Clip]) -> NDArray[np.float64]:
+        """Logits (clips, 4) in the order of ``EMOTIONS``."""
+        logits = np.full((len(clips), len(EMOTIONS)), ABSENT)
+        logits[:, self._present] = 0.0
+        if self._model is not None:
+            found: NDArray[np.float64] = self._model.decision_function(statistics(clips))
+            # Of two classes scikit-learn gives one column: the logit of the second over the first.
+            columns = self._present[1:] if found.ndim == 1 else self._present
+            logits[:, columns] = found.reshape(len(clips), -1)
+        return logits
 
 
 def statistics(clips: Sequence[Clip]) -> NDArray[np.float64]:
@@ -32,52 +58,18 @@ def statistics(clips: Sequence[Clip]) -> NDArray[np.float64]:
     return np.stack(rows)
 
 
-def fit(
-    features: NDArray[np.float64], labels: NDArray[np.int64], *, classes: int, strength: float = 1.0
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weights (features, classes) and biases (classes,) of a multinomial logistic regression.
-
-    Minimises ``|weights|^2 / 2 + strength * sum of nats``, biases free: scikit-learn's objective with
-    ``C = strength``. Convex, so there is one answer; LBFGS in double precision finds it.
-    """
-    x, y = torch.from_numpy(features), torch.from_numpy(labels)
-    weights = torch.zeros(features.shape[1], classes, dtype=torch.float64, requires_grad=True)
-    biases = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS(
-        [weights, biases], max_iter=1000, tolerance_grad=1e-7, line_search_fn="strong_wolfe"
-    )
-
-    def objective() -> torch.Tensor:
-        optimiser.zero_grad()
-        nats = functional.cross_entropy(x @ weights + biases, y, reduction="sum")
-        value = 0.5 * (weights**2).sum() + strength * nats
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
-
-    optimiser.step(objective)  # type: ignore[no-untyped-call]
-    return weights.detach().numpy(), biases.detach().numpy()
-
-
 def predict_baseline(
     train: Sequence[Clip], test: Sequence[Clip], *, unlabelled: Sequence[Clip] = ()
 ) -> Predictions:
-    """Learn on the training clips, standardised by them, and answer for the test clips.
+    """Fit the baseline to the training clips and answer for the test clips.
 
-    With ``unlabelled`` clips the answers are aligned over these (:func:`.even_factors`), as a
-    teacher's are: what the regression makes of the same speech without labels. No label of them is used.
+    With ``unlabelled`` clips its answers are aligned over these by :func:`.even_factors`, as a teacher's are:
+    what the regression makes of the speech that an adapted student was trained on. Their labels are not used.
     """
-    seen = statistics(train)
-    mean, deviation = seen.mean(0), seen.std(0) + 1e-9  # the lowest band never moves
-    labels = np.array([EMOTIONS.index(str(clip.emotion)) for clip in train])
-    weights, biases = fit((seen - mean) / deviation, labels, classes=len(EMOTIONS))
-
-    def answer(clips: Sequence[Clip]) -> NDArray[np.float64]:
-        logits: NDArray[np.float64] = (statistics(clips) - mean) / deviation @ weights + biases
-        return logits
-
-    logits = answer(test)
+    baseline = Baseline(train)
+    logits = baseline(test)
     if unlabelled:
-        spread = softmax(answer(unlabelled).astype(np.float32), temperature=1.0)
-        logits = logits + np.log(even_factors(spread))
+        distributions = softmax(baseline(unlabelled).astype(np.float32), temperature=1.0)
+        logits = logits + np.log(even_factors(distributions))
     rows = tuple(tuple(float(value) for value in row) for row in logits)
-    return Predictions(clips=tuple(clip.id for clip in test), names=(OUTPUT,), values=(rows,))
+    return Predictions(clips=tuple(clip.id for clip in test), names=(EMOTION_LOGITS,), values=(rows,))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from edgebench.corpora import (
     PARTS,
     Clip,
     Split,
+    Where,
     packaged_split,
     read_corpus,
     read_split,
@@ -48,7 +48,7 @@ class Gathered:
 
 def gather(
     recipe: SplitRecipe,
-    corpora: Mapping[str, Path],
+    corpora: Mapping[str, Where],
     *,
     unlabelled: bool = False,
     withheld: Collection[str] = (),

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from edgebench.corpora import (
     PARTS,
     UNKNOWN_SPEAKER,
     Clip,
     Split,
+    Where,
     k_folds,
     leave_one_session_out,
     load_waveform,
@@ -32,7 +32,7 @@ _NAMED = 5  # clips that a note names before it counts the rest
 
 
 def read_parts(
-    corpora: Mapping[str, Path], train_only: Mapping[str, Path]
+    corpora: Mapping[str, Where], train_only: Mapping[str, Where]
 ) -> tuple[list[Clip], list[Clip], list[str]]:
     """The four-class clips that are divided, those that only train, and what was left out and why.
 
@@ -121,7 +121,7 @@ def gather_fold(split: Split, clips: Sequence[Clip], train_only: Sequence[Clip])
     return Gathered(split, **parts)
 
 
-def cross_corpus_clips(recipe: FineTuningRecipe, path: Path) -> list[Clip]:
+def cross_corpus_clips(recipe: FineTuningRecipe, path: Where) -> list[Clip]:
     """The clips of the corpus that only the production model meets, by the paper's reading of its labels."""
     options = recipe.cross_corpus
     clips = [
@@ -131,7 +131,7 @@ def cross_corpus_clips(recipe: FineTuningRecipe, path: Path) -> list[Clip]:
     return [clip for clip in clips if clip.emotion is not None]
 
 
-def _labelled(name: str, path: Path) -> list[Clip]:
+def _labelled(name: str, path: Where) -> list[Clip]:
     clips = [clip for clip in read_corpus(name, path) if clip.emotion is not None]
     if not clips:
         raise CorpusError(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebench.corpora import EMOTIONS, SAMPLE_RATE_HZ, Clip
+from edgebench.corpora import ADV, EMOTIONS, SAMPLE_RATE_HZ, Clip
 from edgebench.errors import CorpusError
 from edgebench.training.clips.waveforms import Waveforms
 from edgebench.training.supervised import augment
@@ -77,6 +77,14 @@ class TrainingData:
             raise CorpusError(
                 f"clip {unlabelled!r} has no emotion label and cannot be trained on. "
                 "Give a teacher to label it with teacher.paths, or leave it out."
+            )
+        unrated = next((clip for clip in clips if clip.adv is None), None)
+        if unrated is not None and not recipe.teacher.paths:
+            missing = [name for name in ADV if name not in unrated.rated]
+            raise CorpusError(
+                f"clip {unrated.name!r} has no {' or '.join(missing)} and cannot be trained on: the net "
+                "learns all three dimensions. Give a teacher to label it with teacher.paths, or leave its "
+                "corpus out."
             )
         self.clips, self.recipe = list(clips), recipe
         self.names = [clip.name for clip in self.clips]
