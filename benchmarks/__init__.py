@@ -11,6 +11,7 @@ NAMES = (
     "agent_vs_loadgen",
     "busy_host",
     "trial_memory",
+    "trial_import",
     "memory_marks",
     "null_overhead",
     "second_deployment",

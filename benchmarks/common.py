@@ -237,7 +237,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(name: str, description: str | None) -> None:
-    """``python -m benchmarks.NAME [--quick]``."""
+    """``python -m benchmarks.NAME [--quick]``: one benchmark on the terminal; `python -m benchmarks NAME`
+    also renews its section of docs/benchmarks.md."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
     add_arguments(parser)
     settings = Settings.of(parser.parse_args())

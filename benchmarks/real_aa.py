@@ -1,14 +1,14 @@
 """The same files measured again and again on this machine: how often a comparison says a word.
 
 ``python -m benchmarks.real_aa [--runs 20] [--store FOLDER]`` makes the runs that the folder lacks, one
-after the other, and compares them. It can be stopped and started again: finished runs count. Then
-``python -m benchmarks real_aa`` writes what was found into docs/benchmarks.md.
+after the other, and compares them. It can be stopped and started again: finished runs count.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import datetime
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks import report
 from benchmarks.common import MissingError, Result, Row, Settings, Spread, Target, Tick, bars, show
 from edgebench.results import RunSummary, Store, summarise
 from edgebench.results.compare import Comparison, compare
@@ -90,7 +91,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=RUNS, help=f"how many runs in all (default {RUNS})")
     parser.add_argument("--store", type=Path, default=STORE, help=f"folder of the runs (default {STORE})")
     parser.add_argument("--suite", default="packaged", help="packaged suite or TOML file (default packaged)")
+    parser.add_argument("--page", action="store_true", help="renew this section of docs/benchmarks.md")
     arguments = parser.parse_args()
+    facts = report.machine(datetime.datetime.now(datetime.UTC), report.load_average())
     console = Console()
     store = Store(arguments.store)
     with bars(console) as progress:
@@ -111,7 +114,11 @@ def main() -> None:
             progress.update(comparing, completed=number, total=total)
 
         found = tuple(rows(finished(store)[: arguments.runs], tick))
-    show(Result("real_aa", COMPARED, found), console)
+    result = Result("real_aa", COMPARED, found)
+    show(result, console)
+    if arguments.page:
+        text = report.renewed(report.PATH.read_text(encoding="utf-8"), [result], facts, Settings())
+        report.PATH.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

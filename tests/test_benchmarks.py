@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib
+import importlib.metadata
 import json
 import math
 import os
@@ -88,6 +90,16 @@ def test_the_page_says_what_was_missed_and_what_did_not_run() -> None:
     assert "Not run: no sshd here." in text
     assert "--quick`: this page" not in text
     assert "--quick`: this page" in report.page(results, [], Settings(quick=True))
+
+
+def test_the_page_says_what_it_was_measured_on() -> None:
+    began = datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.UTC)
+    found = dict(report.machine(began, (0.5, 1.0, 1.5)))
+    assert found["date"] == "2026-01-02 03:04 UTC"
+    assert found["load average at the start"].startswith("0.50 1.00 1.50")
+    assert found["onnxruntime"] == importlib.metadata.version("onnxruntime")
+    assert found["cores"].startswith(f"{os.cpu_count()}, of which {len(os.sched_getaffinity(0))} ")
+    assert found["kernel"] == os.uname().release
 
 
 def test_one_benchmark_is_renewed_and_the_others_stay() -> None:

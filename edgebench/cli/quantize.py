@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json as json_
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgebench.cli.options import JsonOption, named_paths
+from edgebench.cli.options import JsonOption, ResampleOption, corpus_sources
 from edgebench.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgebench.corpora import Source
 
 
 def quantize(
@@ -28,6 +31,7 @@ def quantize(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the file and manifest.")
     ] = Path(),
+    resample: ResampleOption = False,
     json: JsonOption = False,
 ) -> None:
     """Quantize a model, check the file against its parent on this host, and write its manifest."""
@@ -41,7 +45,8 @@ def quantize(
         )
     from edgebench.training.artifacts.quantize import quantize_model
 
-    artifact = quantize_model(model, scheme=scheme, calibration=_corpora(calibration or []), output=output)
+    corpora = _corpora(calibration or [], resample=resample)
+    artifact = quantize_model(model, scheme=scheme, calibration=corpora, output=output)
     assert artifact.manifest is not None and artifact.manifest.parity is not None
     found = {
         "key": artifact.key,
@@ -59,10 +64,11 @@ def quantize(
         )
 
 
-def _corpora(values: list[str]) -> dict[str, Path | None]:
+def _corpora(values: list[str], *, resample: bool) -> dict[str, Source | None]:
     """The corpora by name; None for the synthetic one, which has no folder."""
-    generated: dict[str, Path | None] = {"synthetic": None} if "synthetic" in values else {}
-    return generated | named_paths([value for value in values if value != "synthetic"], "--calibration")
+    generated: dict[str, Source | None] = {"synthetic": None} if "synthetic" in values else {}
+    named = [value for value in values if value != "synthetic"]
+    return generated | corpus_sources(named, "--calibration", resample=resample)
 
 
 def _list(*, json: bool) -> None:

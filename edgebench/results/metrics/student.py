@@ -7,8 +7,8 @@ quantile is found from the tail by Newton's method. Tests hold both to scipy's v
 
 from __future__ import annotations
 
-import functools
 import math
+from functools import lru_cache
 
 # Relative change of the continued fraction at which it has converged, and the steps it may take.
 _CONVERGED = 3e-16
@@ -32,7 +32,7 @@ def two_sided_p(t: float, df: float) -> float:
     return _incomplete_beta(df / 2, 0.5, df / (df + t * t))
 
 
-@functools.lru_cache(maxsize=4096)  # a report asks for a handful of degrees of freedom, again and again
+@lru_cache(maxsize=4096)
 def two_sided_quantile(p: float, df: float) -> float:
     """The ``t`` that is exceeded on both sides together with probability ``p`` (0 < p < 1).
 

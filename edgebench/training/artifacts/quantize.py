@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from edgebench.corpora import Clip, load_waveform, read_corpus, synthetic_clips
+from edgebench.corpora import Clip, Where, load_waveform, read_corpus, synthetic_clips
 from edgebench.errors import ModelError, UsageError
 from edgebench.models import load_artifact
 from edgebench.models.artifact import Artifact
@@ -22,13 +22,13 @@ def quantize_model(
     model: str,
     *,
     scheme: str,
-    calibration: Mapping[str, Path | None],
+    calibration: Mapping[str, Where | None],
     output: Path,
     clips_per_class: int = CLIPS_PER_CLASS,
 ) -> Artifact:
     """Quantize a packaged model or a file with a manifest, and write the new file and manifest.
 
-    ``calibration``: name of a corpus -> its folder, None for the synthetic one, which is generated. Ranges
+    ``calibration``: name of a corpus -> where it lies, None for the synthetic one, which is generated. Ranges
     are set on clips of the speakers that the model was trained on, and the tolerance on its validation
     speakers: who tests the model stays unseen. Raises UsageError where a calibrated scheme gets no corpus or
     one that the model was not trained on, and as ``quantize_artifact`` does.
@@ -56,7 +56,7 @@ def quantize_model(
     )
 
 
-def _clips(parent: Artifact, corpora: Mapping[str, Path | None]) -> tuple[list[Clip], list[Clip]]:
+def _clips(parent: Artifact, corpora: Mapping[str, Where | None]) -> tuple[list[Clip], list[Clip]]:
     """The labelled clips of the training and of the validation speakers."""
     training = parent.manifest.training if parent.manifest else None
     if training is None:
@@ -66,14 +66,14 @@ def _clips(parent: Artifact, corpora: Mapping[str, Path | None]) -> tuple[list[C
         )
     train: list[Clip] = []
     validation: list[Clip] = []
-    for name, folder in corpora.items():
+    for name, where in corpora.items():
         if name not in training.corpora:
             raise UsageError(
                 f"corpus {name!r}: {parent.key} was not trained on it, and calibrating on it would make its "
                 f"speakers seen. Trained on: {', '.join(sorted(training.corpora))}."
             )
         speakers = training.corpora[name]
-        for clip in synthetic_clips() if folder is None else read_corpus(name, folder):
+        for clip in synthetic_clips() if where is None else read_corpus(name, where):
             if clip.emotion is not None and clip.speaker in speakers.train:
                 train.append(clip)
             elif clip.emotion is not None and clip.speaker in speakers.validation:
