@@ -7,6 +7,6 @@ from typing import Final
 DIMENSIONS: Final = "arousal_dominance_valence"  # (batch, 3), 0 to 1
 EMOTION_LOGITS: Final = "emotion_logits"  # (batch, 4), in the order of corpora.EMOTIONS
 EMBEDDING: Final = "embedding"  # (batch, width): what both heads read
-HIDDEN_STATES: Final = "hidden_states"  # (batch, layers, frames, width)
+HIDDEN_STATES: Final = "hidden_states"  # (batch, layers + 1, frames, width)
 
 HEADS: Final = (DIMENSIONS, EMOTION_LOGITS)  # what is answered unless something else is asked for

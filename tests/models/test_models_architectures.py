@@ -74,16 +74,32 @@ def test_front_end_is_never_trained(wav2small):
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_every_architecture_maps_a_waveform_to_two_outputs(name):
+def test_every_architecture_answers_by_name(name):
     torch.manual_seed(0)
     model = build_architecture(name, **TINY_OPTIONS.get(name, {})).eval()
     for samples in (1600, 16_000, 23_457):
+        waveform = torch.randn(2, samples)
         with torch.no_grad():
-            answers = model(torch.randn(2, samples))
+            answers = model(waveform)
+        assert list(answers) == list(model.outputs)
         assert {name: tuple(answer.shape) for name, answer in answers.items()} == {
             "arousal_dominance_valence": (2, 3),
             "emotion_logits": (2, 4),
         }
+    asked = model.available[::-1]
+    with torch.no_grad():
+        everything = model(waveform, outputs=asked)
+        one = model(waveform, outputs=["emotion_logits"])
+    assert tuple(everything) == asked and list(one) == ["emotion_logits"]
+    for given in (everything, one):
+        assert torch.equal(given["emotion_logits"], answers["emotion_logits"])
+    if "embedding" in asked:  # what both heads read
+        heads = getattr(model, "head", model)
+        with torch.no_grad():
+            for read, answer in ((heads.adv, "arousal_dominance_valence"), (heads.emotion, "emotion_logits")):
+                assert torch.allclose(read(everything["embedding"]), answers[answer], atol=1e-6)
+    with pytest.raises(UsageError, match="no output 'embeding'"):
+        model(waveform, outputs=["embeding"])
 
 
 def test_unknown_architecture_names_the_nearest():

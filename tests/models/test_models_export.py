@@ -80,6 +80,22 @@ def test_names_are_the_contract(exported):
     assert [v.name for v in graph.graph.output] == ["arousal_dominance_valence", "emotion_logits"]
 
 
+def test_a_file_holds_what_was_asked_for_and_no_other_weights():
+    """One answer is in the file, and the head of the other is not."""
+    torch.manual_seed(5)
+    module = build_architecture("wav2small").eval()
+    whole, part = export_onnx(module), export_onnx(module, outputs=["embedding"])
+    assert [value.name for value in part.graph.output] == ["embedding"]
+    assert module.outputs == ("arousal_dominance_valence", "emotion_logits")  # as before
+    sizes = [sum(int(np.prod(t.dims)) for t in graph.graph.initializer) for graph in (whole, part)]
+    heads = sum(p.numel() for head in (module.adv, module.emotion) for p in head.parameters())
+    assert 0 <= sizes[0] - sizes[1] - heads < 8  # constants of shapes beside them
+    waveform = np.random.default_rng(0).uniform(-1, 1, 16_000).astype(np.float32)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(waveform)[None], outputs=["embedding"])["embedding"]
+    np.testing.assert_allclose(outputs(part.SerializeToString(), [waveform])[0][0], expected, atol=2e-5)
+
+
 def test_carries_no_trace_of_where_it_was_made(exported):
     _, graph = exported
     text = graph.SerializeToString()

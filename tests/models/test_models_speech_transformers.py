@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="architectures need torch: pip insta
 pytest.importorskip("transformers", reason="speech transformers need it: pip install edgebench[train]")
 from speech_nets import SPEECH_NETS, noise, same, tiny_net  # noqa: E402
 
-from edgebench.errors import ConfigError, ModelError  # noqa: E402
+from edgebench.errors import ConfigError, ModelError, UsageError  # noqa: E402
 from edgebench.models.architectures import build_architecture  # noqa: E402
 from edgebench.models.layers.level import Level, Rule  # noqa: E402
 
@@ -80,6 +80,25 @@ def test_forward_is_features_then_classify(name):
     assert [tuple(part.shape) for part in whole.values()] == [(2, 3), (2, 4)]
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     assert net.hop_samples == 320
+
+
+def test_hidden_states_are_the_librarys_layer_by_layer():
+    torch.manual_seed(0)
+    net, waveform = tiny_net("distilhubert"), noise(2, 5000)
+    with torch.no_grad():
+        states = net(waveform, outputs=["hidden_states"])["hidden_states"]
+        theirs = net.backbone(net.features(waveform), output_hidden_states=True)
+    layers = net.backbone.config.num_hidden_layers
+    frames = net.frames(torch.tensor([5000, 5000]))[0]
+    assert states.shape == (2, layers + 1, frames, net.backbone.config.hidden_size)
+    assert torch.equal(states[:, -1], theirs.last_hidden_state)
+    assert all(torch.equal(states[:, i], theirs.hidden_states[i]) for i in range(layers + 1))
+
+
+def test_a_net_that_cannot_mask_padding_says_so():
+    net = build_architecture("wav2small")
+    with pytest.raises(UsageError, match=r"Wav2Small takes no lengths.*prepare\.padding='heard'"):
+        net(noise(1, 4000), torch.tensor([3000]))
 
 
 @pytest.mark.parametrize("name", SPEECH_NETS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from edgebench.training.loop.checkpoint import CHECKPOINT  # noqa: E402
 from edgebench.training.method import Method  # noqa: E402
 from edgebench.training.methods import METHODS, method_named  # noqa: E402
 from edgebench.training.recipes.reading import recipe_names  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.train
 
@@ -145,6 +148,12 @@ def test_a_method_that_is_no_row_names_the_nearest(echo):
     echo.write_text(echo.read_text().replace('"echo"', '"echoes"'))
     with pytest.raises(ConfigError, match="there is no method 'echoes': did you mean 'echo'"):
         load_recipe(str(echo))
+
+
+def test_methods_are_held_apart_by_contract():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    apart = next(c["modules"] for c in contracts if c["name"] == "Training methods do not know each other")
+    assert sorted(apart) == sorted(place.partition(":")[0] for place in METHODS.values())
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -11,11 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from edgebench.agent.waveform import prepare
-from edgebench.corpora import SAMPLE_RATE_HZ, Clip, load_waveform
+from edgebench.corpora import Clip, load_waveform
 from edgebench.errors import ModelError
+from edgebench.models.host import HostModel
 from edgebench.results.metrics.accuracy import CATEGORICAL, CCC, losses, score
 from edgebench.results.metrics.table import Figure
 from edgebench.results.records.messages import Predictions
@@ -40,25 +38,14 @@ class CorpusScore:
 
 
 def predict(artifact: Artifact, clips: Sequence[Clip], *, threads: int = 1) -> Predictions:
-    """Every output of the artifact for every clip, one at a time, by onnxruntime on the CPU.
-
-    Clips are prepared as the manifest says and by the agent's own code, as on a board.
-    """
-    import onnxruntime  # noqa: PLC0415
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(artifact.path), options, providers=["CPUExecutionProvider"])
-    names = tuple(output.name for output in session.get_outputs())
-    rows: list[list[tuple[float, ...]]] = [[] for _ in names]
-    steps = list(artifact.manifest.preparation) if artifact.manifest else []
+    """Every output of the artifact for every clip, one clip at a time, prepared as on a board."""
+    model = HostModel(artifact, threads=threads)
+    columns: dict[str, list[tuple[float, ...]]] = {name: [] for name in model.names}
     for clip in clips:
-        waveform = prepare(load_waveform(clip), steps, SAMPLE_RATE_HZ)[np.newaxis, :]
-        for column, values in zip(rows, session.run(None, {artifact.input_name: waveform}), strict=True):
-            column.append(tuple(float(value) for value in np.asarray(values).ravel()))
-    return Predictions(
-        clips=tuple(clip.id for clip in clips), names=names, values=tuple(tuple(column) for column in rows)
-    )
+        for name, answer in model(model.prepared(load_waveform(clip))).items():
+            columns[name].append(tuple(float(value) for value in answer.ravel()))
+    values = tuple(tuple(column) for column in columns.values())
+    return Predictions(clips=tuple(clip.id for clip in clips), names=model.names, values=values)
 
 
 def predict_corpora(artifact: Artifact, clips: Sequence[Clip]) -> dict[str, Predictions]:

@@ -1,23 +1,22 @@
-"""The teacher of a distillation: any artifact that gives arousal, dominance and valence of any length.
+"""A teacher: any artifact that gives arousal, dominance and valence of sounds of any length.
 
-It is run by onnxruntime, so that a student can be taught by what a file answers, whatever made it.
+It is a file that a runtime runs, so that a student can learn from any net, whatever it was made with.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebench.agent.waveform import PreparationError, check, prepare
+from edgebench.agent.waveform import PreparationError, check
 from edgebench.corpora import ADV, EMOTIONS, SAMPLE_RATE_HZ
 from edgebench.errors import ConfigError, ModelError
 from edgebench.models.artifact import Artifact, load_artifact
+from edgebench.models.host import HostModel
 from edgebench.models.outputs import DIMENSIONS, EMOTION_LOGITS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 Array = NDArray[np.float32]
 PROBE_SAMPLES = 6_400  # 0.4 s, the shortest excerpt of the paper
@@ -39,27 +38,16 @@ def load_teacher(key_or_path: str, *, threads: int, emotions: bool) -> Teacher:
 
 
 class Teacher:
-    """Labels waveforms. The answers depend on the waveform and the file, and on nothing else."""
+    """Labels waveforms with a model file. The answers depend on the waveform and on the file alone."""
 
     def __init__(self, artifact: Artifact, *, threads: int, emotions: bool) -> None:
-        import onnxruntime  # noqa: PLC0415
-
         self.artifact = artifact
-        self._steps = _preparation(artifact)
-        self._dimensional, self._columns = _dimensional(artifact)
-        self._categorical: str | None = None
-        self._classes: list[int] = []
+        _refuse_unfit(artifact)
+        self._dimensions = _output_of(artifact, "dimensional", DIMENSIONS, ADV)
+        self._emotions: _Output | None = None
         if emotions:
-            self._categorical, self._classes = _categorical(artifact)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 4  # what goes wrong comes back as an exception, in our words
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(artifact.path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's errors are classes of its own
-            raise ModelError(f"teacher {artifact.path} cannot be loaded: {_line(error)}.") from None
+            self._emotions = _output_of(artifact, "categorical", EMOTION_LOGITS, EMOTIONS)
+        self._model = HostModel(artifact, threads=threads)
         noise = np.random.default_rng(0).uniform(-0.1, 0.1, (2, PROBE_SAMPLES))
         self(noise.astype(np.float32))
 
@@ -68,101 +56,83 @@ class Teacher:
 
         Raises :class:`ModelError` for an answer of another shape, or with NaN or infinity in it.
         """
-        # Every step makes equal lengths of equal lengths, so that a batch stays a batch.
-        prepared = np.stack([prepare(waveform, self._steps, SAMPLE_RATE_HZ) for waveform in waveforms])
-        if len(self.artifact.input_shape) > 1 and self.artifact.input_shape[0] is None:
-            rows = [self._run(prepared)]
-        else:
-            rows = [self._run(waveform[np.newaxis]) for waveform in prepared]
-        adv = np.concatenate([row[0] for row in rows])[:, self._columns]
-        if self._categorical is None:
-            return adv, None
-        return adv, np.concatenate([row[1] for row in rows])[:, self._classes]
+        dimensions, emotions = [], []
+        for waveform in waveforms:
+            answers = self._asked(waveform)
+            dimensions.append(self._read(answers, self._dimensions))
+            if self._emotions is not None:
+                emotions.append(self._read(answers, self._emotions))
+        return np.stack(dimensions), np.stack(emotions) if self._emotions is not None else None
 
-    def _run(self, waveforms: Array) -> list[Array]:
-        rank, batch = len(self.artifact.input_shape), len(waveforms)
-        shaped = waveforms[0] if rank == 1 else waveforms[:, np.newaxis] if rank == 3 else waveforms
-        names = [self._dimensional, *([self._categorical] if self._categorical else [])]
-        widths = (len(ADV), len(EMOTIONS))
+    def _asked(self, waveform: Array) -> dict[str, NDArray[Any]]:
         try:
-            answers = self._session.run(names, {self.artifact.input_name: shaped})
-        except Exception as error:
+            return self._model(self._model.prepared(waveform))
+        except ModelError as error:
             raise ModelError(
-                f"teacher {self.artifact.path} does not take {waveforms.shape[1]} samples: {_line(error)}. "
-                "Give a teacher that takes any length, or other lengths with data.length_s."
+                f"teacher {self.artifact.path} does not take {len(waveform)} samples: {error} Give a teacher "
+                "that takes any length, or other lengths with data.length_s."
             ) from None
-        found = []
-        for name, width, answer in zip(names, widths, answers, strict=False):
-            values = np.asarray(answer, dtype=np.float32)
-            if values.size != batch * width or not np.isfinite(values).all():
-                told = f"shape {values.shape}" if values.size != batch * width else "NaN or infinity in it"
-                raise ModelError(
-                    f"teacher {self.artifact.path}: output {name!r} has {told}, expected ({batch}, {width}) "
-                    "finite values. Export the teacher again; nothing can be learnt from this one."
-                )
-            found.append(values.reshape(batch, width))
-        return found
+
+    def _read(self, answers: dict[str, NDArray[Any]], output: _Output) -> Array:
+        """One answer (width,), its columns in our order."""
+        values = np.asarray(answers[output.name], dtype=np.float32)
+        width = len(output.columns)
+        if values.size != width or not np.isfinite(values).all():
+            told = f"shape {values.shape}" if values.size != width else "NaN or infinity in it"
+            raise ModelError(
+                f"teacher {self.artifact.path}: output {output.name!r} has {told}, expected {width} finite "
+                "values a sound. Export the teacher again; nothing can be learnt from this one."
+            )
+        return values.ravel()[list(output.columns)]
 
 
-def _preparation(artifact: Artifact) -> list[dict[str, Any]]:
-    """The manifest's steps; refuses a teacher of one length or of another sample rate."""
-    if artifact.samples is not None:
+class _Output(NamedTuple):
+    """An output by name, and the columns of its labels in our order."""
+
+    name: str
+    columns: tuple[int, ...]
+
+
+def _refuse_unfit(artifact: Artifact) -> None:
+    """Refuse a teacher of given lengths, of another sample rate, or of steps that are not known."""
+    if artifact.lengths:
+        told = ", ".join(f"{samples} ({samples / SAMPLE_RATE_HZ:g} s)" for samples in artifact.lengths)
         raise ModelError(
-            f"teacher {artifact.path} takes exactly {artifact.samples} samples "
-            f"({artifact.samples / SAMPLE_RATE_HZ:g} s), and distillation asks it about excerpts of many "
-            "lengths. Export it with a free time axis."
+            f"teacher {artifact.path} takes exactly these numbers of samples: {told}, and distillation asks "
+            "about excerpts of many lengths. Export it with a free time axis."
         )
     manifest = artifact.manifest
     if manifest is None:
-        return []
+        return
     if manifest.sample_rate_hz != SAMPLE_RATE_HZ:
         raise ModelError(
             f"teacher {artifact.path} works at {manifest.sample_rate_hz} Hz, and the excerpts are at "
             f"{SAMPLE_RATE_HZ} Hz. Export it with a resampler inside, or take another teacher."
         )
-    steps: list[dict[str, Any]] = [dict(step) for step in manifest.preparation]
     try:
-        check(steps)
+        check([dict(step) for step in manifest.preparation])
     except PreparationError as error:
         raise ModelError(
-            f"teacher {artifact.path}: {error}. Take another teacher, or mend its manifest."
+            f"teacher {artifact.path}: {error}. Take another teacher, or correct its manifest."
         ) from None
-    return steps
 
 
-def _dimensional(artifact: Artifact) -> tuple[str, list[int]]:
-    """The output of arousal, dominance and valence, and its columns in the order of ``ADV``."""
+def _output_of(artifact: Artifact, kind: str, name: str, labels: Sequence[str]) -> _Output:
+    """The output of these labels: by the manifest, or by its name where there is no manifest."""
     if artifact.manifest is not None:
-        for name, task in artifact.manifest.tasks.items():
-            if task.kind == "dimensional" and sorted(task.labels) == sorted(ADV):
-                return name, [task.labels.index(label) for label in ADV]
-    elif DIMENSIONS in artifact.outputs:
-        return DIMENSIONS, [0, 1, 2]
+        for output, task in artifact.manifest.tasks.items():
+            if task.kind == kind and sorted(task.labels) == sorted(labels):
+                return _Output(output, tuple(task.labels.index(label) for label in labels))
+    elif name in artifact.outputs:
+        return _Output(name, tuple(range(len(labels))))
+    found = ", ".join(map(repr, artifact.outputs))
+    if kind == "dimensional":
+        raise ModelError(
+            f"teacher {artifact.path} gives no arousal, dominance and valence: its outputs are {found}. Take "
+            f"a teacher whose manifest names them, or whose output is called {name!r}."
+        )
     raise ModelError(
-        f"teacher {artifact.path} gives no arousal, dominance and valence: its outputs are "
-        f"{_listed(artifact.outputs)}. Take a teacher whose manifest names them, or whose output is called "
-        f"{DIMENSIONS!r}."
+        f"teacher {artifact.path} gives no logits of {', '.join(labels)}, and the recipe asks for soft "
+        f"emotion targets (loss.emotion_weight): its outputs are {found}. Set loss.emotion_weight=0, or take "
+        "a teacher that has them."
     )
-
-
-def _categorical(artifact: Artifact) -> tuple[str, list[int]]:
-    """The output of emotion logits, and its columns in the order of ``EMOTIONS``."""
-    if artifact.manifest is not None:
-        for name, task in artifact.manifest.tasks.items():
-            if task.kind == "categorical" and sorted(task.labels) == sorted(EMOTIONS):
-                return name, [task.labels.index(label) for label in EMOTIONS]
-    elif EMOTION_LOGITS in artifact.outputs:
-        return EMOTION_LOGITS, [0, 1, 2, 3]
-    raise ModelError(
-        f"teacher {artifact.path} gives no logits of {', '.join(EMOTIONS)}, and the recipe asks for soft "
-        f"emotion targets (loss.emotion_weight): its outputs are {_listed(artifact.outputs)}. "
-        "Set loss.emotion_weight=0, or take a teacher that has them."
-    )
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(map(repr, names))
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".")
