@@ -299,7 +299,7 @@ def _files(summary: RunSummary) -> Section:
                 Cell(artifact.key),
                 Cell(number(artifact.size_bytes, "bytes")),
                 Cell(NOTHING if artifact.parameters is None else number(artifact.parameters, "parameters")),
-                Cell(_longest(macs), reason=None if macs else "nobody counted them"),
+                Cell(_longest(macs), reason=None if macs else artifact.why_no_macs or "nobody counted them"),
                 Cell(_worst_parity(of_it)),
                 Cell(str((manifest.get("scheme") or {}).get("name") or NOTHING)),
                 Cell(NOTHING if artifact.opset is None else str(artifact.opset)),
@@ -307,7 +307,14 @@ def _files(summary: RunSummary) -> Section:
             )
         )
     rules = dict.fromkeys(artifact.macs_rule for artifact in summary.header.artifacts if artifact.macs_rule)
-    return make_section("Files", columns, rows, *(f"MACs counted as: {rule}." for rule in rules))
+    notes = [f"MACs counted as: {rule}." for rule in rules]
+    for artifact in summary.header.artifacts:
+        if artifact.streaming:
+            notes.append(
+                f"{artifact.key} keeps a state: an input goes through it in frames of "
+                f"{artifact.streaming['frame']} samples, from a state of zeros."
+            )
+    return make_section("Files", columns, rows, *notes)
 
 
 def _longest(texts: list[str]) -> str:
