@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -72,8 +72,15 @@ def run(settings: Settings, tick: Tick) -> Iterator[Row]:
     tick(len(parts), len(parts))
 
 
-def _row(what: str, shares: Sequence[float], target: Target | None, detail: str) -> Row:
-    return Row(what, Spread.of([100 * share for share in shares]), "%", target, detail)
+def _row(what: str, shares: Mapping[str, float], target: Target, detail: str) -> Row:
+    """A row of the shares of several cells; those outside the target are named."""
+    out = [f"{cell}: {100 * share:.1f}" for cell, share in shares.items() if not _within(share, target)]
+    told = f"{detail}; outside: {', '.join(out)}" if out else detail
+    return Row(what, Spread.of([100 * share for share in shares.values()]), "%", target, told)
+
+
+def _within(share: float, target: Target) -> bool:
+    return target.lo <= 100 * share <= target.hi
 
 
 def _held(interval: Interval, truth: float) -> bool:
@@ -87,7 +94,7 @@ def _held(interval: Interval, truth: float) -> bool:
 def _figures(samples: int, title: str, kind: str) -> Row:
     """Figures over launches: one value a launch."""
     metric, where = METRICS["load_ns"], simulated.condition()
-    shares = []
+    shares = {}
     for deviation in DEVIATIONS:
         for count in CLUSTERS:
             rng = np.random.default_rng([count, round(1e4 * deviation)])
@@ -96,13 +103,13 @@ def _figures(samples: int, title: str, kind: str) -> Row:
             for row in logs:
                 found = launch_figure(metric, where, [line.trial for line in launches.of(row)])
                 held += _held(Interval(found.lo, found.hi, found.reason), 3e7)
-            shares.append(held / samples)
+            shares[f"{count} launches, {100 * deviation:g} %"] = held / samples
     return _row(f"{title}, {kind}", shares, HOLDS, _cells_text(samples, DEVIATIONS))
 
 
 def _quantiles(samples: int) -> Row:
     """Figures that are quantiles of a launch's own samples."""
-    shares = []
+    shares = {}
     for name, z in (("latency_p50_ns", 0.0), ("latency_p90_ns", 1.2815515655)):
         metric = METRICS[name]
         truth = 2e7 * np.exp(simulated.WITHIN * z)
@@ -113,7 +120,7 @@ def _quantiles(samples: int) -> Row:
                 lines = simulated.sample_launches(rng, Truth(0.01).logs(rng, (count,)))
                 found = launch_figure(metric, lines[0].condition, [line.trial for line in lines])
                 held += _held(Interval(found.lo, found.hi, found.reason), float(truth))
-            shares.append(held / samples)
+            shares[f"{METRICS[name].title}, {count} launches"] = held / samples
     detail = (
         f"p50 and p90 of {simulated.SAMPLES} samples a launch; 5 and 12 launches; {samples} intervals a cell"
     )
@@ -123,7 +130,7 @@ def _quantiles(samples: int) -> Row:
 def _drifting(samples: int) -> Row:
     """A figure while the machine drifts: the interval spans the drift as well."""
     metric, where = METRICS["load_ns"], simulated.condition()
-    shares = []
+    shares = {}
     for drift in DRIFTS[1:]:
         for count in CLUSTERS:
             rng = np.random.default_rng([count, round(1e4 * drift)])
@@ -131,12 +138,15 @@ def _drifting(samples: int) -> Row:
             for row in Truth(0.01, drift=drift).logs(rng, (samples, count)):
                 found = launch_figure(metric, where, [line.trial for line in launches.of(row)])
                 held += _held(Interval(found.lo, found.hi, found.reason), 3e7)
-            shares.append(held / samples)
-    detail = f"drift 2.5 and 5 % over the rounds; {samples} intervals a cell; truth: the middle of the drift"
+            shares[f"{count} launches, drift {100 * drift:g} %"] = held / samples
+    detail = (
+        f"drift 2.5 and 5 % over the rounds; {samples} intervals a cell; the interval spans the drift as "
+        "well, on the safe side"
+    )
     return _row("load time, drifting machine", shares, AT_LEAST, detail)
 
 
-def _ratios(samples: int, kind: str, drift: float, paired: bool) -> Iterator[float]:
+def _ratios(samples: int, kind: str, drift: float, paired: bool) -> Iterator[tuple[str, float]]:
     metric, true = METRICS["load_ns"], 0.98
     make: Callable[..., Ratio] = paired_ratio if paired else unpaired_ratio
     for deviation in DEVIATIONS:
@@ -147,17 +157,17 @@ def _ratios(samples: int, kind: str, drift: float, paired: bool) -> Iterator[flo
             for first, second in logs:
                 ratio = make(metric, one.of(first), other.of(second + np.log(true)))
                 held += _held(ratio.interval, true)
-            yield held / samples
+            yield f"{count} launches, {100 * deviation:g} %, drift {100 * drift:g} %", held / samples
 
 
 def _pairs(samples: int, kind: str) -> Row:
-    shares = [share for drift in DRIFTS for share in _ratios(samples, kind, drift, True)]
+    shares = dict(cell for drift in DRIFTS for cell in _ratios(samples, kind, drift, True))
     detail = f"{_cells_text(samples, DEVIATIONS)}; drift 0, 2.5 and 5 %; true ratio .98"
     return _row(f"ratio within a run, {kind}", shares, HOLDS, detail)
 
 
 def _between(samples: int) -> Row:
-    shares = list(_ratios(samples, "normal", 0.0, False))
+    shares = dict(_ratios(samples, "normal", 0.0, False))
     return _row("ratio between runs, normal", shares, HOLDS, _cells_text(samples, DEVIATIONS))
 
 
@@ -180,7 +190,7 @@ def _sums(speakers: Speakers, name: str, rng: np.random.Generator, count: int) -
 
 def _speakers_part(samples: int, name: str) -> Callable[[], Row]:
     def part() -> Row:
-        value, shares = _statistic(name), []
+        value, shares = _statistic(name), {}
         for level in (1.0,) if METRICS[name].of else (1.0, 2.5):
             speakers = Speakers(level)
             truth = float(value(_sums(speakers, name, np.random.default_rng(0), 50_000)[0].sum(axis=0)))
@@ -191,7 +201,7 @@ def _speakers_part(samples: int, name: str) -> Callable[[], Row]:
                     held += _held(
                         jackknife(sums, value, cluster="speaker").interval(METRICS[name].scale), truth
                     )
-                shares.append(held / (samples // 2))
+                shares[f"{count} speakers, true {truth:.2f}"] = held / (samples // 2)
         return _row(METRICS[name].title, shares, HOLDS, _speakers_text(samples // 2))
 
     return part
@@ -199,7 +209,7 @@ def _speakers_part(samples: int, name: str) -> Callable[[], Row]:
 
 def _drops_part(samples: int, name: str) -> Callable[[], Row]:
     def part() -> Row:
-        value, shares = _statistic(name), []
+        value, shares = _statistic(name), {}
         speakers = Speakers()
         width = 6 if METRICS[name].of else 16
 
@@ -213,7 +223,7 @@ def _drops_part(samples: int, name: str) -> Callable[[], Row]:
             for _ in range(samples // 2):
                 sums = np.hstack(_sums(speakers, name, rng, count))
                 held += _held(jackknife(sums, drop, cluster="speaker").interval(), truth)
-            shares.append(held / (samples // 2))
+            shares[f"{count} speakers"] = held / (samples // 2)
         detail = f"{_speakers_text(samples // 2)}; the second file repeats nine answers of ten"
         return _row(f"{METRICS[name].title} drop", shares, HOLDS, detail)
 
@@ -228,29 +238,29 @@ def _speakers_text(samples: int) -> str:
 
 
 def _real_figures(samples: int) -> Row:
-    metric, where, shares = METRICS["load_ns"], simulated.condition(), []
-    for logs in real_launches.logs().values():
-        for case in logs.reshape(-1, logs.shape[-1]):
+    metric, where, shares = METRICS["load_ns"], simulated.condition(), {}
+    for name, logs in real_launches.logs().items():
+        for number, case in enumerate(logs.reshape(-1, logs.shape[-1])):
             rng, launches, held = np.random.default_rng(1), Loads(ROUNDS), 0
             for _ in range(samples // 4):
                 drawn = rng.choice(case - case.mean(), ROUNDS)
                 found = launch_figure(metric, where, [line.trial for line in launches.of(drawn)])
                 held += _held(Interval(found.lo, found.hi, found.reason), 3e7)
-            shares.append(held / (samples // 4))
-    return _row("real launches, figures", shares, None, _real_text(samples // 4))
+            shares[f"{METRICS[name].title}, case {number + 1}"] = held / (samples // 4)
+    return _row("real launches, figures", shares, HOLDS, _real_text(samples // 4))
 
 
 def _real_pairs(samples: int) -> Row:
-    metric, shares = METRICS["load_ns"], []
-    for logs in real_launches.logs().values():
-        for first, second in logs:
+    metric, shares = METRICS["load_ns"], {}
+    for name, logs in real_launches.logs().items():
+        for number, (first, second) in enumerate(logs):
             true, rng, held = float(np.exp(np.mean(second - first))), np.random.default_rng(1), 0
             one, other = Loads(ROUNDS), Loads(ROUNDS)
             for _ in range(samples // 4):
                 rounds = rng.integers(0, first.size, ROUNDS)
                 ratio = paired_ratio(metric, one.of(first[rounds]), other.of(second[rounds]))
                 held += _held(ratio.interval, true)
-            shares.append(held / (samples // 4))
+            shares[f"{METRICS[name].title}, case {number + 1}"] = held / (samples // 4)
     return _row("real launches, ratio within a run", shares, HOLDS, _real_text(samples // 4))
 
 
