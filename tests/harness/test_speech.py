@@ -15,7 +15,7 @@ from edgebench.harness.speech import prepare_corpus
 from edgebench.results import CorpusFacts
 from edgebench.results.metrics.accuracy import score
 from edgebench.results.records.messages import Predictions
-from edgebench.results.report.tables import corpus_notes
+from edgebench.results.report.notes import corpus_notes
 
 DIMENSIONS = ("arousal", "dominance", "valence")
 

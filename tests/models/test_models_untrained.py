@@ -71,8 +71,8 @@ def test_a_part_is_that_part_of_the_same_net() -> None:
     encoder = Encoder(layers=1).eval()
     with torch.no_grad():
         for samples in (16_000, 24_000):
-            features = extractor(torch.randn(1, samples))
-            states = encoder(torch.randn(1, samples))
+            features = extractor(torch.randn(1, samples))["features"]
+            states = encoder(torch.randn(1, samples))["hidden_states"]
             assert features.shape[:2] == (1, 512)
             assert states.shape == (1, features.shape[2], 1024)  # as many frames as it would be given
     # VGG7: seven convolutions with bias and layer norm; kernels 10, 3, 3, 3, 3, 2, 2 of 512 channels.

@@ -250,6 +250,15 @@ def test_a_value_behind_the_stored_ones_that_is_not_finite_is_said():
     found = verdict(*calm(output=long))
     assert found.codes == ("OUTPUT_MISMATCH",)
     assert "3 of its values" in found.findings[0].evidence
+    assert "float32" in found.findings[0].action
+
+
+def test_the_advice_fits_what_the_file_was_compared_with():
+    """A file that was compared with itself has nothing to quantize differently."""
+    itself = verdict(*calm(output=b.output(5.0))).findings[0]
+    child = verdict(*calm(output=b.output(5.0)), where=b.condition(b.INT8)).findings[0]
+    assert "quantize" in child.action
+    assert "quantize" not in itself.action and "runtime" in itself.action
 
 
 def test_the_reference_of_the_same_preparation_comes_first():
