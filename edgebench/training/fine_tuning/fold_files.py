@@ -37,7 +37,7 @@ _TASKS = {_OUTPUT: {"kind": "categorical", "labels": EMOTIONS}}
 
 @dataclass(frozen=True)
 class Answer:
-    """What a net said of one test clip: ``logits`` in the order of ``EMOTIONS``."""
+    """A net's answer to one test clip: ``logits`` in the order of ``EMOTIONS``."""
 
     corpus: str
     id: str

@@ -1,4 +1,4 @@
-"""``edgebench train`` on a recipe of categorical fine-tuning: every fold of its protocol, one folder each.
+"""``edgebench train`` on a recipe of fine-tuning: every fold of its protocol, one folder each.
 
 ::
 
@@ -75,7 +75,7 @@ def run_folds(
     notes: Sequence[str] = (),
     notify: Notify | None = None,
 ) -> list[FoldResult]:
-    """Every fold in order, each finished or taken up where it stands; ``run.json`` after each.
+    """Train every fold in order, resuming where a checkpoint stands; ``run.json`` is written after each.
 
     Of many processes the first returns the results, the others none.
     """
@@ -169,7 +169,7 @@ def _told(result: FoldResult) -> str:
 
 
 def bound_to(recipe: FoldRecipe, fold: Gathered) -> dict[str, Any]:
-    """What a finished fold was made of: as long as this is the same, it need not be made again."""
+    """What a finished fold depends on: while this stays the same, it is not trained again."""
     return {
         "recipe": json.loads(recipe.training_json()),
         "split_sha256": fold.split.sha256,
