@@ -272,3 +272,8 @@ def test_the_report_and_the_json_say_the_level_of_their_words():
         assert "paired by round" in plain
     between = comparison_markdown(compare(summary, summary)).replace("\\", "")
     assert "not paired" in between and "at most 5% of comparisons" in between
+
+
+def test_where_nothing_can_be_tested_the_report_says_so():
+    text = comparison_markdown(compare_artifacts(two_files([20e6, 20.1e6], [10e6, 10.1e6])))
+    assert "none is called" in text and "tests of this comparison" not in text
