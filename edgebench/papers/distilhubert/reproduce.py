@@ -130,10 +130,6 @@ def _figure1(
 ) -> tuple[dict[str, Any], list[str]]:
     learnt = [*fold.train, *fold.validation]
     scorings: dict[str, Scoring]
-<<<<<<< HEAD
-    scorings, told = cross_corpus(pair, met, learnt)
-=======
-    scorings, told = cross_corpus(pair, unseen, learnt, seed=recipe.seed)
->>>>>>> training
+    scorings, told = cross_corpus(pair, unseen, learnt)
     options = recipe.cross_corpus
     return figure1(scorings, corpus=options.corpus, as_neutral=options.as_neutral), told
