@@ -139,7 +139,10 @@ def _drifting(samples: int) -> Row:
                 found = launch_figure(metric, where, [line.trial for line in launches.of(row)])
                 held += _held(Interval(found.lo, found.hi, found.reason), 3e7)
             shares[f"{count} launches, drift {100 * drift:g} %"] = held / samples
-    detail = f"drift 2.5 and 5 % over the rounds; {samples} intervals a cell; the interval spans the drift as well, on the safe side"
+    detail = (
+        f"drift 2.5 and 5 % over the rounds; {samples} intervals a cell; the interval spans the drift as "
+        "well, on the safe side"
+    )
     return _row("load time, drifting machine", shares, AT_LEAST, detail)
 
 

@@ -6,8 +6,8 @@ whom they did not. Where their answer to a training excerpt is the human label a
 labels made smooth, and can teach a student little that those do not.
 
 A corpus of ``teacher.unlabelled_corpora`` gets two rows, over the clips whose emotion is one of the four: the
-answers as they are, and aligned over the corpus as a student is taught them. Its labels serve this table and
-nothing else.
+answers as they are, and aligned over the corpus as a student is trained on them. Its labels are used for this
+table alone.
 """
 
 from __future__ import annotations
@@ -80,10 +80,10 @@ def ask(
     """
     data = TrainingData(clips, recipe)
     alone = {"emotion_share": 1.0, "adv_share": 1.0, "align_unlabelled": align}
-    taught = SoftLabels(data, load_teachers(recipe), recipe.teacher.model_copy(update=alone))
+    source = SoftLabels(data, load_teachers(recipe), recipe.teacher.model_copy(update=alone))
     truth, answers = [], []
     for step in track(range(batches), "asking", transient=True):
-        batch = taught.batch(step)
+        batch = source.batch(step)
         for row, index in enumerate(data.indices(step)):
             label = human[clips[index].name]
             if label is not None:

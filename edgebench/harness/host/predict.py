@@ -68,8 +68,8 @@ def predict_on_host(
         )
         events.advance(len(lines), len(plan.trials), "predictions")
 
-    target = resolve_device("local")
-    with open_board(target, runtimes=plan.runtimes, cache=cache, offline=False, events=Silent()) as board:
+    device = resolve_device("local")
+    with open_board(device, runtimes=plan.runtimes, cache=cache, offline=False, events=Silent()) as board:
         for why in board.failed.values():
             raise BoardUnfit(why)
         board.send({a.sha256: a.path for a in artifacts} | {c.sha256: c.path for c in corpora})
