@@ -72,7 +72,7 @@ def main(wire: int) -> None:
         record["error"] = {"code": protocol.INTERNAL, "message": text, "signal": None}
     protocol.send(wire, {"kind": protocol.TRIAL, **record})
     sys.stderr.flush()
-    # The result is out: a runtime that crashes or hangs while it is torn down must not touch it.
+    # The result is sent. A runtime that crashes or hangs while it is torn down must not change that.
     os._exit(0)
 
 
