@@ -2,8 +2,8 @@
 
     python -m benchmarks.distillation [--steps 40] [--set KEY=VALUE ...]
 
-The recipe is ``wav2small_distill`` on synthetic voices, taught by the packaged ``wav2small.fp32`` unless
-``--set teacher=...`` says otherwise; ``--set`` takes any value of the recipe. It writes nothing, and is
+The recipe is ``wav2small_distill`` on synthetic voices, with the packaged ``wav2small.fp32`` as teacher
+unless ``--set teacher=...`` names another; ``--set`` takes any value of the recipe. It writes nothing, and is
 no part of ``python -m benchmarks``: it needs torch, takes over a minute and promises no figure.
 
 Two measurements of the same steps: the loop as ``edgebench train`` runs it, with teacher and augmentation

@@ -4,7 +4,7 @@
 quantizes an fp32 file in several ways, each calibrated as ``edgebench train`` does, and sets it beside fp32
 on the real validation clips and on white noise at full scale, of which calibration clips hold nothing. MODEL
 is a file or the key of a packaged one; without it the packaged Wav2Small. ``distilhubert`` stands for one of
-random weights, of which size and time alone are told. It needs the corpora, so it stands apart from
+random weights, of which only size and time are given. It needs the corpora, so it stands apart from
 ``python -m benchmarks``.
 """
 
@@ -22,7 +22,7 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.common import Spread, paired
-from edgebench.cli.options import cache_dir, named_paths
+from edgebench.cli.options import cache_dir, corpus_sources
 from edgebench.corpora import SAMPLE_RATE_HZ, load_waveform
 from edgebench.models import Artifact, load_artifact
 from edgebench.models import outputs as names
@@ -160,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(f"{asked.model} is no fp32 file of {' or '.join(CHOICES)}.")
     scheme, choices = CHOICES[architecture]
     recipe = load_recipe("wav2small")
-    gathered = gather(recipe, named_paths(asked.corpus, "--corpus"))
+    gathered = gather(recipe, corpus_sources(asked.corpus, "--corpus"))
     per_class = recipe.quantization.clips_per_class
     calibration = [
         load_waveform(clip)
@@ -173,8 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     learnt = asked.model not in UNTRAINED
     sounds = [*clips, white_noise()]
     expected = logits(reference, sounds) if learnt else None
-    heard = f"{len(clips)} validation clips, " if learnt else ""
-    table = Table(title=f"{parent.key}: {heard}5 s timed", title_justify="left")
+    compared = f"{len(clips)} validation clips, " if learnt else ""
+    table = Table(title=f"{parent.key}: {compared}5 s timed", title_justify="left")
     answers = ("change of a logit", "on noise", "classes changed") if learnt else ()
     for column in ("quantized", *answers, "time ratio", "bytes"):
         table.add_column(column, justify="left" if column == "quantized" else "right")

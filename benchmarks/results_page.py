@@ -24,7 +24,7 @@ BEGIN, END = "<!-- begin python -m benchmarks.students -->\n", "<!-- end -->\n"
 
 INTRODUCTION = """\
 Written by `python -m benchmarks.students`; do not edit it. Speakers are held out: the figures are of speakers
-whom no run of the table met in training or validation. An arm's value is the mean over its trainings, in
+that no run of the table has seen in training or validation. An arm's value is the mean over its trainings, in
 brackets the 95 % interval over test speakers (none where fewer than five were scored), and
 after ± the deviation over seeds. `logistic regression` is the trivial baseline: mean and deviation of the
 log-mel of each clip, learnt on the training speakers. Chance is a UA of .25.
@@ -59,7 +59,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Block:
-    """All arms on one corpus; ``note``: what the nets know of it, if not other speakers of it."""
+    """All arms on one corpus; ``note``: what the nets have not seen of it."""
 
     corpus: CorpusFacts
     arms: Sequence[Arm]
@@ -95,8 +95,8 @@ def page(
 ) -> str:
     """The section as Markdown.
 
-    ``commands`` are those of the runs by arm and seed; ``without`` holds the same of the runs that never met
-    a corpus, and ``validated`` the UA of the validation speakers by arm and seed.
+    ``commands`` are those of the runs by arm and seed; ``without`` holds the same of the runs that have not
+    seen a corpus, and ``validated`` the UA of the validation speakers by arm and seed.
     """
     rows = "\n".join(
         ["| machine | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in machine)]
@@ -112,7 +112,7 @@ def page(
     parts.append("### Corpora that the nets learnt from, other speakers\n")
     parts += [_figures(block) for block in within]
     if across:
-        parts.append("### Corpora that the nets never met\n")
+        parts.append("### Corpora that the nets have not seen\n")
         for corpus, lines in (without or {}).items():
             parts.append(f"Without {corpus}:\n\n{_told(lines)}\n")
         parts += [_figures(block) for block in across]
@@ -121,7 +121,7 @@ def page(
     parts += [BEATEN, _beyond_baseline(blocks, names)]
     parts += [PAIRED, _differences(blocks, (HARD, "fp32"), (SOFT, "fp32"))]
     if ADAPTED in names:
-        parts += [HEARD, _differences(blocks, (SOFT, "fp32"), (ADAPTED, "fp32"))]
+        parts += [ADAPTATION, _differences(blocks, (SOFT, "fp32"), (ADAPTED, "fp32"))]
     parts.append(INT8)
     for name in names:
         parts.append(f"{name}:\n\n" + _differences(blocks, (name, "fp32"), (name, "small")))
@@ -129,7 +129,7 @@ def page(
 
 
 VALIDATED = """\
-### What the validation speakers said
+### UA on the validation speakers
 
 UA at the last step, the mean over the real corpora: recipes were chosen by it, and of the packaged recipe the
 seed.
@@ -138,8 +138,8 @@ BEATEN = """\
 ### UA beyond the logistic regression
 
 Each arm minus the trivial baseline on the same clips, the mean over seeds; in brackets the 95 % interval over
-test speakers, then how many of the seeds were ahead of it. `aligned`: beyond the regression that has heard
-what the adapted students heard, its answers aligned over it as the teachers' were.
+test speakers, then how many of the seeds were ahead of it. `aligned`: beyond the regression whose
+answers are aligned over the clips that the adapted students were trained on, as the teachers' were.
 """
 PAIRED = """\
 ### Soft labels minus hard labels
@@ -147,12 +147,12 @@ PAIRED = """\
 Seed by seed, the same net, seed, steps and augmentation, on the same clips; in brackets the 95 % interval
 over test speakers, then in how many of the seeds the soft labels were ahead.
 """
-HEARD = """\
+ADAPTATION = """\
 ### Adapted minus soft labels
 
-`adapted` has heard the training speakers of the corpus without their labels. The teachers, who never met it,
-gave theirs instead, aligned over it (`teacher.align_unlabelled`). Seed by seed, on speakers whom neither has
-heard.
+`adapted` was trained on the training speakers of the corpus without their labels. The teachers, which have
+not seen it, gave theirs instead, aligned over it (`teacher.align_unlabelled`). Seed by seed, on speakers that
+neither has seen.
 """
 INT8 = """\
 ### int8 minus fp32

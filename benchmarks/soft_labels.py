@@ -6,8 +6,8 @@ whom they did not. Where their answer to a training excerpt is the human label a
 labels made smooth, and can teach a student little that those do not.
 
 A corpus of ``teacher.unlabelled_corpora`` gets two rows, over the clips whose emotion is one of the four: the
-answers as they are, and aligned over the corpus as a student is taught them. Its labels serve this table and
-nothing else.
+answers as they are, and aligned over the corpus as a student is trained on them. Its labels are used for this
+table alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +22,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from edgebench.cli.options import named_paths
+from edgebench.cli.options import corpus_sources
 from edgebench.corpora import EMOTIONS, Clip
+from edgebench.corpora.source import Where
 from edgebench.training.clips.gather import gather
 from edgebench.training.methods import load_recipe
 from edgebench.training.supervised.data import TrainingData
@@ -80,10 +80,10 @@ def ask(
     """
     data = TrainingData(clips, recipe)
     alone = {"emotion_share": 1.0, "adv_share": 1.0, "align_unlabelled": align}
-    taught = SoftLabels(data, load_teachers(recipe), recipe.teacher.model_copy(update=alone))
+    source = SoftLabels(data, load_teachers(recipe), recipe.teacher.model_copy(update=alone))
     truth, answers = [], []
     for step in track(range(batches), "asking", transient=True):
-        batch = taught.batch(step)
+        batch = source.batch(step)
         for row, index in enumerate(data.indices(step)):
             label = human[clips[index].name]
             if label is not None:
@@ -93,7 +93,7 @@ def ask(
 
 
 def rows(
-    recipe: SupervisedRecipe, corpora: Mapping[str, Path], *, batches: int
+    recipe: SupervisedRecipe, corpora: Mapping[str, Where], *, batches: int
 ) -> Iterator[tuple[str, Answers]]:
     """What the excerpts are of, and what the teachers say of them."""
     withheld = recipe.teacher.unlabelled_corpora
@@ -127,7 +127,7 @@ def main() -> None:
     assert isinstance(recipe, SupervisedRecipe)
     headings = ("n", "teacher agrees", "UA", "probability of the label", "entropy, nats", *EMOTIONS)
     table = Table("excerpts of", *headings, caption="under each emotion: the share of excerpts called so")
-    for name, found in rows(recipe, named_paths(arguments.corpus, "--corpus"), batches=arguments.batches):
+    for name, found in rows(recipe, corpus_sources(arguments.corpus, "--corpus"), batches=arguments.batches):
         table.add_row(
             name,
             str(found.excerpts),

@@ -3,9 +3,9 @@
 ``python -m benchmarks.students RUNS --corpus NAME=PATH...`` scores the artifacts that finished runs of
 ``edgebench train`` left, by the agent on this host, as ``edgebench evaluate`` does. RUNS holds them by arm
 and seed: ``RUNS/teacher/1``, ``RUNS/hard/1``, ``RUNS/soft/1`` and so on; a seed's hard and soft run make a
-pair. ``--without NAME=RUNS`` adds such a folder of runs that never met the corpus NAME; where it holds
-``RUNS/adapted/1`` and so on too, runs on soft labels that heard the training speakers of NAME without a
-label, all are set side by side on the other speakers. Nothing is trained here, and nothing is chosen: every
+pair. ``--without NAME=RUNS`` adds such a folder of runs that have not seen the corpus NAME; where it holds
+``RUNS/adapted/1`` and so on too, runs on soft labels that were trained on speakers of NAME without its
+labels, all are set side by side on the other speakers. Nothing is trained here, and nothing is chosen: every
 run that is there is in the table.
 """
 
@@ -24,8 +24,9 @@ from benchmarks import report
 from benchmarks.results_page import ADAPTED, HARD, SOFT, Arm, Block, page, renewed
 from benchmarks.results_plot import plot
 from edgebench.cli.display import Display
-from edgebench.cli.options import cache_dir, named_paths
+from edgebench.cli.options import cache_dir, corpus_sources
 from edgebench.corpora import EMOTIONS, Clip, packaged_split, read_corpus, split_clips
+from edgebench.corpora.source import Where
 from edgebench.harness.host.evaluate import predict_corpora, scorable
 from edgebench.harness.speech import prepare_corpus
 from edgebench.models import Artifact, load_artifact
@@ -92,13 +93,13 @@ def _seed(folder: Path) -> int:
 
 def score(
     arms: Mapping[str, Sequence[Run]],
-    corpora: Mapping[str, Path],
-    learnt_from: Mapping[str, Path] | None = None,
+    corpora: Mapping[str, Where],
+    learnt_from: Mapping[str, Where] | None = None,
     *,
     note: str = "",
     unlabelled: bool = False,
 ) -> list[Block]:
-    """Every run on every corpus, all on the same clips: those of speakers whom no run has met.
+    """Every run on every corpus, all on the same clips: those of speakers that no run has seen.
 
     The baseline learns from the training speakers of the corpus itself, or, where ``learnt_from`` is given,
     from those of all of these corpora together. With ``unlabelled`` it stands there once more, aligned over
@@ -124,11 +125,11 @@ def score(
         ids = {clip.id for clip in facts.clips}
         test = [clip for clip in read_corpus(facts.name, corpora[facts.name]) if clip.id in ids]
         sources = learnt_from or {facts.name: corpora[facts.name]}
-        taught = [clip for clip in _training_clips(sources) if clip.emotion is not None]
-        rivals = {baseline.KEY: baseline.predict_baseline(taught, test)}
+        labelled = [clip for clip in _training_clips(sources) if clip.emotion is not None]
+        rivals = {baseline.KEY: baseline.predict_baseline(labelled, test)}
         if unlabelled:
-            heard = _training_clips({facts.name: corpora[facts.name]})
-            rivals[baseline.ALIGNED_KEY] = baseline.predict_baseline(taught, test, unlabelled=heard)
+            unseen = _training_clips({facts.name: corpora[facts.name]})
+            rivals[baseline.ALIGNED_KEY] = baseline.predict_baseline(labelled, test, unlabelled=unseen)
         trivial = [Arm(name, "", [Trained(answered, BASELINE)]) for name, answered in rivals.items()]
         blocks.append(Block(facts, [*trivial, *scored], note=note))
     return blocks
@@ -142,7 +143,7 @@ def _trained(
     return Trained(predictions[artifact.sha256, corpus.name], tasks)  # type: ignore[arg-type]
 
 
-def _training_clips(corpora: Mapping[str, Path]) -> list[Clip]:
+def _training_clips(corpora: Mapping[str, Where]) -> list[Clip]:
     split = packaged_split("wav2small")
     clips = [clip for name, folder in corpora.items() for clip in read_corpus(name, folder)]
     return list(split_clips([clip for clip in clips if clip.corpus in split.corpora], split, "train"))
@@ -156,28 +157,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.students", description=__doc__)
     parser.add_argument("runs", type=Path, metavar="RUNS", help="holds teacher/SEED, hard/SEED, soft/SEED")
     parser.add_argument(
-        "--corpus", action="append", required=True, metavar="NAME=PATH", help="met in training"
+        "--corpus", action="append", required=True, metavar="NAME=PATH", help="seen in training"
     )
-    parser.add_argument("--unmet", action="append", default=[], metavar="NAME=PATH", help="met by no run")
     parser.add_argument(
-        "--without", action="append", default=[], metavar="NAME=RUNS", help="runs that never met a corpus"
+        "--unseen",
+        "--unmet",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        dest="unseen",
+        help="a corpus that no run has seen",
+    )
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="NAME=RUNS", help="runs that have not seen a corpus"
     )
     parser.add_argument("--output", type=Path, default=PAGE)
     arguments = parser.parse_args()
     began, load = datetime.datetime.now(datetime.UTC), report.load_average()
-    corpora, unmet = (named_paths(given, "--corpus") for given in (arguments.corpus, arguments.unmet))
+    corpora, unseen = (corpus_sources(given, "--corpus") for given in (arguments.corpus, arguments.unseen))
     arms = read_arms(arguments.runs)
     without = {
-        name: read_arms(folder) for name, folder in named_paths(arguments.without, "--without").items()
+        name: read_arms(runs.path) for name, runs in corpus_sources(arguments.without, "--without").items()
     }
     within = score(arms, corpora)
-    across = score(arms, unmet, corpora, note="never met") if unmet else []
+    across = score(arms, unseen, corpora, note="not seen") if unseen else []
     for name, left in without.items():
         others = {other: path for other, path in corpora.items() if other != name}
         never = {arm: runs for arm, runs in left.items() if arm != ADAPTED}
-        across += score(never, {name: corpora[name]}, others, note="never met")
+        across += score(never, {name: corpora[name]}, others, note="not seen")
         if never != left:
-            across += score(left, {name: corpora[name]}, others, note="labels never met", unlabelled=True)
+            across += score(left, {name: corpora[name]}, others, note="labels not seen", unlabelled=True)
     text = page(
         within,
         across,

@@ -16,7 +16,7 @@ def distilhubert_table2(
     corpus: Annotated[
         list[str] | None,
         typer.Option(
-            "--corpus", "-c", help="NAME=PATH: iemocap, divided by session; ravdess, met at last (Fig. 1)."
+            "--corpus", "-c", help="NAME=PATH: iemocap, divided by session; ravdess, for the test of Fig. 1."
         ),
     ] = None,
     train_only: Annotated[
@@ -36,8 +36,8 @@ def distilhubert_table2(
     """Table II and Fig. 1 of the DistilHuBERT paper, beside its figures.
 
     Every IEMOCAP session is left out once, without and with the second corpus; then the production model is
-    trained on all but 5 % of the clips, exported, quantized, and meets RAVDESS. Needs the extra `train`, and
-    a GPU to be done in a day.
+    trained on all but 5 % of the clips, exported, quantized, and tested on RAVDESS. Needs the extra `train`,
+    and a GPU to be done in a day.
     """
     from rich.console import Console
 

@@ -53,7 +53,7 @@ class Method(ABC, Generic[R]):
     """
 
     schema: type[R]
-    # Keys of the recipe whose values are files or folders of this machine: the command is told without them.
+    # Keys of the recipe whose values are files or folders of this machine; a card's command leaves them out.
     path_keys: ClassVar[tuple[str, ...]] = ("model.weights",)
     takes_train_only: ClassVar[bool] = False
 

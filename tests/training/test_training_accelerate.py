@@ -22,7 +22,7 @@ from edgebench.training.distillation.losses import quadrant_correction  # noqa: 
 from edgebench.training.loop import losses  # noqa: E402
 from edgebench.training.loop.batches import OwnRows  # noqa: E402
 from edgebench.training.loop.loop import Loop  # noqa: E402
-from edgebench.training.loop.processes import AtHome, Processes  # noqa: E402
+from edgebench.training.loop.processes import OnDevice, Processes  # noqa: E402
 
 pytestmark = pytest.mark.train
 HERE = Path(__file__).parent
@@ -258,11 +258,11 @@ def test_a_validated_model_takes_and_gives_tensors_of_the_cpu():
     net = Net().double()
     seen = []
     net.linear.register_forward_pre_hook(lambda _, given: seen.append(given[0].device.type))
-    home = AtHome(net, torch.device("cpu"))
+    home = OnDevice(net, torch.device("cpu"))
     given = torch.ones(1, 3, dtype=torch.float64)
     assert torch.equal(home.classify(given)["second"], net.classify(given)["first"] + 1)
     assert home.rate == 16_000
-    away = AtHome(net.to("meta"), torch.device("meta"))
+    away = OnDevice(net.to("meta"), torch.device("meta"))
     with pytest.raises(NotImplementedError):  # a meta tensor holds nothing that could come home
         away.classify(given)
     assert seen[-1] == "meta"

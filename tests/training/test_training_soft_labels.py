@@ -11,6 +11,7 @@ import soundfile
 
 pytest.importorskip("torch")
 
+from edgebench.corpora import Split, write_split
 from edgebench.errors import ConfigError, CorpusError, UsageError
 from edgebench.models import load_artifact
 from edgebench.training import train
@@ -35,6 +36,13 @@ def soft_recipe(*overrides: str):
 def teachers_at(tmp_path, count: int = 2) -> str:
     paths = [tiny_teacher(tmp_path / f"t{i}.onnx", emotions=True, gain=2.0 * (i + 1)) for i in range(count)]
     return "teacher.paths=[" + ", ".join(f'"{path}"' for path in paths) + "]"
+
+
+def few_voices(folder, **corpora) -> str:
+    """The setting of a split of three synthetic voices, and of speakers of other corpora."""
+    voices = {"train": ("v03",), "validation": ("v02",), "test": ("v01",)}
+    write_split(Split("few", {"synthetic": voices, **corpora}), folder / "split.json")
+    return f"data.split={folder / 'split.json'}"
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
@@ -172,7 +180,9 @@ def test_a_corpus_whose_labels_are_withheld_is_heard_and_no_more(emodb):
 
 def test_withheld_labels_by_the_command(emodb, tmp_path):
     output = tmp_path / "out"
-    options = [*TINY, "optimiser.steps=2", teachers_at(tmp_path, 1), 'teacher.unlabelled_corpora=["emodb"]']
+    speakers = {"train": ("03",), "validation": ("12",), "test": ("09",)}
+    options = [*TINY, "optimiser.steps=2", teachers_at(tmp_path, 1), few_voices(tmp_path, emodb=speakers)]
+    options.append('teacher.unlabelled_corpora=["emodb"]')
     train("wav2small_soft", corpora={"emodb": emodb}, output=output, overrides=options)
     heard = load_artifact(output / "wav2small.fp32.onnx").manifest.training.corpora["emodb"]
     assert (heard.train, heard.validation, heard.test) == (["03"], [], ["09"])
@@ -250,7 +260,7 @@ def test_another_teacher_is_another_run(tmp_path):
 
 def test_the_whole_command(tmp_path):
     output = tmp_path / "out"
-    options = [*TINY, "optimiser.steps=2", teachers_at(tmp_path)]
+    options = [*TINY, "optimiser.steps=2", teachers_at(tmp_path), few_voices(tmp_path)]
     train("wav2small_soft", corpora={}, output=output, overrides=options)
     manifest = load_artifact(output / "wav2small.fp32.onnx").manifest
     assert manifest.training.label_source.startswith("synthetic + teacher t0 ")

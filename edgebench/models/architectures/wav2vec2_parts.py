@@ -35,7 +35,7 @@ class Encoder(nn.Module):
     """What follows VGG7: projection to 1024, positional convolution and ``layers`` transformer layers.
 
     Takes a waveform (batch, samples) and gives hidden states (batch, frames, 1024), so that it can be fed
-    like any model: each frame is 320 samples, the first 192 of them twice, in the place of 512 features.
+    like any model: each frame is 320 samples, the first 192 of them twice, which makes the 512 features.
     What the numbers are does not matter to the time they take; making them is one copy.
     """
 

@@ -22,7 +22,7 @@ from torch.nn import functional
 N_FFT, WINDOW, PREEMPHASIS = 1024, 800, 0.97  # at 32 kHz
 ORIGINAL_RATE_HZ, MAX_HZ, MELS = 32_000, 15_000.0, 128
 HOP = 160  # at 16 kHz: 10 ms
-BINS = N_FFT // 4  # 0 to 7968.75 Hz; the bin at 8 kHz would meet its own mirror image at 16 kHz
+BINS = N_FFT // 4  # 0 to 7968.75 Hz; the bin at 8 kHz would be aliased at 16 kHz
 OFFSET, SHIFT, SCALE = 1e-5, 4.5, 5.0
 
 

@@ -24,7 +24,7 @@ class SpeechNet(nn.Module):
     """
 
     available: ClassVar[tuple[str, ...]] = (*HEADS, EMBEDDING)
-    takes_lengths: ClassVar[bool] = False  # whether padded batches can be told from their sounds
+    takes_lengths: ClassVar[bool] = False  # whether padding of a batch can be masked
     outputs: tuple[str, ...] = HEADS
     hop_samples: int
 

@@ -140,7 +140,7 @@ def _answering(model: nn.Module, outputs: Sequence[str] | None) -> Iterator[tupl
 
 @contextlib.contextmanager
 def _weight_norm_folded(model: nn.Module) -> Iterator[None]:
-    """Put plain layers in the place of weight-normed ones: the exporter would leave the norm in the graph."""
+    """Replace weight-normed layers by plain ones: the exporter would leave the norm in the graph."""
     from torch.nn.utils import parametrize  # noqa: PLC0415
 
     folded = []

@@ -17,8 +17,8 @@ TITLE: Final = "DistilHuBERT, Table II"
 FIG1: Final = "DistilHuBERT, Fig. 1"
 _ARMS: Final = ("alone", "joined")
 _LEAKS: Final = (
-    "SEEN SPEAKERS: clips are divided, whoever speaks, so that voices tested were learnt. No estimate for a "
-    "new voice."
+    "SEEN SPEAKERS: clips are divided without regard to speakers, so that speakers tested were seen in "
+    "training. No estimate for a new speaker."
 )
 
 Values = Mapping[str, Any]
@@ -62,7 +62,7 @@ def figure1_sections(figure: Values) -> list[Section]:
                 f"{FIG1}: {key} on {figure['corpus']}",
                 columns,
                 rows,
-                f"{model['clips']} clips of {model['speakers']} speakers, none of them learnt{merged}.",
+                f"{model['clips']} clips of {model['speakers']} speakers, none of them seen{merged}.",
             )
         )
     return sections
@@ -93,7 +93,7 @@ def table2_page(table: Values, production: Values | None) -> str:
 def figure1_page(figure: Values) -> str:
     """The page of Fig. 1: one confusion matrix a model, rows to 1, and the recalls."""
     plots = [_matrix(key, model) for key, model in figure["models"].items()]
-    lead = "Rows are the truth, columns what the model said; each row's shares, the clips in brackets."
+    lead = "Rows are the truth, columns the model's answers; each row's fractions, the clips in brackets."
     return _page(FIG1, lead, plots, [], figure1_sections(figure), wide=False)
 
 

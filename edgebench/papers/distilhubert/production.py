@@ -1,7 +1,7 @@
-"""The model that ships after the folds have been judged, and what it makes of a corpus it never met.
+"""The model that is shipped after the folds were judged, and its figures on a corpus that it has not seen.
 
-The paper's production model (Sec. V-A): trained on all but 5 % of the clips, whoever speaks, so that its own
-figures are of learnt voices; Fig. 1 is its confusion matrix on another corpus.
+The paper's production model (Sec. V-A) is trained on all but 5 % of the clips without regard to speakers, so
+that its own figures are of seen speakers; Fig. 1 is its confusion matrix on another corpus.
 """
 
 from __future__ import annotations
@@ -62,17 +62,17 @@ def train_production(
 
 
 def cross_corpus(
-    artifacts: Sequence[Artifact], clips: Sequence[Clip], learnt: Sequence[Clip], *, seed: int
+    artifacts: Sequence[Artifact], clips: Sequence[Clip], learnt: Sequence[Clip]
 ) -> tuple[dict[str, Scoring], list[str]]:
-    """Each artifact by its key on clips of a corpus that it never met, and what was left out.
+    """The scores of each artifact, by key, on clips of a corpus that it has not seen, and what was left out.
 
-    Clips whose sound was learnt are left out. Raises :class:`CorpusError` where none remains.
+    Clips whose sound was trained on are left out. Raises :class:`CorpusError` where none remains.
     """
     kept, notes = without_sounds(clips, learnt, role="corpus")
     if not kept:
         told = " ".join(notes) or "it has no clip of the four emotions."
         raise CorpusError(
-            f"the corpus that only the finished model is to meet cannot test it: {told} Give one that the "
+            f"the corpus kept for the finished model cannot test it: {told} Give one that the "
             "model was not trained on."
         )
     truth = facts(kept)

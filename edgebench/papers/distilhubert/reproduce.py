@@ -5,7 +5,7 @@
     DIR/alone/, DIR/joined/    the folds of each arm, as ``edgebench train`` leaves them
     DIR/production/            checkpoint, curves, split, ONNX fp32 and int8, manifests, card
     DIR/table2.json, .html     Table II beside the paper's
-    DIR/fig1.json, .html       the confusion matrix on the corpus that only the production model met
+    DIR/fig1.json, .html       the confusion matrix on the corpus that the production model alone is tested on
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def reproduce_table2(
 
     Of many processes the first returns them, the others None.
 
-    Of ``corpora``, the recipe's ``cross_corpus.corpus`` is met by the production model alone; the others are
+    Of ``corpora``, the recipe's ``cross_corpus.corpus`` tests the production model alone; the others are
     divided. Raises the errors of :mod:`edgebench.errors`.
     """
     recipe = load_recipe(RECIPE, overrides=overrides)
@@ -63,14 +63,14 @@ def reproduce_table2(
     divided = {name: path for name, path in corpora.items() if name != last}
     if last in train_only:
         raise UsageError(
-            f"corpus {last!r} is what the finished model meets for the first time (cross_corpus.corpus), and "
-            "--train-only would teach it. Leave it out there."
+            f"corpus {last!r} tests the finished model on unseen speech (cross_corpus.corpus), and "
+            "--train-only would train on it. Leave it out there."
         )
     for arm in (ALONE, JOINED, PRODUCTION):
         refuse_another(output / arm, resume=resume)
     refuse_another(output, resume=resume)
     clips, extra, notes = read_parts(divided, train_only)
-    met = cross_corpus_clips(recipe, corpora[last]) if last in corpora else []
+    unseen = cross_corpus_clips(recipe, corpora[last]) if last in corpora else []
     if main := Processes().is_main:
         tell(notes)
     command = command_line(RECIPE, corpora, overrides, train_only=train_only)
@@ -90,12 +90,11 @@ def reproduce_table2(
         results.get(JOINED, []),
         protocol=recipe.protocol,
         train_only=list(train_only),
-        seed=recipe.seed,
     )
     found = {**table, "command": command, "notes": notes, "production": _production(recipe, fold, pair)}
     write_figure(table2_page(found, found["production"]), found, output, "table2")
-    if met:
-        figure, told = _figure1(recipe, pair, met, fold)
+    if unseen:
+        figure, told = _figure1(recipe, pair, unseen, fold)
         tell(told)
         found = {**found, "figure1": figure, "notes": [*notes, *told]}
         write_figure(figure1_page(figure), figure, output, "fig1")
@@ -107,9 +106,7 @@ def _production(recipe: FineTuningRecipe, fold: Gathered, pair: tuple[Artifact, 
     compared = {clip.corpus for clip in fold.test} == {"iemocap"}
     models: dict[str, Any] = {}
     for artifact in pair:
-        for scored in score_artifact(
-            artifact, fold.test, predict_corpora(artifact, fold.test), seed=recipe.seed
-        ):
+        for scored in score_artifact(artifact, fold.test, predict_corpora(artifact, fold.test)):
             row = {name: scored.figures[name].to_json() for name in ("ua", "wa", "macro_f1")}
             values = {name: scored.figures[name].value for name in PAPER_PRODUCTION}
             models[f"{artifact.key} on {scored.corpus}"] = row | {
@@ -129,10 +126,10 @@ def _production(recipe: FineTuningRecipe, fold: Gathered, pair: tuple[Artifact, 
 
 
 def _figure1(
-    recipe: FineTuningRecipe, pair: Sequence[Artifact], met: Sequence[Clip], fold: Gathered
+    recipe: FineTuningRecipe, pair: Sequence[Artifact], unseen: Sequence[Clip], fold: Gathered
 ) -> tuple[dict[str, Any], list[str]]:
     learnt = [*fold.train, *fold.validation]
     scorings: dict[str, Scoring]
-    scorings, told = cross_corpus(pair, met, learnt, seed=recipe.seed)
+    scorings, told = cross_corpus(pair, unseen, learnt)
     options = recipe.cross_corpus
     return figure1(scorings, corpus=options.corpus, as_neutral=options.as_neutral), told

@@ -29,7 +29,7 @@ SPLIT = "split.json"  # in the folder of a run: who trained, who validated, who 
 
 @dataclass(frozen=True)
 class Gathered:
-    """The clips of a run by part, and the split that divided them. ``test`` is for the last look only."""
+    """The clips of a run by part, and the split that divided them. ``test`` is for final figures alone."""
 
     split: Split
     train: list[Clip]
@@ -56,8 +56,9 @@ def gather(
     """Read the corpora and divide their four-class clips by the split's speakers.
 
     With ``unlabelled``, ``train`` holds the training speakers' clips of other emotions, or of none, too.
-    Corpora of ``withheld`` are in ``train`` with every clip and no label, and not in ``validation``, which
-    would use their labels; one that the split does not name is heard whole, as nothing of it is tested.
+    Corpora of ``withheld`` are in ``train`` with every clip of a training speaker and no label. They are not
+    in ``validation``, which would use their labels. One that the split does not name is in ``train`` whole:
+    none of its speakers is tested.
     Raises :class:`UsageError` where the split does not name another corpus or a withheld one is not given,
     :class:`CorpusError` where a part that is needed is empty or a withheld corpus has no clip of a training
     speaker.
@@ -93,7 +94,7 @@ def gather(
             if part == "train" and name in withheld and not found:
                 raise CorpusError(
                     f"{name}={path} has no clip of a training speaker of split {split.name!r}, so that "
-                    "nothing of it can be heard. Check the path, or take the corpus out of "
+                    "nothing of it can be trained on. Check the path, or take the corpus out of "
                     "teacher.unlabelled_corpora."
                 )
             chosen.extend(found)
@@ -103,7 +104,7 @@ def gather(
                 f"the recipe asks for synthetic speech, and split {split.name!r} names no synthetic voices. "
                 "Add them to the split file, or leave synthetic speech out with --set data.synthetic=false."
             )
-        # A generator has voices to spare: those that the split does not name are left out.
+        # Voices that the split does not name are left out.
         named_voices = [c for c in synthetic_clips() if split.part_of(SYNTHETIC, c.speaker)]
         for part, chosen in parts.items():
             chosen.extend(split_clips(named_voices, split, part))
@@ -137,7 +138,7 @@ def calibration_clips(clips: Sequence[Clip], *, per_class: int, seed: int) -> li
 
 
 def ids_sha256(clips: Sequence[Clip]) -> str:
-    """Hash of the clips' names in order: what a manifest calls a set of clips by."""
+    """Hash of the clips' names in order: how a manifest identifies a set of clips."""
     return hashlib.sha256("\n".join(clip.name for clip in clips).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The sounds of a distillation: what is done to them before teacher and student hear them alike.
+"""What is done to the sounds of a distillation before teacher and student receive them.
 
 Source: Kounadis-Bastian et al., "Wav2Small", Sec. II-B and answer 10 to the reviewers. The teacher
 labels the result, so that an augmentation may change the emotion. Nothing here clips: values beyond

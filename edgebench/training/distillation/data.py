@@ -21,7 +21,7 @@ from edgebench.training.distillation.recipe import DistillationRecipe
 from edgebench.training.distillation.sounds import SPEECH, Bucket, Buckets, SoundFolder, Speech
 from edgebench.training.teachers.teacher import Teacher
 
-_DRAW = 5  # stream of the seed; 1 to 4 are taken, see data.py and trainer.py
+_DRAW = 5  # stream of the seed; the loop has 3 and 4
 FOLDERS = ("films", "other_sounds", "background")
 
 
@@ -60,10 +60,10 @@ class DistillationData:
         return self._labelled(lambda: self.waveforms(step))
 
     def rows(self, step: int, rows: range) -> DistillationBatch:
-        """Some rows of a batch that several processes make and label: the same whoever makes them.
+        """Some rows of a batch that several processes share: the same in whichever process.
 
-        subtle: these draws are a row's own, all but the length, so that no process has to make the rows
-        of another; those of :meth:`batch` run on from row to row.
+        subtle: each row has draws of its own here, all but the length, so that no process has to make the
+        rows of another. In :meth:`batch` one generator runs on from row to row.
         """
         seed = [self.recipe.seed, _DRAW, step]
         samples = sound.draw_length(self.recipe.data.length_s, np.random.default_rng(seed))
@@ -81,7 +81,7 @@ class DistillationData:
         return DistillationBatch(waveforms, adv, logits)
 
     def waveforms(self, step: int) -> NDArray[np.float32]:
-        """What teacher and student hear at a step, (batch, samples): one length for all."""
+        """The mixes of a step that teacher and student both receive, (batch, samples): one length for all."""
         rng = np.random.default_rng([self.recipe.seed, _DRAW, step])
         samples = sound.draw_length(self.recipe.data.length_s, rng)
         return np.stack([self._mix(samples, rng) for _ in range(self.recipe.optimiser.batch)])

@@ -78,7 +78,7 @@ class Distiller(Loop[DistillationRecipe, DistillationBatch]):
 
 
 class TeacherValidator:
-    """Scores a net by what the teacher says of the same clips: whole, one at a time, as they are.
+    """Scores a net by its agreement with the teacher on whole clips, one at a time.
 
     ``score`` is the CCC with the teacher, averaged over A, D and V and over corpora, synthetic ones left
     out where a real one is present; ``quadrants`` is the share of clips in the teacher's quadrant.

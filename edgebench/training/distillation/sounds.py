@@ -22,7 +22,7 @@ LONG_S = 120.0
 
 
 class Bucket(Protocol):
-    """Sounds of one kind. ``names`` say which they are, in order; a checkpoint is bound to them."""
+    """Sounds of one kind. ``names`` identify them, in order; a checkpoint resumes with the same alone."""
 
     names: list[str]
 

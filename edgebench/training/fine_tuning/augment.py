@@ -1,8 +1,8 @@
 """Augmentations of categorical fine-tuning, by audiomentations: gain, Gaussian noise, pitch, polarity.
 
-The library draws what it does from the global states of ``random`` and ``numpy.random``, which the threads
-of a run share. Here every number is drawn from the generator given and handed to a transform of this call's
-own, so that a batch is a pure function of its step. Source of the ranges: the DistilHuBERT paper, Sec. III-B.
+The library draws its parameters from the global states of ``random`` and ``numpy.random``, which the threads
+of a run share. Here every number is drawn from the generator given, and each call makes its own transform, so
+that a batch is a pure function of its step. Source of the ranges: the DistilHuBERT paper, Sec. III-B.
 """
 
 from __future__ import annotations

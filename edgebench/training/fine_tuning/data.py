@@ -22,7 +22,7 @@ from edgebench.training.fine_tuning.augment import augment
 from edgebench.training.fine_tuning.focal import balanced_weights, emotion_numbers
 from edgebench.training.fine_tuning.recipe import SHORTEST_S, FoldRecipe
 
-_ORDER, _DRAW = 1, 2  # streams of the seed, as in data.py
+_ORDER, _DRAW = 1, 2  # streams of the seed; the loop has 3 and 4
 
 
 class FineTuningBatch(NamedTuple):
@@ -63,7 +63,7 @@ class FineTuningData:
         return self.rows(step, range(self.recipe.optimiser.batch))
 
     def rows(self, step: int, rows: range) -> FineTuningBatch:
-        """Some rows of that batch, the same whoever makes them."""
+        """Some rows of that batch: the same in whichever process."""
         indices = self.indices(step)
         waveforms = np.zeros((len(rows), self.samples), dtype=np.float32)
         lengths = np.zeros(len(rows), dtype=np.int64)

@@ -22,7 +22,7 @@ from edgebench.training.fine_tuning.focal import emotion_numbers, focal_loss
 from edgebench.training.fine_tuning.recipe import FoldRecipe
 from edgebench.training.loop.loop import Loop
 from edgebench.training.loop.optimiser import optimiser_of
-from edgebench.training.loop.processes import AtHome
+from edgebench.training.loop.processes import OnDevice
 
 
 class FineTuner(Loop[FoldRecipe, FineTuningBatch]):
@@ -67,7 +67,7 @@ class FineTuner(Loop[FoldRecipe, FineTuningBatch]):
         """What the best epoch says of whole clips, (clips, 4), computed where the training was."""
         device = self.processes.device
         model = self.best_model().to(device)
-        judged = model if device.type == "cpu" else cast(SpeechNet, AtHome(model, device))
+        judged = model if device.type == "cpu" else cast(SpeechNet, OnDevice(model, device))
         waveforms = Waveforms(clips, self.recipe.data.cache_mb * 1_000_000)
         return logits_of(judged, waveforms, self.recipe.prepare.steps())
 

@@ -1,7 +1,7 @@
-"""The folds of a categorical fine-tuning: who trains, who validates, who is tested, by the recipe's protocol.
+"""The folds of a fine-tuning: which clips train, validate and test, by the recipe's protocol.
 
-A corpus that only trains is compared with the tested ones, sound by sound: the same recording under
-another name would be learnt and then tested on.
+A corpus that only trains is compared with the tested ones, sound by sound: the same recording under another
+name would be trained on and then tested.
 """
 
 from __future__ import annotations
@@ -98,9 +98,9 @@ def folds_of(recipe: FineTuningRecipe, clips: Sequence[Clip], train_only: Sequen
 
 
 def production_fold(recipe: FineTuningRecipe, clips: Sequence[Clip], train_only: Sequence[Clip]) -> Gathered:
-    """Clips whoever speaks: all but ``production.holdout_share`` train; of the rest, half tests.
+    """Clips divided without regard to speakers: all but ``production.holdout_share`` train.
 
-    Its figures are of voices that were learnt, which the split says.
+    Half of the rest validates and half tests, so that figures are of seen speakers, as the split says.
     """
     name = "+".join(sorted({clip.corpus for clip in clips})) + ".production"
     k = max(3, round(2.0 / recipe.production.holdout_share))
@@ -122,7 +122,7 @@ def gather_fold(split: Split, clips: Sequence[Clip], train_only: Sequence[Clip])
 
 
 def cross_corpus_clips(recipe: FineTuningRecipe, path: Where) -> list[Clip]:
-    """The clips of the corpus that only the production model meets, by the paper's reading of its labels."""
+    """The clips of the corpus that tests the production model alone, labelled as in the paper."""
     options = recipe.cross_corpus
     clips = [
         replace(clip, emotion="neutral") if clip.label in options.as_neutral else clip
@@ -144,11 +144,11 @@ def _labelled(name: str, path: Where) -> list[Clip]:
 def without_sounds(
     clips: Sequence[Clip], others: Sequence[Clip], *, role: str
 ) -> tuple[list[Clip], list[str]]:
-    """The clips that can be read and are no sound of the others, and what is said of those left out.
+    """The clips that can be read and whose sound is none of the others', and notes on those left out.
 
     ``role`` is what a note calls the clips' corpus.
     """
-    heard = {_sound(clip): clip for clip in others}
+    known = {_sound(clip): clip for clip in others}
     kept: list[Clip] = []
     copies: list[Clip] = []
     unreadable: list[Clip] = []
@@ -159,8 +159,8 @@ def without_sounds(
         except CorpusError:
             unreadable.append(clip)
             continue
-        if digest in heard:
-            twin = twin or f"{clip.id} is {heard[digest].name}"
+        if digest in known:
+            twin = twin or f"{clip.id} is {known[digest].name}"
             copies.append(clip)
         else:
             kept.append(clip)

@@ -72,8 +72,8 @@ class ClipsSection(Section):
 class PrepareSection(Section):
     """What is done to every clip, in training as on a board: the steps of the artifact's manifest.
 
-    ``padding`` "heard": every clip is padded to ``length_s``, wherever it is met, and the net hears the
-    zeros. "masked": only a batch of training is padded, and the net is told the lengths.
+    ``padding`` "heard": every clip is padded to ``length_s``, in training as in use, and the zeros are input
+    like any other. "masked": only batches of training are padded, and the net is given the lengths.
     """
 
     trim_top_db: Positive
@@ -146,7 +146,7 @@ class ProductionSection(Section):
 
 
 class CrossCorpusSection(Section):
-    """The corpus that only the production model meets, and its labels that count as neutral there."""
+    """The corpus that the production model alone is tested on, and its labels that count as neutral."""
 
     corpus: str
     as_neutral: tuple[str, ...]

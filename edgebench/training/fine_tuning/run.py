@@ -1,4 +1,4 @@
-"""``edgebench train`` on a recipe of categorical fine-tuning: every fold of its protocol, one folder each.
+"""``edgebench train`` on a recipe of fine-tuning: every fold of its protocol, one folder each.
 
 ::
 
@@ -75,7 +75,7 @@ def run_folds(
     notes: Sequence[str] = (),
     notify: Notify | None = None,
 ) -> list[FoldResult]:
-    """Every fold in order, each finished or taken up where it stands; ``run.json`` after each.
+    """Train every fold in order, resuming where a checkpoint stands; ``run.json`` is written after each.
 
     Of many processes the first returns the results, the others none.
     """
@@ -119,7 +119,7 @@ def run_fold(
         "clips": {part: len(fold.part(part)) for part in PARTS},
         "best": {"step": tuner.history.best_step, "validation_ua": tuner.history.best_score},
         "steps": tuner.history.step,
-        "figures": scored_json(answers, seed=recipe.seed),
+        "figures": scored_json(answers),
         "bound": bound,
     }
     result = FoldResult(record, answers)
@@ -147,7 +147,7 @@ def train_fold(
     return tuner
 
 
-def scored_json(answers: Iterable[Answer], *, seed: int) -> dict[str, Any]:
+def scored_json(answers: Iterable[Answer]) -> dict[str, Any]:
     """The categorical figures and the confusion matrix of answers by corpus, as JSON."""
     return {
         corpus: {
@@ -155,7 +155,7 @@ def scored_json(answers: Iterable[Answer], *, seed: int) -> dict[str, Any]:
             "labels": list(scoring.labels),
             "confusion": [list(row) for row in scoring.confusion],
         }
-        for corpus, scoring in score_answers(answers, seed=seed).items()
+        for corpus, scoring in score_answers(answers).items()
     }
 
 
@@ -169,7 +169,7 @@ def _told(result: FoldResult) -> str:
 
 
 def bound_to(recipe: FoldRecipe, fold: Gathered) -> dict[str, Any]:
-    """What a finished fold was made of: as long as this is the same, it need not be made again."""
+    """What a finished fold depends on: while this stays the same, it is not trained again."""
     return {
         "recipe": json.loads(recipe.training_json()),
         "split_sha256": fold.split.sha256,
@@ -207,5 +207,5 @@ def _run_record(
         "folds": [
             {key: value for key, value in result.record.items() if key != "bound"} for result in results
         ],
-        "pooled": scored_json(answers, seed=recipe.seed),
+        "pooled": scored_json(answers),
     }

@@ -1,4 +1,4 @@
-"""Checkpoints and curves: written beside their place and moved over it, so that the last good one stays."""
+"""Checkpoints and curves: a write that fails leaves the last good file in place."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class History:
 
 @dataclass
 class State:
-    """Everything a run needs to go on as if it had never stopped."""
+    """Everything that a run needs to go on as if it had not been interrupted."""
 
     recipe: str
     clips: list[str]

@@ -26,7 +26,7 @@ from edgebench.training.loop.checkpoint import History, State, read_checkpoint, 
 from edgebench.training.loop.memory import keep_freed_memory
 from edgebench.training.loop.optimiser import average_of, learning_rate_ratio
 from edgebench.training.loop.pace import Pace
-from edgebench.training.loop.processes import AtHome, Processes
+from edgebench.training.loop.processes import OnDevice, Processes
 from edgebench.training.loop.stopping import stop_on_signals
 from edgebench.training.loop.tensorboard import BoardFile
 from edgebench.training.recipes.sections import LoopRecipe
@@ -44,7 +44,7 @@ B = TypeVar("B")  # what one update is made on
 class Progress:
     """Where a run stands; ``loss`` is a running mean, ``best`` the best validation so far by ``score``.
 
-    ``pace`` counts the steps since the run began or was taken up again.
+    ``pace`` counts the steps since the run began or was resumed.
     """
 
     step: int
@@ -228,7 +228,7 @@ class Loop(ABC, Generic[R, B]):
         """Judge the averaged model, on the main process alone; the others learn what it found."""
         model = cast(SpeechNet, self.average.module.eval())
         device = self.processes.device
-        judged = model if device.type == "cpu" else cast(SpeechNet, AtHome(model, device))
+        judged = model if device.type == "cpu" else cast(SpeechNet, OnDevice(model, device))
         found = self.processes.told_by_main(self.validate(judged) if self.processes.is_main else None)
         history, pace = self.history, self.pace.since(self._seen_pace)
         self._seen_pace = replace(self.pace)

@@ -1,4 +1,4 @@
-"""Losses: cross-entropy on soft targets, and 1 - CCC. Reductions and weights are in the open."""
+"""Losses: cross-entropy on soft targets, and 1 - CCC."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory that a training frees is kept for its next step."""
+"""Keeping freed memory in the process for the next step."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _NEVER, _RESERVE_BYTES = 2**31 - 1, 2**28
 
 
 def keep_freed_memory() -> bool:
-    """Ask glibc not to give freed maps back to the kernel; False where there is no glibc to ask.
+    """Ask glibc not to return freed memory to the kernel; False where the C library is another.
 
-    Every step frees and takes the same maps of some megabytes. Given back and mapped again, each page is
-    cleared and faulted in anew (what that takes of a step: ``python -m benchmarks.training_step``).
+    Every step frees and allocates the same blocks of some megabytes. Returned and mapped again, each page is
+    cleared and faulted in again (its cost a step: ``python -m benchmarks.training_step``).
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,19 +1,19 @@
-"""How fast a training goes, and whether it stands still for data."""
+"""How fast a training goes, and how much of its time it waits for data."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 
-# Columns of the curves that are measured: a resumed run repeats all others to the bit, and not these.
+# Columns of the curves that are measured. All others are the same to the bit in a resumed run.
 MEASURED = ("data_wait_share", "steps_per_s")
 
 
 @dataclass
 class Pace:
-    """Steps, the seconds that they worked, and the seconds before them that no batch was ready.
+    """Steps, the seconds that they took, and the seconds before them that no batch was ready.
 
-    Validating and saving are in neither: what waits for data is the loop of steps.
+    Validating and saving count in neither.
     """
 
     steps: int = 0

@@ -1,10 +1,10 @@
-"""One process or many: what the processes of a training tell each other.
+"""One process or many: what the processes of a training exchange.
 
-The same command runs alone, or as one of many under ``accelerate launch``, ``torchrun`` or MPI; which of
-them, :class:`accelerate.PartialState` reads from the environment. A batch is divided among the processes,
-and the loss is not: predictions are gathered, every process computes the loss of the whole batch, and
-each adds the part of the gradient that runs through its own rows. So a loss that is no mean over rows,
-such as a concordance, is what one process would have computed.
+The same command runs alone, or in several processes under ``accelerate launch``, ``torchrun`` or MPI, which
+:class:`accelerate.PartialState` reads from the environment. A batch is divided among the processes, the loss
+is not: predictions are gathered, every process computes the loss of the whole batch, and the gradients
+through each process' own rows are added up. So a loss that is not a mean over rows, such as one minus a
+concordance, equals that of one process.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from edgebench.errors import ConfigError
 
-# The others wait while the first process validates. A process that dies ends them all by its launcher.
+# The others wait while the first process validates. If one dies, its launcher ends them all.
 _WAIT = datetime.timedelta(hours=6)
-# In how many processes torchrun, accelerate and the kinds of MPI say that they started us.
+# Variables in which torchrun, accelerate and several MPIs give the number of processes.
 _STARTED = ["WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"]
 
 
 def _leave() -> None:
-    """Join gloo's threads: one that still listens when Python ends takes the process down with SIGABRT."""
+    """End gloo's threads: one that still runs when Python exits aborts the process."""
     if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":
         torch.distributed.destroy_process_group()
 
@@ -39,7 +39,7 @@ def _leave() -> None:
 class Processes:
     """The processes of a training as one of them sees them; ``device`` is a GPU where there is one.
 
-    With a single process every method gives back what it was given, bit for bit.
+    With one process every method returns its argument unchanged.
     """
 
     def __init__(self) -> None:
@@ -109,17 +109,17 @@ class Processes:
             statistic.div_(self.count)
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is up on one process at least; all of them must ask."""
+        """Whether the flag is true in at least one process; every process must call this."""
         if self.count == 1:
             return flag
         return bool(reduce(torch.tensor(float(flag), device=self.device), reduction="sum") > 0)
 
     def wait(self) -> None:
-        """Go on when every process has come here."""
+        """Wait until every process has called this."""
         PartialState().wait_for_everyone()
 
     def told_by_main(self, values: dict[str, Any] | None) -> dict[str, Any]:
-        """What the main process passes, on every process: numbers and texts by name."""
+        """The values that the main process passes, returned in every process: numbers and texts by name."""
         if self.count == 1:
             return values or {}
         text = json.dumps(values).encode() if self.is_main else b""
@@ -131,30 +131,30 @@ class Processes:
         return told
 
 
-class AtHome:
-    """A model on a device, called with tensors of the CPU and answering with such.
+class OnDevice:
+    """A model on a device, called with CPU tensors and returning CPU tensors.
 
-    A validation reads clips and counts answers; where the net computes is not its business.
+    So a validation is the same code wherever the net computes.
     """
 
     def __init__(self, model: nn.Module, device: torch.device) -> None:
         self._model, self._device = model, device
 
     def __call__(self, *given: Any, **options: Any) -> Any:
-        return self._home(self._model(*self._away(given), **options))
+        return self._to_cpu(self._model(*self._to_device(given), **options))
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._model, name)
         if not callable(found):
             return found
-        return lambda *given, **options: self._home(found(*self._away(given), **options))
+        return lambda *given, **options: self._to_cpu(found(*self._to_device(given), **options))
 
-    def _away(self, given: Any) -> list[Any]:
+    def _to_device(self, given: Any) -> list[Any]:
         return [value.to(self._device) if isinstance(value, Tensor) else value for value in given]
 
-    def _home(self, answer: Any) -> Any:
+    def _to_cpu(self, answer: Any) -> Any:
         if isinstance(answer, Tensor):
             return answer.cpu()
         if isinstance(answer, dict):
-            return {name: self._home(part) for name, part in answer.items()}
+            return {name: self._to_cpu(part) for name, part in answer.items()}
         return answer

@@ -20,7 +20,7 @@ LINE_EVERY_S = 30.0
 
 
 def tell(notes: Sequence[str]) -> None:
-    """Write notes to stderr: what is missing, left out, or used in the place of something else."""
+    """Write notes to stderr: what is missing, left out, or used instead."""
     for note in notes:
         sys.stderr.write(f"note: {note}\n")
 

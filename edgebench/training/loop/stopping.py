@@ -20,9 +20,9 @@ class Stop:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """Turn the first signal into a wish; a second one ends the process as it would without us.
+    """Note the first signal; a second one ends the process as it would by default.
 
-    Where the loop does not run in the main thread, signals are somebody else's and stay as they are.
+    Outside of the main thread signals cannot be handled, and stay as they are.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():

@@ -1,7 +1,7 @@
 """The curves as TensorBoard reads them: one event file, written from the history.
 
-A run that is taken up again writes its file anew from the rows of its checkpoint, so that no step stands
-there twice. What a time axis of TensorBoard shows of such rows is when they were written last.
+A resumed run writes the file anew from the rows of its checkpoint, so that no step occurs twice. The times
+that TensorBoard shows of such rows are those of the last writing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Augmentations: small functions of an array and a random generator, none of which changes the label.
 
-Polarity is absent on purpose, since every net here reads a power spectrum; gain is for the nets that do
-not normalise the level, as Wav2Small does. Waveforms are (samples,) float32; log-mels (batch, 1, frames,
-mels), in dB or as the net scales them.
+There is no change of polarity, since the nets trained with these read a power spectrum; gain is for nets
+that do not normalise the level, as Wav2Small does. Waveforms are (samples,) float32; log-mels
+(batch, 1, frames, mels), in dB or as the net scales them.
 """
 
 from __future__ import annotations

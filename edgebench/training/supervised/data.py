@@ -1,7 +1,7 @@
-"""From clips to batches: which clips, in which order, through which augmentations.
+"""From clips to batches: which clips, in which order, with which augmentations.
 
-A batch is a pure function of (recipe, clips, step): its generator is seeded by the seed and the step.
-So a resumed run draws what the unbroken one would have drawn, and no state of a loader is stored.
+A batch is a pure function of (recipe, clips, step): its generator is seeded by the seed and the step. So a
+resumed run draws what an uninterrupted one would have drawn, and no state of a loader is stored.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edgebench.training.clips.waveforms import Waveforms
 from edgebench.training.supervised import augment
 from edgebench.training.supervised.recipe import AugmentSection, SupervisedRecipe
 
-# Streams of the seed: the order of an epoch, the draws of a step, those of a clip. 3 and 4: the trainer's.
+# Streams of the seed: the order of an epoch, the draws of a step, those of a clip. 3 and 4 are the loop's.
 _ORDER, _DRAW, _CLIP = 1, 2, 5
 
 
@@ -112,10 +112,10 @@ class TrainingData:
         return _stack([self._item(index, rng) for index in self.indices(step)])
 
     def rows(self, step: int, rows: range) -> Batch:
-        """Some rows of a batch that several processes make, augmented: the same whoever makes them.
+        """Some rows of a batch that several processes share, augmented: the same in whichever process.
 
-        subtle: these draws are a row's own, so that no process has to make the rows of another; those of
-        :meth:`batch` run on from row to row.
+        subtle: each row has draws of its own here, so that no process has to make the rows of another. In
+        :meth:`batch` one generator runs on from row to row.
         """
         indices, seed = self.indices(step), self.recipe.seed
         return _stack(

@@ -1,4 +1,4 @@
-"""Soft labels: a teacher hears every batch as the student will, and its answers join the human labels.
+"""Soft labels: teachers label each batch that the student is trained on, beside the human labels.
 
 Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015, for the emotions; for arousal,
 dominance and valence the teacher's outputs as they are, as in Kounadis-Bastian et al., "Wav2Small",
@@ -32,9 +32,9 @@ def blend(hard: Array, soft: Array, *, share: float) -> Array:
 
 
 def load_teachers(recipe: SupervisedRecipe) -> list[Teacher]:
-    """The teachers that the recipe names, none where it has no use for any.
+    """The teachers that the recipe names.
 
-    Raises :class:`ConfigError` where it says what part teachers have and names none, and what
+    Raises :class:`ConfigError` where its ``teacher`` section is changed and names none, and what
     :func:`load_teacher` raises.
     """
     if recipe.teacher != TeacherSection() and not recipe.teacher.paths:
@@ -50,9 +50,9 @@ def load_teachers(recipe: SupervisedRecipe) -> list[Teacher]:
 class SoftLabels:
     """The batches of ``data`` with the mean answer of ``teachers`` blended into their labels.
 
-    The mean is taken over the teachers' distributions and over their A/D/V. Over a corpus without labels the
-    distributions are aligned, if ``options`` say so: a teacher that never met its sound leans to some
-    emotions there, and would hand the lean on.
+    The mean is taken over the teachers' distributions and over their A/D/V. A teacher that has not seen a
+    corpus often prefers some emotions there, which a student would learn. So over a corpus without labels the
+    distributions are aligned, if ``options`` say so: all emotions become equally frequent.
     """
 
     def __init__(self, data: TrainingData, teachers: Sequence[Teacher], options: TeacherSection) -> None:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Validator:
-    """Scores a net on whole clips, one at a time, as a board will see them.
+    """Scores a net on whole clips, one at a time, as on a board.
 
-    ``score`` is the UA averaged over corpora, synthetic ones left out where a real one is present:
-    a corpus of many clips must not decide alone, and a generator not at all.
+    ``score`` is the mean UA over corpora, so that the largest does not decide alone. Where a real corpus is
+    present, synthetic ones do not count.
     """
 
     def __init__(self, clips: Sequence[Clip]) -> None:
