@@ -11,10 +11,13 @@ NAMES = (
     "agent_vs_loadgen",
     "busy_host",
     "trial_memory",
+    "trial_import",
     "memory_marks",
     "null_overhead",
     "second_deployment",
     "startup",
     "harness_share",
     "store",
+    "coverage",
+    "real_aa",
 )

@@ -9,21 +9,21 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import NAMES, report
-from benchmarks.common import Settings, bars, measure, show
+from benchmarks.common import Settings, add_arguments, bars, measure, show
 
 
 def main() -> None:
     """Run the benchmarks, print their tables, write the page or renew their sections of it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help="which (default: all)", metavar="NAME")
-    parser.add_argument("--quick", action="store_true", help="try them out; the figures mean nothing")
+    add_arguments(parser)
     parser.add_argument(
         "--output", type=Path, default=report.PATH, help="the page (default: docs/benchmarks.md)"
     )
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    settings = Settings(quick=arguments.quick)
+    settings = Settings.of(arguments)
     console = Console()
     load = report.load_average()
     facts = report.machine(datetime.datetime.now(datetime.UTC), load)

@@ -29,6 +29,7 @@ def run(settings: Settings, tick: Tick) -> Iterator[Row]:
         script="loadgen.py",
         other="LoadGen",
         key="cpu_mean_ns",
+        formats=("onnx",),
         agent_cost=lambda trial: trial["window"]["cpu_ns"] / len(trial["samples_ns"]),
     )
 

@@ -1,4 +1,4 @@
-"""The agent against a bare onnxruntime loop on the same file: CPU time of an inference."""
+"""The agent against a bare loop of the same runtime on the same file: CPU time of an inference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.latency import compare
 
 COMPARED = (
     "Median CPU time of an inference in a trial, launched by the agent as in any run, over that in a "
-    "bare onnxruntime loop in a fresh process: same file, session options, processor, input, warm-up and "
+    "bare loop of its runtime in a fresh process: same file, session options, processor, input, warm-up and "
     "count. Pairs of half a second, neighbours in time; the interval of their geometric mean is held against "
     "the target."
 )

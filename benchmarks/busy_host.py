@@ -1,12 +1,11 @@
 """The ratio of two files on a busy host beside the same ratio on an idle one.
 
-``python -m benchmarks.busy_host [--quick] [--model FILE=RATIO]``: RATIO is what is known of the file's
-CPU time at 5 s over that of wav2small.fp32; the interval must hold it.
+``python -m benchmarks.busy_host [--quick] [--model MODEL=RATIO]``: RATIO is what is known of the model's
+CPU time at 5 s over that of wav2small.fp32; the interval must hold it. MODEL is a file or a packaged key.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import math
 import os
@@ -17,12 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
-from benchmarks.common import Result, Row, Settings, Spread, Target, Tick, bars, show
+from benchmarks.common import Row, Settings, Spread, Target, Tick, main
 from benchmarks.launch import scratch, subjects
 from edgebench.harness import suite
-from edgebench.models import packaged_artifacts
+from edgebench.models import load_artifact, packaged_artifacts
 from edgebench.results import RunSummary, Store, TrialRecord, summarise
 from edgebench.results.metrics.intervals import Estimate
 from edgebench.results.metrics.ratios import paired_ratio
@@ -53,9 +50,12 @@ SAME = Target("1 in its interval", holds=1.0)
 
 @dataclass(frozen=True)
 class Known:
-    """A model file, and its CPU time at 5 s over that of the base where somebody measured it before."""
+    """A model, and its CPU time at 5 s over that of the base where somebody measured it before.
 
-    path: Path
+    ``model``: a packaged key or the path of a file.
+    """
+
+    model: str
     ratio: float | None
 
 
@@ -78,8 +78,9 @@ class Measured:
         return None if found.lo is None or found.hi is None else (found.lo, found.hi)
 
 
-def run(settings: Settings, tick: Tick, known: Sequence[Known] = ()) -> Iterator[Row]:
+def run(settings: Settings, tick: Tick) -> Iterator[Row]:
     """For each file, length and clock: idle, busy, and whether they agree."""
+    known = [_known(str(text)) for text in settings.models]
     subjects()  # without models there is no packaged run
     found: dict[str, list[RunSummary]] = {"idle": [], "busy": []}
     with scratch() as folder:
@@ -87,7 +88,7 @@ def run(settings: Settings, tick: Tick, known: Sequence[Known] = ()) -> Iterator
             with another_process(busy=kind == "busy"):
                 found[kind].append(_run(folder / f"store{number}", settings, known))
             tick(number + 1, 2 if settings.quick else len(ORDER))
-    yield from rows(found, {one.path.stem: one.ratio for one in known})
+    yield from rows(found, {load_artifact(one.model).key: one.ratio for one in known})
 
 
 @contextmanager
@@ -107,6 +108,8 @@ def rows(found: Mapping[str, Sequence[RunSummary]], known: Mapping[str, float | 
     """The table: ``found`` are the runs of each kind, ``known`` the ratios to be held at 5 s."""
     for artifact in (one.key for one in found["idle"][0].header.artifacts if one.key != BASE):
         for input_s in LENGTHS_S:
+            if _find(found["idle"][0], artifact, input_s) is None:
+                continue  # a file that does not take this length
             for metric, clock in TIMES.items():
                 kinds = {kind: measured(runs, artifact, input_s, metric) for kind, runs in found.items()}
                 truth = known.get(artifact) if input_s == KNOWN_AT_S and metric == "cpu_p50_ns" else None
@@ -129,6 +132,8 @@ def measured(runs: Sequence[RunSummary], artifact: str, input_s: float, metric: 
     pooled: tuple[list[TrialRecord], list[TrialRecord]] = ([], [])
     for number, summary in enumerate(runs):
         base, other = (_find(summary, key, input_s) for key in (BASE, artifact))
+        if base is None or other is None:
+            raise RuntimeError(f"{artifact} at {input_s:g} s: a run did not measure it")
         ratio = paired_ratio(METRICS[metric], base.trials, other.trials)
         verdict = judge_ratio(METRICS[metric], ratio, base.verdict, other.verdict)
         verdicts.append(" ".join([verdict.status, *verdict.codes]))
@@ -143,9 +148,10 @@ def measured(runs: Sequence[RunSummary], artifact: str, input_s: float, metric: 
     return Measured(ratios, verdicts, estimate)
 
 
-def _find(summary: RunSummary, artifact: str, input_s: float) -> SummaryRow:
+def _find(summary: RunSummary, artifact: str, input_s: float) -> SummaryRow | None:
     wanted = (artifact, input_s)
-    return next(row for row in summary.rows if (row.condition.artifact, row.condition.input_s) == wanted)
+    rows_of = (r for r in summary.rows if (r.condition.artifact, r.condition.input_s) == wanted)
+    return next(rows_of, None)
 
 
 def _row(what: str, one: Measured, truth: float | None) -> Row:
@@ -183,7 +189,7 @@ def _run(store: Path, settings: Settings, known: Sequence[Known]) -> RunSummary:
     argv += ["--suite", str(file)]
     for input_s in LENGTHS_S:
         argv += ["--input-s", f"{input_s:g}"]
-    for model in (*packaged_artifacts(), *(str(one.path) for one in known)):
+    for model in dict.fromkeys([*packaged_artifacts(), *(one.model for one in known)]):
         argv += ["--model", model]
     environment = {**os.environ, "XDG_CACHE_HOME": str(store.parent / "cache")}
     result = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
@@ -193,27 +199,11 @@ def _run(store: Path, settings: Settings, known: Sequence[Known]) -> RunSummary:
 
 
 def _known(text: str) -> Known:
-    """``FILE`` or ``FILE=RATIO``."""
-    path, _, ratio = text.partition("=")
-    return Known(Path(path).resolve(), float(ratio) if ratio else None)
-
-
-def main() -> None:
-    """The command of this file."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.busy_host", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="try it out; the figures mean nothing")
-    parser.add_argument("--model", action="append", type=_known, default=[], metavar="FILE[=RATIO]")
-    arguments = parser.parse_args()
-    console = Console()
-    with bars(console) as progress:
-        task = progress.add_task("busy_host", total=None)
-
-        def tick(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
-        table = tuple(run(Settings(quick=arguments.quick), tick, arguments.model))
-    show(Result("busy_host", COMPARED, table), console)
+    """``MODEL`` or ``MODEL=RATIO``."""
+    model, _, ratio = text.partition("=")
+    found = model if model in packaged_artifacts() else str(Path(model).resolve())
+    return Known(found, float(ratio) if ratio else None)
 
 
 if __name__ == "__main__":
-    main()
+    main("busy_host", __doc__)

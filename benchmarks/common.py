@@ -9,6 +9,7 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
@@ -28,9 +29,18 @@ class MissingError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """How much to measure. ``quick`` only shows that a benchmark works."""
+    """How much to measure. ``quick`` only shows that a benchmark works.
+
+    ``models``: files to run the agent on, beside the packaged models.
+    """
 
     quick: bool = False
+    models: tuple[Path, ...] = ()
+
+    @staticmethod
+    def of(arguments: argparse.Namespace) -> Settings:
+        """What the command line said."""
+        return Settings(quick=arguments.quick, models=tuple(arguments.model))
 
     @property
     def pairs(self) -> int:
@@ -214,11 +224,24 @@ def bars(console: Console) -> Progress:
     return Progress(*columns, console=console, refresh_per_second=1, transient=True, disable=not shown)
 
 
-def main(name: str, description: str | None) -> None:
-    """``python -m benchmarks.NAME [--quick]``."""
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every benchmark may be told; `Settings.of` reads it."""
     parser.add_argument("--quick", action="store_true", help="try it out; the figures mean nothing")
-    settings = Settings(quick=parser.parse_args().quick)
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        type=Path,
+        help="a model file beside the packaged models, such as a .tflite; repeat for several",
+    )
+
+
+def main(name: str, description: str | None) -> None:
+    """``python -m benchmarks.NAME [--quick]``: one benchmark on the terminal; `python -m benchmarks NAME`
+    also renews its section of docs/benchmarks.md."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
+    add_arguments(parser)
+    settings = Settings.of(parser.parse_args())
     console = Console()
     with bars(console) as progress:
         result = measure(name, settings, progress)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.common import Row, Settings, Spread, Target, Tick, interleave
-from benchmarks.launch import Work, agent_trial, bare_model, local_board, scratch, works
+from benchmarks.launch import Work, agent_trial, bare_model, local_board, scratch, subjects, works
 from edgebench.harness.board import Board
 
 WARMUP_COUNT = 10
@@ -28,16 +28,24 @@ AgentCost = Callable[[Mapping[str, Any]], float]
 
 
 def compare(
-    settings: Settings, tick: Tick, *, script: str, other: str, key: str, agent_cost: AgentCost
+    settings: Settings,
+    tick: Tick,
+    *,
+    script: str,
+    other: str,
+    key: str,
+    agent_cost: AgentCost,
+    formats: Sequence[str] = ("onnx", "tflite"),
 ) -> Iterator[Row]:
-    """A row for each packaged model at each length.
+    """A row for each model of these formats at each length that it takes.
 
     ``other`` is what the script is called in words; ``key`` names the CPU time of an inference in
     what it prints, which ``agent_cost`` takes from a trial of the agent in the same way.
     """
     pairs = settings.pairs if settings.quick else PAIRS
-    with scratch() as folder, local_board(folder) as board:
-        todo = works(folder, warmup_count=WARMUP_COUNT, count=MIN_COUNT)
+    artifacts = [artifact for artifact in subjects(settings) if artifact.format in formats]
+    with scratch() as folder, local_board(folder, artifacts) as board:
+        todo = works(folder, artifacts, warmup_count=WARMUP_COUNT, count=MIN_COUNT)
         total, done = len(todo) * pairs, 0
 
         def step() -> None:
@@ -46,19 +54,19 @@ def compare(
             tick(done, total)
 
         for work in todo:
-            sized = _sized(work, settings)
+            sized = _sized(board, work, settings)
             agents, others = interleave(
                 lambda sized=sized: _agent(board, sized, agent_cost),
-                lambda sized=sized: _other(script, sized, key),
+                lambda sized=sized: _other(board, script, sized, key),
                 pairs=pairs,
                 step=step,
             )
             yield _row(sized, agents, others, other)
 
 
-def _sized(work: Work, settings: Settings) -> Work:
+def _sized(board: Board, work: Work, settings: Settings) -> Work:
     """As many inferences as fill a launch, by a first look at the model."""
-    glance_ns = bare_model("bare_loop.py", work)["cpu_median_ns"]
+    glance_ns = bare_model(board, "bare_loop.py", work)["cpu_median_ns"]
     seconds = min(settings.launch_s, LAUNCH_S)
     return dataclasses.replace(work, count=max(MIN_COUNT, round(seconds * 1e9 / glance_ns)))
 
@@ -69,9 +77,9 @@ def _agent(board: Board, work: Work, cost: AgentCost) -> tuple[float, float]:
     return cost(trial), float(statistics.median(trial["samples_ns"]))
 
 
-def _other(script: str, work: Work, key: str) -> tuple[float, float]:
+def _other(board: Board, script: str, work: Work, key: str) -> tuple[float, float]:
     """(CPU time, wall time) of an inference by the script, in nanoseconds."""
-    said = bare_model(script, work, work.count)
+    said = bare_model(board, script, work, work.count)
     return float(said[key]), float(said["median_ns"])
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from benchmarks.common import MissingError
+from benchmarks.common import MissingError, Settings
 from edgebench.agent import waveform
+from edgebench.agent.runtimes.table import runtimes_for
 from edgebench.devices import resolve_device
 from edgebench.harness.board import Board, open_board
 from edgebench.harness.events import Silent
@@ -43,18 +44,35 @@ class Work:
     count: int
 
     @property
+    def runtime(self) -> str:
+        """The runtime that measures it."""
+        return runtimes_for(self.artifact.format)[0]
+
+    @property
     def title(self) -> str:
-        """``wav2small.fp32, 5 s``."""
-        return f"{self.artifact.key}, {self.input_s:g} s"
+        """``wav2small.fp32 (onnxruntime), 5 s``."""
+        return f"{self.artifact.key} ({self.runtime}), {self.input_s:g} s"
 
 
 @contextmanager
-def local_board(folder: Path) -> Iterator[Board]:
-    """This machine as a board, with everything that is written to it below ``folder``."""
+def local_board(folder: Path, artifacts: Sequence[Artifact] = ()) -> Iterator[Board]:
+    """This machine as a board, with everything that is written to it below ``folder``.
+
+    It has the runtimes of ``artifacts``. Raises MissingError where one cannot be installed.
+    """
+    formats = dict.fromkeys(["onnx", *(artifact.format for artifact in artifacts)])
     with (
         mock.patch.dict(os.environ, {"XDG_CACHE_HOME": str(folder)}),
-        open_board(resolve_device("local"), cache=folder / "host", offline=True, events=Silent()) as board,
+        open_board(
+            resolve_device("local"),
+            runtimes=[runtimes_for(model_format)[0] for model_format in formats],
+            cache=folder / "host",
+            offline=True,
+            events=Silent(),
+        ) as board,
     ):
+        for why in board.failed.values():
+            raise MissingError(why)
         yield board
 
 
@@ -65,24 +83,29 @@ def scratch() -> Iterator[Path]:
         yield Path(name)
 
 
-def subjects() -> list[Artifact]:
-    """The packaged models. Raises MissingError where the checkout has none."""
+def subjects(settings: Settings | None = None) -> list[Artifact]:
+    """The packaged models and those that --model named. Raises MissingError where the checkout has none."""
     keys = packaged_artifacts()
     if not keys:
         raise MissingError(
             "this checkout has no packaged models; make them with `edgebench train wav2small`."
         )
-    return [load_artifact(key) for key in keys]
+    return [load_artifact(key) for key in (*keys, *(settings.models if settings else ()))]
 
 
-def works(folder: Path, *, warmup_count: int, count: int) -> list[Work]:
-    """Every packaged model at every length, with the agent's own generated input in a file."""
+def works(folder: Path, artifacts: Sequence[Artifact], *, warmup_count: int, count: int) -> list[Work]:
+    """Every model at every length that it takes, with the agent's own generated input in a file."""
     seed = load_suite("packaged").seed
     found = []
     for input_s in LENGTHS_S:
         path = folder / f"input-{input_s:g}.f32"
-        waveform.generate(round(input_s * SAMPLE_RATE_HZ), seed=seed).tofile(path)
-        found += [Work(artifact, input_s, path, warmup_count, count) for artifact in subjects()]
+        samples = round(input_s * SAMPLE_RATE_HZ)
+        waveform.generate(samples, seed=seed).tofile(path)
+        found += [
+            Work(artifact, input_s, path, warmup_count, count)
+            for artifact in artifacts
+            if not artifact.lengths or samples in artifact.lengths
+        ]
     return found
 
 
@@ -142,10 +165,10 @@ def message_of(board: Board, plan: Plan) -> dict[str, Any]:
     )
 
 
-def bare(script: str, words: Sequence[object]) -> dict[str, Any]:
+def bare(script: str, words: Sequence[object], *, python: str = sys.executable) -> dict[str, Any]:
     """Run a baseline in a fresh process, isolated as trials are; what it prints is JSON."""
     result = subprocess.run(
-        [sys.executable, "-I", str(BASELINES / script), *map(str, words)],
+        [python, "-I", str(BASELINES / script), *map(str, words)],
         capture_output=True,
         timeout=LIMIT_S,
         cwd="/",
@@ -157,8 +180,8 @@ def bare(script: str, words: Sequence[object]) -> dict[str, Any]:
     return found
 
 
-def bare_model(script: str, work: Work, *more: object) -> dict[str, Any]:
-    """Run a baseline on a model, on the processor that the agent would choose."""
+def bare_model(board: Board, script: str, work: Work, *more: object) -> dict[str, Any]:
+    """Run a baseline on a model, in the interpreter and on the processor that the agent would choose."""
     cpu = max(os.sched_getaffinity(0))
     words = (work.artifact.path.resolve(), work.input_path.resolve(), cpu, work.warmup_count, work.count)
-    return bare(script, (*words, *more))
+    return bare(script, (*words, *more), python=board.pythons[work.runtime])

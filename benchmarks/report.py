@@ -37,7 +37,7 @@ QUICK = """\
 
 def machine(began: datetime.datetime, load: Sequence[float]) -> list[tuple[str, str]]:
     """What the figures depend on, as it was when the benchmarks began."""
-    found: dict[str, Any] = fingerprint("onnxruntime")
+    found: dict[str, Any] = fingerprint({})
     features = [name for name in FEATURES if name in found["cpu_features"]]
     governors = sorted(set(found["governors"].values()))
     return [
@@ -50,7 +50,7 @@ def machine(began: datetime.datetime, load: Sequence[float]) -> list[tuple[str, 
         ("kernel", found["kernel"]),
         ("system", f"{found['os']}, {' '.join(found['libc'])}"),
         ("Python", found["python"]),
-        ("onnxruntime", str(found["runtime"].get("version"))),
+        ("onnxruntime", _version("onnxruntime")),
         ("mlcommons-loadgen", _version("mlcommons-loadgen")),
         ("edgebench", _version("edgebench")),
         ("load average at the start", " ".join(f"{value:.2f}" for value in load) + " (1, 5, 15 min)"),

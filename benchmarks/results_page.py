@@ -19,14 +19,13 @@ HEADINGS = {
 HARD, SOFT, ADAPTED = "hard labels", "soft labels", "adapted"
 BASELINES = (KEY, ALIGNED_KEY)
 PRECISION = {"fp32": "fp32", "small": "int8", "": ""}
-SEED = 0  # of the bootstrap
 
 BEGIN, END = "<!-- begin python -m benchmarks.students -->\n", "<!-- end -->\n"
 
 INTRODUCTION = """\
 Written by `python -m benchmarks.students`; do not edit it. Speakers are held out: the figures are of speakers
 that no run of the table has seen in training or validation. An arm's value is the mean over its trainings, in
-brackets the 95 % interval over test speakers (bootstrap; with three speakers it is too narrow), and
+brackets the 95 % interval over test speakers (none where fewer than five were scored), and
 after ± the deviation over seeds. `logistic regression` is the trivial baseline: mean and deviation of the
 log-mel of each clip, learnt on the training speakers. Chance is a UA of .25.
 
@@ -178,7 +177,7 @@ def _beyond_baseline(blocks: Sequence[Block], names: Sequence[str]) -> str:
             cells = []
             for arm in (block.arm(name, "fp32") for name in names):
                 baseline = [trivial] * len(arm)
-                found = paired_over_seeds(baseline, arm, block.corpus, "ua", seed=SEED) if arm else None
+                found = paired_over_seeds(baseline, arm, block.corpus, "ua") if arm else None
                 cells.append(_difference(found) if found else "-")
             lines.append(_row([block.title + ("" if key == KEY else ", aligned"), *cells]))
     return "\n".join([*lines, ""])
@@ -195,11 +194,11 @@ def _figures(block: Block) -> str:
     ]
     for arm in block.arms:
         metrics = CATEGORIES[:3] if arm.name in BASELINES else (*CATEGORIES[:3], *DIMENSIONS)
-        found = [over_seeds(arm.trainings, corpus, metric, seed=SEED) for metric in metrics]
+        found = [over_seeds(arm.trainings, corpus, metric) for metric in metrics]
         lines.append(_row([arm.title, *map(_value, found), *["-"] * (6 - len(found))]))
     lines += ["", _row(["F1 by class", *(HEADINGS[metric] for metric in CATEGORIES[3:])]), _row(["---"] * 5)]
     for arm in block.arms:
-        found = [over_seeds(arm.trainings, corpus, metric, seed=SEED) for metric in CATEGORIES[3:]]
+        found = [over_seeds(arm.trainings, corpus, metric) for metric in CATEGORIES[3:]]
         lines.append(_row([arm.title, *map(_value, found)]))
     return "\n".join([*lines, ""])
 
@@ -211,21 +210,25 @@ def _differences(blocks: Sequence[Block], before: tuple[str, str], after: tuple[
         pair = block.arm(*before), block.arm(*after)
         if not all(pair):
             continue
-        found = [paired_over_seeds(*pair, block.corpus, metric, seed=SEED) for metric in metrics]
+        found = [paired_over_seeds(*pair, block.corpus, metric) for metric in metrics]
         lines.append(_row([block.title, *map(_difference, found)]))
     return "\n".join([*lines, ""])
 
 
 def _value(found: Repeated) -> str:
-    low, high = found.interval.lo, found.interval.hi
     spread = f" ± {found.deviation:.3f}" if found.deviation is not None else ""
-    return f"{found.mean:.3f} [{low:.3f}, {high:.3f}]{spread}"
+    return f"{found.mean:.3f}{_bounds(found, '.3f')}{spread}"
 
 
 def _difference(found: Repeated) -> str:
     ahead = sum(value > 0 for value in found.values)
+    return f"{found.mean:+.3f}{_bounds(found, '+.3f')}, {ahead} of {len(found.values)}"
+
+
+def _bounds(found: Repeated, form: str) -> str:
+    """The interval in brackets, or nothing where too few speakers were scored for one."""
     low, high = found.interval.lo, found.interval.hi
-    return f"{found.mean:+.3f} [{low:+.3f}, {high:+.3f}], {ahead} of {len(found.values)}"
+    return "" if low is None or high is None else f" [{low:{form}}, {high:{form}}]"
 
 
 def _row(cells: Sequence[str]) -> str:

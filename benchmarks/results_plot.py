@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.results_page import SEED, Arm, Block
+from benchmarks.results_page import Arm, Block
 from edgebench.results.metrics.repeats import over_seeds
 
 COLOURS = {"teacher": "#7a5195", "hard labels": "#888888", "soft labels": "#1f77b4", "adapted": "#2e8b57"}
@@ -42,7 +42,7 @@ def _draw(panel: Axes, block: Block, arms: Sequence[Arm]) -> None:
     panel.axvline(CHANCE, color="#bbbbbb", linestyle="--", linewidth=1)
     for place, arm in enumerate(arms):
         found, colour = (
-            over_seeds(arm.trainings, block.corpus, "ua", seed=SEED),
+            over_seeds(arm.trainings, block.corpus, "ua"),
             COLOURS.get(arm.name, BASELINE),
         )
         low, high = found.interval.lo, found.interval.hi

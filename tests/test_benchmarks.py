@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib
+import importlib.metadata
 import json
 import math
 import os
@@ -90,6 +92,16 @@ def test_the_page_says_what_was_missed_and_what_did_not_run() -> None:
     assert "--quick`: this page" in report.page(results, [], Settings(quick=True))
 
 
+def test_the_page_says_what_it_was_measured_on() -> None:
+    began = datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.UTC)
+    found = dict(report.machine(began, (0.5, 1.0, 1.5)))
+    assert found["date"] == "2026-01-02 03:04 UTC"
+    assert found["load average at the start"].startswith("0.50 1.00 1.50")
+    assert found["onnxruntime"] == importlib.metadata.version("onnxruntime")
+    assert found["cores"].startswith(f"{os.cpu_count()}, of which {len(os.sched_getaffinity(0))} ")
+    assert found["kernel"] == os.uname().release
+
+
 def test_one_benchmark_is_renewed_and_the_others_stay() -> None:
     kept = Result("startup", "This.", (Row("kept", Spread(1.0, 1.0, 1.0, 2), "s"),))
     missed = Row("old", Spread(1.0, 9.0, 9.0, 2), "ratio", Target("at most 2", hi=2.0))
@@ -143,3 +155,44 @@ def test_a_bare_loop_measures_a_real_model(tmp_path: Path) -> None:
         path = ROOT / "benchmarks" / "baselines" / script
         done = subprocess.run([sys.executable, "-I", str(path), *words], capture_output=True, check=True)
         assert json.loads(done.stdout)[key] > 0
+
+
+def test_a_known_ratio_is_read_with_its_file() -> None:
+    from benchmarks import busy_host
+
+    assert busy_host._known("a/b.onnx=.465") == busy_host.Known(str(Path("a/b.onnx").resolve()), 0.465)
+    assert busy_host._known("b.onnx").ratio is None
+    assert busy_host._known("wav2small.fp32=1").model == "wav2small.fp32"
+
+
+def test_a_busy_run_is_set_against_an_idle_one() -> None:
+    """Two runs of a kind: their pairs together, their own verdicts; rounds of two runs are no pairs."""
+    from support import results_builder as b
+
+    from benchmarks import busy_host
+    from edgebench.results import summarise
+
+    ratios = (0.74, 0.76, 0.75, 0.74, 0.76, 0.75)
+
+    def run_of(level: float) -> object:
+        def change(line: dict) -> None:  # type: ignore[type-arg]
+            ratio = ratios[line["round"]] if line["condition"]["artifact"] == b.INT8 else 1.0
+            line["trial"]["samples_ns"] = [round(4e6 * level * ratio)] * 20
+            line["trial"]["samples_cpu_ns"] = [round(3e6 * level * ratio)] * 20
+
+        return summarise(b.records(b.run_lines(corpora=(), change=change)))
+
+    # The second run of each kind is slower as a whole: across runs, pairs would scatter by half.
+    found = {"idle": [run_of(1.0), run_of(1.5)], "busy": [run_of(2.0), run_of(3.0)]}
+    rows = {row.what: row for row in busy_host.rows(found, {b.INT8: 0.75})}  # type: ignore[arg-type]
+    mean = math.exp(statistics.fmean(map(math.log, ratios)))
+    for kind in ("idle", "busy"):
+        row = rows[f"{b.INT8}, 5 s, CPU time, {kind}"]
+        assert row.spread.median == pytest.approx(mean, rel=1e-5)
+        half = 2.2010 * statistics.stdev(map(math.log, 2 * ratios)) / math.sqrt(12)
+        assert row.spread.interval == pytest.approx((mean * math.exp(-half), mean * math.exp(half)), rel=1e-4)
+        assert row.verdict == "met" and "12 pairs; VALID; VALID" in row.detail
+    assert rows[f"{b.INT8}, 5 s, CPU time, busy / idle"].verdict == "met"
+    assert rows["disturbed launches, busy"].spread.median == 0.0
+    wrong = {row.what: row for row in busy_host.rows(found, {b.INT8: 0.80})}  # type: ignore[arg-type]
+    assert wrong[f"{b.INT8}, 5 s, CPU time, idle"].verdict == "NOT MET"

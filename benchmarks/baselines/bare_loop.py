@@ -8,16 +8,11 @@ import time
 model, path, core, warmup, count = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6])
 os.sched_setaffinity(0, {core})
 
+sys.path.insert(0, os.path.dirname(__file__))  # noqa: PTH120
+import inference  # noqa: E402
 import numpy  # noqa: E402  (threads start on import: pinned first)
-import onnxruntime  # noqa: E402
 
-options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = 1
-options.inter_op_num_threads = 1
-options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-feed = {session.get_inputs()[0].name: numpy.fromfile(path, numpy.float32)[numpy.newaxis]}
+infer = inference.of(model, path)
 
 
 def measure() -> tuple[list[int], list[int]]:
@@ -26,7 +21,7 @@ def measure() -> tuple[list[int], list[int]]:
     for _ in range(count):
         cpu_before = time.process_time_ns()
         before = time.perf_counter_ns()
-        session.run(None, feed)
+        infer()
         after = time.perf_counter_ns()
         cpu_ns.append(time.process_time_ns() - cpu_before)
         samples_ns.append(after - before)
@@ -34,6 +29,6 @@ def measure() -> tuple[list[int], list[int]]:
 
 
 for _ in range(1 + warmup):  # the first inference is no warm-up to the agent
-    session.run(None, feed)
+    infer()
 wall, cpu = map(numpy.median, measure())
 print(json.dumps({"median_ns": float(wall), "cpu_median_ns": float(cpu)}))

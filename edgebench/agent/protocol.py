@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 # Protocol history.
 # 1: first.
 # 2: a trial names its interpreter (``python``) and may ask for a trace; a plan names the board's root
-#    folder; a fingerprint holds several runtimes by name.
+#    folder; a fingerprint holds several runtimes by name. Runs that measure nothing (``exclusive``:
+#    false) share the board with each other, never with one that measures.
 PROTOCOL = 2
 
 # Message kinds.

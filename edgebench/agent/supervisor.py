@@ -44,7 +44,8 @@ def start(wire: int, plan_path: str, run_dir: str) -> int:
         protocol.send(wire, {"kind": protocol.ERROR, "code": "BAD_PLAN", "message": str(problem)})
         return 1
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        kind = fcntl.LOCK_EX if plan.get("exclusive", True) else fcntl.LOCK_SH
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         protocol.send(wire, {"kind": protocol.BUSY, "holder": files.read_json(lock_path)})
         return 0

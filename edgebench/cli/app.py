@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from edgebench import __version__
-from edgebench.cli import corpora, doctor, evaluate, reproduce, reproduce_distilhubert, run, show, train
+from edgebench.cli import (
+    corpora,
+    doctor,
+    evaluate,
+    quantize,
+    reproduce,
+    reproduce_distilhubert,
+    run,
+    show,
+    train,
+)
 
 app = typer.Typer(
     name="edgebench",
@@ -42,6 +52,7 @@ app.command("devices")(show.devices)
 app.command("doctor")(doctor.doctor)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
+app.command("quantize")(quantize.quantize)
 app.add_typer(corpora.app, name="corpora")
 reproduce.app.command("distilhubert-table2")(reproduce_distilhubert.distilhubert_table2)
 app.add_typer(reproduce.app, name="reproduce")

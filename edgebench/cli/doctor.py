@@ -38,15 +38,15 @@ def doctor(
     from edgebench.devices import resolve_device
     from edgebench.harness.checks.doctor import examine
 
-    target = resolve_device(device, host=host, inventory=inventory)
+    found = resolve_device(device, host=host, inventory=inventory)
     with Display() as display:
         checks = examine(
-            target, runtimes=known_runtimes(runtime), cache=cache_dir(), offline=offline, events=display
+            found, runtimes=known_runtimes(runtime), cache=cache_dir(), offline=offline, events=display
         )
     if json:
-        typer.echo(json_.dumps({"device": target.name, "checks": [asdict(check) for check in checks]}))
+        typer.echo(json_.dumps({"device": found.name, "checks": [asdict(check) for check in checks]}))
     else:
-        table = Table(title=f"board {target.name}", title_justify="left")
+        table = Table(title=f"board {found.name}", title_justify="left")
         for column in ("check", "", "found", "what to do"):
             table.add_column(column)
         for check in checks:

@@ -150,11 +150,11 @@ def _bench(
     from edgebench.harness.untrained_nets import Bench
 
     display = Display()
-    target = resolve_device(device, host=host, inventory=inventory)
+    found = resolve_device(device, host=host, inventory=inventory)
     command = ["edgebench", *sys.argv[1:]]
     try:
         with display:
-            yield Bench(target, host, offline, results, cache_dir(), command, display)
+            yield Bench(found, host, offline, results, cache_dir(), command, display)
     except (EdgebenchError, KeyboardInterrupt):
         if display.run_id is not None:
             stored(display.run_id)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edgebench.cli.options import JsonOption, ResampleOption, corpus_sources
-from edgebench.cli.train import says_how_to_go_on
+from edgebench.cli.train import convert_first, says_how_to_go_on
 
 
 def distilhubert_table2(
@@ -49,10 +49,14 @@ def distilhubert_table2(
     require_extra()
     from edgebench.papers.distilhubert.reproduce import reproduce_table2
 
+    corpora = corpus_sources(corpus or [], "--corpus", resample=resample)
+    joining = corpus_sources(train_only or [], "--train-only", resample=resample)
+    if resample:
+        convert_first({**corpora, **joining})
     with says_how_to_go_on(resume=resume), training_bar() as notify:
         found = reproduce_table2(
-            corpora=corpus_sources(corpus or [], "--corpus", resample=resample),
-            train_only=corpus_sources(train_only or [], "--train-only", resample=resample),
+            corpora=corpora,
+            train_only=joining,
             output=output,
             overrides=settings or [],
             resume=resume,

@@ -99,7 +99,7 @@ def run(
         corpora=list(sources) or None,
     )
     request = Request(
-        target=resolve_device(device, host=host, inventory=inventory),
+        device=resolve_device(device, host=host, inventory=inventory),
         host=host,
         suite=settings,
         models=model or packaged_artifacts(),
@@ -143,7 +143,7 @@ def _print_plan(request: Request, results: Store, display: Display) -> None:
             f"{condition.scenario}  {what}  {condition.threads} thread(s){'  trace' if trial.trace else ''}"
         )
     typer.echo(f"{len(plan.trials)} trials, {len(plan.conditions)} conditions, about {plan.estimate_s:.0f} s")
-    scatter = precision.scatter_of(results, request.target.name)
+    scatter = precision.scatter_of(results, request.device.name)
     for sentence in precision.sentences(precision.outlooks(plan, scatter), scatter):
         typer.echo(sentence)
 

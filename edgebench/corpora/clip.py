@@ -25,13 +25,15 @@ takes the clip."""
 class Conversion:
     """What a clip's file was before it was converted, and by what.
 
-    ``format``: container and sample type, such as ``WAV PCM_16``. ``resampler`` names program, version and
-    quality; where only channels were mixed down, it did nothing.
+    ``format``: container and sample type, such as ``WAV PCM_16``. ``length_known``: whether its header knew
+    the length. ``resampler`` names program, version and quality; where only channels were mixed down, it did
+    nothing.
     """
 
     sample_rate_hz: int
     channels: int
     format: str
+    length_known: bool
     resampler: str
 
 

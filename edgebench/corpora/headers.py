@@ -80,7 +80,7 @@ def with_true_length(path: Path, extent: Extent) -> io.BytesIO:
     content = bytearray(path.read_bytes())
     content[0:4] = b"RIFF"
     content[4:8] = min(len(content) - 8, 0xFFFF_FFFF).to_bytes(4, "little")
-    if content[12:16] == b"ds64":  # the table of 64-bit lengths, which nobody may look into now
+    if content[12:16] == b"ds64":  # the table of 64-bit lengths, no longer to be read
         content[12:16] = b"JUNK"
     whole = extent.whole_bytes or 0
     content[extent.start - 4 : extent.start] = min(whole, 0xFFFF_FFFF).to_bytes(4, "little")

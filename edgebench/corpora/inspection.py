@@ -120,7 +120,7 @@ class Inspection:
             groups = "; ".join(" = ".join(group) for group in self.duplicates[:_NAMED])
             told.append(
                 f"{_number(len(self.duplicates), 'sound')} under several names: {groups}. "
-                "A figure counts them twice; a random split may learn one and test the other."
+                "Metrics count them twice; a random split may train on one and test on the other."
             )
         if self.speakers_in_two_partitions:
             told.append(
@@ -139,7 +139,7 @@ class Inspection:
             told.append(f"no clip has the emotion {' or '.join(missing)}.")
         unrated = [name for name in ADV if not self.rated_dimensions[name]]
         if self.rated and unrated:
-            told.append(f"nobody rated {' or '.join(unrated)}: the corpus gives no figure of it.")
+            told.append(f"no clip has a rating of {' or '.join(unrated)}: its CCC cannot be computed.")
         return told
 
     @property
@@ -195,7 +195,7 @@ def inspect_clips(
             progress(done, len(clips))
     refused = [clip for clip in clips if clip.id in facts and not _fits(facts[clip.id])]
     usable = [clip for clip in clips if clip.id in facts and clip.labelled and _fits(facts[clip.id])]
-    originals = [clip.conversion or facts[clip.id] for clip in clips if clip.id in facts]
+    own = {clip.id: clip.conversion or facts[clip.id] for clip in clips if clip.id in facts}
     emotions = Counter(clip.emotion or "none of the four" for clip in clips)
     return Inspection(
         name=name,
@@ -217,13 +217,13 @@ def inspect_clips(
             name: sum(clip.label_source == "human" and name in clip.rated for clip in clips) for name in ADV
         },
         with_votes=sum(clip.votes is not None for clip in clips),
-        sample_rates_hz=_counted(str(own.sample_rate_hz) for own in originals),
-        channels=_counted(str(own.channels) for own in originals),
-        formats=_counted(own.format for own in originals),
+        sample_rates_hz=_counted(str(file.sample_rate_hz) for file in own.values()),
+        channels=_counted(str(file.channels) for file in own.values()),
+        formats=_counted(file.format for file in own.values()),
         to_convert=len(refused),
         convert_command=_command(path, refused) if refused else None,
         converted=conversions(clips),
-        no_length=tuple(clip.id for clip in clips if clip.id in facts and not facts[clip.id].length_known),
+        no_length=tuple(name for name, file in own.items() if not file.length_known),
         scaled=tuple(scaled),
         unreadable=tuple(unreadable),
         silent=tuple(silent),

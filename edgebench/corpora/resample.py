@@ -119,7 +119,9 @@ def _converted(clip: Clip, cache: Path) -> Clip:
         raise CorpusError(str(error)) from error
     except (CorpusError, OSError):
         return clip
-    conversion = Conversion(facts.sample_rate_hz, facts.channels, facts.format, resampler())
+    conversion = Conversion(
+        facts.sample_rate_hz, facts.channels, facts.format, facts.length_known, resampler()
+    )
     return replace(clip, path=copy, conversion=conversion)
 
 

@@ -7,7 +7,7 @@ environment, and `Connection` runs commands.
 
 from edgebench.devices.boards.inventory import DeviceEntry, Inventory, read_inventory
 from edgebench.devices.boards.profiles import Profile, load_profile, match_profile, profiles
-from edgebench.devices.boards.resolve import Target, resolve_device
+from edgebench.devices.boards.resolve import Device, resolve_device
 from edgebench.devices.install.agent_zip import build_agent
 from edgebench.devices.install.deploy import DeployReport, deploy
 from edgebench.devices.install.facts import BoardFacts, probe_board
@@ -19,13 +19,13 @@ __all__ = [
     "BoardFacts",
     "Connection",
     "DeployReport",
+    "Device",
     "DeviceEntry",
     "Environment",
     "ExecResult",
     "Inventory",
     "LineStream",
     "Profile",
-    "Target",
     "TimeLimits",
     "build_agent",
     "connect",

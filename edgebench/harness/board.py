@@ -17,8 +17,8 @@ from edgebench.devices import (
     BoardFacts,
     Connection,
     DeployReport,
+    Device,
     Environment,
-    Target,
     build_agent,
     connect,
     deploy,
@@ -45,7 +45,7 @@ class Board:
     installed. The agent itself runs in the board's own Python; only trials run in an environment.
     """
 
-    target: Target
+    device: Device
     connection: Connection
     facts: BoardFacts
     environments: Mapping[str, Environment]
@@ -94,7 +94,7 @@ class Board:
             self.clean(run_dir)
             holder = message.get("holder") or {}
             raise DeviceBusy(
-                f"board {self.target.name!r} is busy: run {holder.get('run_id', 'unknown')} of user "
+                f"board {self.device.name!r} is busy: run {holder.get('run_id', 'unknown')} of user "
                 f"{holder.get('user', 'unknown')} is measuring on it. Two runs at once would spoil both: "
                 "wait for it to end, then run again."
             )
@@ -109,7 +109,7 @@ class Board:
                     yield protocol.decode(line)
                 except ValueError:
                     raise MeasurementError(
-                        f"board {self.target.name!r}: the agent sent a line that is not a message "
+                        f"board {self.device.name!r}: the agent sent a line that is not a message "
                         f"({line[:80]!r}). The run goes on there; collect it with --resume."
                     ) from None
 
@@ -145,19 +145,19 @@ class Board:
         except (IndexError, ValueError):
             tail = result.stderr.decode(errors="replace").strip()[-400:]
             raise DeviceError(
-                f"board {self.target.name!r}: the agent's {verb} gave no answer (exit status "
+                f"board {self.device.name!r}: the agent's {verb} gave no answer (exit status "
                 f"{result.status}, signal {result.signal}). It said: {tail or 'nothing'}"
             ) from None
         if message["kind"] not in {expected, protocol.BUSY}:
             raise DeviceError(
-                f"board {self.target.name!r}: {verb} failed: {message.get('message', message['kind'])}"
+                f"board {self.device.name!r}: {verb} failed: {message.get('message', message['kind'])}"
             )
         return message
 
 
 @contextmanager
 def open_board(
-    target: Target,
+    device: Device,
     *,
     runtimes: Sequence[str] = (DEFAULT_RUNTIME,),
     cache: Path,
@@ -170,17 +170,17 @@ def open_board(
     the others, with the reason in ``Board.failed``. Raises DeviceError and its kinds, also where none of
     the runtimes can be installed.
     """
-    events.stage(f"connecting to {target.name}")
-    connection = connect(target)
+    events.stage(f"connecting to {device.name}")
+    connection = connect(device)
     try:
-        facts = probe_board(connection, python=target.python)
+        facts = probe_board(connection, python=device.python)
         environments, failed = _provide(
-            connection, facts, target.name, runtimes, cache=cache, offline=offline, events=events
+            connection, facts, device.name, runtimes, cache=cache, offline=offline, events=events
         )
         agent = build_agent(cache)
         report = deploy(connection, facts, {"agent": agent}, progress=None)
         yield Board(
-            target=target,
+            device=device,
             connection=connection,
             facts=facts,
             environments=environments,

@@ -74,7 +74,7 @@ def collect(
     run_id = header.run_id
     book = _Book(header, store, events, usage, stored)
     run_dir = board.run_dir(run_id)
-    events.stage(f"measuring on {board.target.name}")
+    events.stage(f"measuring on {board.device.name}")
     with ExitStack() as stack:
 
         def reach(lost: Board) -> Board:
@@ -86,7 +86,7 @@ def collect(
             board, ending = follow(board, run_dir, book.hear, seq=book.seq, again=reach)
         except ConnectionFailed as error:
             raise ConnectionFailed(
-                f"board {board.target.name!r}: the link is down ({error}). The run goes on there "
+                f"board {board.device.name!r}: the link is down ({error}). The run goes on there "
                 f"and nothing is lost: collect it with `edgebench run --resume {run_id}`."
             ) from None
         except KeyboardInterrupt:
@@ -96,7 +96,7 @@ def collect(
         board.clean(run_dir)
     if ending.status != "complete":
         raise MeasurementError(
-            f"run {run_id} on {board.target.name!r} ended early: {ending.message or ending.status}. "
+            f"run {run_id} on {board.device.name!r} ended early: {ending.message or ending.status}. "
             f"What was measured is kept: `edgebench report {run_id}`."
         )
 
@@ -105,7 +105,7 @@ def _reopen(board: Board, stack: ExitStack, cache: Path, events: Events) -> Boar
     """The same board over a new connection, or the old one while nothing answers."""
     try:
         # A run that goes on needs its agent only: its environments are in its plan.
-        opened = open_board(board.target, runtimes=(), cache=cache, offline=True, events=events)
+        opened = open_board(board.device, runtimes=(), cache=cache, offline=True, events=events)
         return stack.enter_context(opened)
     except EdgebenchError as error:
         events.warn(str(error))
@@ -147,7 +147,7 @@ class _Book:
         if message["kind"] == protocol.BEGIN:
             self._begin_ns = message["monotonic_ns"]
         elif message["kind"] == protocol.TRIAL_BEGIN and "repeat_of" in message:
-            self._events.stage(f"repeating disturbed launches on {self.board.target.name}")
+            self._events.stage(f"repeating disturbed launches on {self.board.device.name}")
         elif message["kind"] == protocol.TRIAL:
             self._store_trial(message)
 

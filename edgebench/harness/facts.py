@@ -21,6 +21,8 @@ def artifact_facts(artifact: Artifact, input_s: Sequence[float] = ()) -> Artifac
         parameters=artifact.parameters,
         macs={str(length): count.value for length, count in counts.items() if count},
         macs_rule=next((count.rule for count in counts.values() if count), None),
+        why_no_macs=next((why for why in map(artifact.why_no_macs, input_s) if why), None),
+        streaming=artifact.streaming.settings() if artifact.streaming else None,
         manifest=artifact.manifest.model_dump(mode="json") if artifact.manifest else None,
         format=artifact.format,
         opset=artifact.opset,

@@ -48,7 +48,7 @@ def follow(
             retry_s = next(waits, None)
             if again is None or retry_s is None:
                 raise
-            board.events.warn(f"link to {board.target.name} lost ({error}); trying again in {retry_s:.0f} s")
+            board.events.warn(f"link to {board.device.name} lost ({error}); trying again in {retry_s:.0f} s")
             time.sleep(retry_s)
             board = again(board)
         except KeyboardInterrupt:

@@ -154,11 +154,14 @@ class Plan:
         names = (c.runtime for c in self.conditions if c.runtime != NULL)
         return tuple(dict.fromkeys(names)) or (DEFAULT_RUNTIME,)
 
-    def message(self, *, run_id: str, root: str, user: str, pythons: Mapping[str, str]) -> dict[str, Any]:
+    def message(
+        self, *, run_id: str, root: str, user: str, pythons: Mapping[str, str], exclusive: bool = True
+    ) -> dict[str, Any]:
         """The plan as the agent reads it (see ``edgebench.agent.protocol``).
 
         ``pythons``: runtime -> its interpreter on the board. Trials of a runtime that is not among
         them are left out. The null runtime computes nothing and runs in the first interpreter.
+        ``exclusive``: it measures, and so wants the board for itself.
         """
         everywhere = {NULL: next(iter(pythons.values())), **pythons}
         kept = [trial for trial in self.trials if trial.condition.runtime in everywhere]
@@ -167,6 +170,7 @@ class Plan:
             "run_id": run_id,
             "root": root,
             "user": user,
+            "exclusive": exclusive,
             "telemetry_hz": 1.0,
             "repeats": {
                 **self.repeats.model_dump(),

@@ -45,7 +45,7 @@ from edgebench.results import (
 )
 
 if TYPE_CHECKING:
-    from edgebench.devices import Target
+    from edgebench.devices import Device
     from edgebench.models import Artifact
 
 
@@ -58,7 +58,7 @@ class Request:
     ``trace`` adds launches under the runtime's profiler, which are no measurements.
     """
 
-    target: Target
+    device: Device
     host: str | None
     suite: Suite
     models: Sequence[str]
@@ -101,7 +101,7 @@ def prepare(request: Request, events: Events) -> Prepared:
         request.suite,
         subjects,
         [corpus.packed for corpus in corpora],
-        device=request.target.name,
+        device=request.device.name,
         trace=request.trace,
     )
     _require_use(request, plan, events)
@@ -123,7 +123,7 @@ def _require_use(request: Request, plan: Plan, events: Events) -> None:
 
 def _say_what_is_too_wide(plan: Plan, request: Request, store: Store, events: Events) -> None:
     """Say which ratios the run will hardly be able to tell from 1, and how many launches would do."""
-    scatter = precision.scatter_of(store, request.target.name)
+    scatter = precision.scatter_of(store, request.device.name)
     wide = [one for one in precision.outlooks(plan, scatter) if one.needed is not None]
     for sentence in precision.sentences(wide, scatter):
         events.warn(sentence)
@@ -148,16 +148,16 @@ def run(request: Request, store: Store, events: Events) -> str:
         events=events,
     )
     with open_board(
-        request.target,
+        request.device,
         runtimes=prepared.plan.runtimes,
         cache=request.cache,
         offline=request.offline,
         events=events,
     ) as board:
         fingerprint = board.fingerprint()
-        usable = usable_runtimes(fingerprint, request.target.name)
-        check_models(prepared.artifacts, fingerprint, request.target.name)
-        events.stage(f"sending models and speech to {request.target.name}")
+        usable = usable_runtimes(fingerprint, request.device.name)
+        check_models(prepared.artifacts, fingerprint, request.device.name)
+        events.stage(f"sending models and speech to {request.device.name}")
         files = {artifact.sha256: artifact.path for artifact in prepared.artifacts}
         files |= {corpus.packed.sha256: corpus.packed.path for corpus in prepared.corpora}
         report = board.send(files)
@@ -196,9 +196,9 @@ def resume(run_id: str, store: Store, *, cache: Path, inventory: Path | None, ev
     header = next(line for line in lines if isinstance(line, RunHeader))
     if any(isinstance(line, RunEnd) for line in lines):
         raise UsageError(f"run {header.run_id}: already collected; see `edgebench report {run_id}`.")
-    target = resolve_device(header.device.name, host=header.device.host, inventory=inventory)
+    device = resolve_device(header.device.name, host=header.device.host, inventory=inventory)
     usage = HostUsage()
-    with open_board(target, runtimes=(), cache=cache, offline=True, events=events) as board:
+    with open_board(device, runtimes=(), cache=cache, offline=True, events=events) as board:
         collect(board, header, store, cache=cache, events=events, usage=usage, stored=lines)
     return header.run_id
 
@@ -213,7 +213,7 @@ def _header(
     deployment: DeploymentFacts,
 ) -> RunHeader:
     """The ``run`` line of the store: everything that the figures of the run depend on."""
-    suite, target = request.suite, request.target
+    suite, device = request.suite, request.device
     return RunHeader(
         run_id=run_id,
         started_wall_s=time.time(),
@@ -224,8 +224,8 @@ def _header(
         suite_sha256=suite.sha256(),
         seed=suite.seed,
         device=DeviceFacts(
-            name=target.name,
-            profile=target.profile_name,
+            name=device.name,
+            profile=device.profile_name,
             host=request.host,
             address=board.connection.address,
             fingerprint=Fingerprint.model_validate_json(json.dumps(fingerprint)),

@@ -2,7 +2,7 @@
 
 All artifacts of a run are scored on the same clips, or their differences would not be paired. So
 a speaker is left out as soon as one artifact has seen it in training or validation, unless the
-user asks for such clips, in which case every figure made from them says so.
+user asks for such clips, in which case the metrics computed from them say so.
 """
 
 from __future__ import annotations

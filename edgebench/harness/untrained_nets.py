@@ -20,7 +20,7 @@ from edgebench.models import load_artifact
 from edgebench.results import summarise
 
 if TYPE_CHECKING:
-    from edgebench.devices import Target
+    from edgebench.devices import Device
     from edgebench.harness.suite import Suite
     from edgebench.models import Artifact
     from edgebench.models.making.untrained import UntrainedNet
@@ -49,7 +49,7 @@ class Nets:
 class Bench:
     """Where nets are measured and kept. ``host`` is what ``--host`` said, ``command`` what was typed."""
 
-    target: Target
+    device: Device
     host: str | None
     offline: bool
     store: Store
@@ -72,7 +72,7 @@ def measure_nets(nets: Sequence[UntrainedNet], suite: Suite, bench: Bench) -> tu
     if not found.fitting:
         return found, None
     request = Request(
-        target=bench.target,
+        device=bench.device,
         host=bench.host,
         suite=suite,
         models=[str(artifact.path) for artifact in found.fitting.values()],
@@ -102,7 +102,7 @@ def make_nets(nets: Sequence[UntrainedNet], *, cache: Path, events: Events) -> N
 
 
 def _memory_of(bench: Bench) -> int | None:
-    with open_board(bench.target, cache=bench.cache, offline=bench.offline, events=bench.events) as board:
+    with open_board(bench.device, cache=bench.cache, offline=bench.offline, events=bench.events) as board:
         found: int | None = board.fingerprint()["memory_bytes"]
     return found
 
@@ -112,12 +112,12 @@ def bring_nets(nets: Nets, bench: Bench, *, memory_bytes: int | None) -> None:
 
     ``memory_bytes``: the device's, None where it does not say.
     """
-    target, events = bench.target, bench.events
-    with open_board(target, cache=bench.cache, offline=bench.offline, events=events) as board:
+    device, events = bench.device, bench.events
+    with open_board(device, cache=bench.cache, offline=bench.offline, events=events) as board:
         for name, artifact in nets.fitting.items():
-            events.stage(f"sending {name} to {target.name}")
+            events.stage(f"sending {name} to {device.name}")
             try:
-                _require_memory(artifact, memory_bytes, target.name)
+                _require_memory(artifact, memory_bytes, device.name)
                 board.send({artifact.sha256: artifact.path})
             except BoardUnfit as error:
                 _refuse(nets, name, str(error), events)

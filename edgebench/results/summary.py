@@ -227,15 +227,24 @@ def _with_losses(row: Row, rows: Sequence[Row]) -> Row:
 
 
 def parent_of(row: Row, rows: Sequence[Row]) -> Row | None:
-    """The row of the artifact's parent in the same condition, or None."""
+    """The row of the artifact's parent in the same condition, or None.
+
+    The same runtime comes first; a parent of another format runs in another one.
+    """
     if row.artifact is None or not row.artifact.manifest:
         return None
     sha = row.artifact.manifest.get("parent")
     if not sha or sha == row.artifact.sha256:
         return None
-    wanted = row.condition.model_copy(update={"artifact_sha256": sha, "artifact": ""})
-    matches = (other for other in rows if other.condition.model_copy(update={"artifact": ""}) == wanted)
-    return next(matches, None)
+    apart = {"artifact_sha256": sha, "artifact": "", "runtime": ""}
+    wanted = row.condition.model_copy(update=apart)
+    matches = [
+        other
+        for other in rows
+        if other.condition.artifact_sha256 == sha and other.condition.model_copy(update=apart) == wanted
+    ]
+    same = (other for other in matches if other.condition.runtime == row.condition.runtime)
+    return next(same, matches[0] if matches else None)
 
 
 def paired_figure(name: str, base: Row, other: Row) -> Figure:

@@ -186,6 +186,19 @@ def test_one_run_at_a_time_heartbeats_and_cancel(board: Board) -> None:
     assert board.verb("follow", second, 0)[-1]["status"] == "complete"
 
 
+def test_runs_that_measure_nothing_share_the_board_with_each_other_alone(board: Board) -> None:
+    """As predictions for two boards do on their host."""
+    artifact = board.blob(model())
+    runs = [board.plan(endless(artifact), exclusive=False) for _ in range(2)]
+    assert [board.verb("start", *run)[0]["kind"] for run in runs] == ["started", "started"]
+    measuring, late = board.plan(endless(artifact)), board.plan(trial(None), exclusive=False)
+    assert board.verb("start", *measuring)[0]["kind"] == "busy"
+    for _, run_dir in runs:
+        board.verb("cancel", run_dir)
+    assert board.verb("start", *measuring)[0]["kind"] == "started"
+    assert board.verb("start", *late)[0]["kind"] == "busy"
+
+
 def test_a_killed_trial_is_told_and_the_next_one_runs(board: Board) -> None:
     artifact = board.blob(model())
     run_dir = board.start(endless(artifact, id="a"), trial(artifact, id="b"))

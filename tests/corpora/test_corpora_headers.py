@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from official_layouts import build_emodb
 
-from edgebench.corpora import inspect_corpus, read_waveform
+from edgebench.corpora import Source, inspect_corpus, read_waveform
 from edgebench.corpora.audio import audio_facts
 from edgebench.errors import CorpusError
 
@@ -149,3 +149,12 @@ def test_a_check_counts_them(tmp_path, write_wav):
     assert (found.unreadable, found.no_length) == ((), ("03a01Fa", "03a01Wa"))
     (told,) = [warning for warning in found.warnings if "know their length" in warning]
     assert told.startswith("2 clips")
+
+
+def test_a_converted_clip_is_still_counted(tmp_path, write_wav):
+    build_emodb(tmp_path, write_wav)
+    fast = fmt().replace(struct.pack("<II", 16_000, 32_000), struct.pack("<II", 48_000, 96_000))
+    path = tmp_path / "wav" / "03a01Wa.wav"
+    path.write_bytes(wav(VALUES.tobytes(), length=0xFFFFFFFF, head=fast))
+    found = inspect_corpus(Source(tmp_path, resample_into=tmp_path / "cache"))
+    assert (found.no_length, found.sample_rates_hz) == (("03a01Wa",), {"16000": 6, "48000": 1})

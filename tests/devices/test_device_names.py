@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgebench.devices import Target, load_profile, match_profile, profiles, read_inventory, resolve_device
+from edgebench.devices import Device, load_profile, match_profile, profiles, read_inventory, resolve_device
 from edgebench.devices.boards.profiles import parse_profile
 from edgebench.errors import ConfigError, UsageError
 
@@ -131,13 +131,13 @@ def test_what_an_inventory_must_not_say(tmp_path: Path, text: str, expected: str
 
 
 def test_local() -> None:
-    assert resolve_device("local") == Target("local", load_profile("local"), is_local=True)
+    assert resolve_device("local") == Device("local", load_profile("local"), is_local=True)
     with pytest.raises(UsageError, match="takes no --host"):
         resolve_device("local", host="pi@board")
 
 
 def test_a_profile_by_its_ssh_alias_or_by_host(tmp_path: Path) -> None:
-    assert resolve_device("rpi4") == Target("rpi4", load_profile("rpi4"), host="rpi4")
+    assert resolve_device("rpi4") == Device("rpi4", load_profile("rpi4"), host="rpi4")
     there = resolve_device("rpi4", host="pi@192.168.1.20:2222", ssh_config=tmp_path / "c")
     assert (there.host, there.user, there.port, there.ssh_config) == (
         "192.168.1.20",
@@ -155,7 +155,7 @@ def test_an_inventory_entry(tmp_path: Path) -> None:
     text += 'key = "~/k"\npython = "/p"\n'
     path = inventory(tmp_path, text)
     desk = resolve_device("desk", inventory=path)
-    assert desk == Target(
+    assert desk == Device(
         "desk",
         load_profile("rpi5"),
         host="10.0.0.2",

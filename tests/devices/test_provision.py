@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 import threading
 import zipfile
@@ -18,8 +19,10 @@ from pathlib import Path
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from support.runtimes import runtime_python
 from support.sshd import SshServer
 
+from edgebench.agent.runtimes.table import RUNTIMES
 from edgebench.devices import BoardFacts, connect, deploy, probe_board, provision, resolve_device
 from edgebench.devices.install.provision import pins_for
 from edgebench.devices.install.wheels import pick_wheels, platform_tags, wheel_folder
@@ -109,15 +112,21 @@ def test_offline_wheels_make_an_environment_that_infers(
 
 
 @pytest.mark.ssh
-def test_with_the_network_pip_on_the_board_does_it(make_ssh_server: MakeServer, doubling_model: Path) -> None:
-    connection, facts = reach(make_ssh_server(environment=PIP_SETTINGS))
+def test_with_the_network_pip_on_the_board_does_it(
+    make_ssh_server: MakeServer, doubling_model: Path, tmp_path: Path
+) -> None:
+    """Also where the user's set-up would spoil it: packages on PYTHONPATH, and pip told to install for
+    the user (pip#8977)."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "numpy.py").write_text("raise SystemExit('the numpy of somebody else')")
+    theirs = {"PYTHONPATH": str(tmp_path / "theirs"), "PIP_USER": "1"}
+    connection, facts = reach(make_ssh_server(environment={**PIP_SETTINGS, **theirs}))
     if not (facts.has_ensurepip or facts.has_pip):
         pytest.skip("this machine's Python has neither ensurepip nor pip")
     made = provision(connection, facts)
     pins = pins_for("onnxruntime", facts)
     assert made.versions == {"numpy": pins["numpy"], "onnxruntime": pins["onnxruntime"]}
     assert infers(connection, facts, made.python, doubling_model)
-    assert provision(connection, facts, "null").key == made.key
     connection.close()
 
 
@@ -262,6 +271,25 @@ def test_this_machine_uses_the_python_that_runs_us() -> None:
     assert not environment.created
 
 
+def test_a_runtime_that_edgebench_does_not_depend_on_gets_an_environment_of_its_own_here() -> None:
+    """Of exact versions, whatever the Python that runs us has."""
+    python = runtime_python("litert")
+    pins = pins_for("litert", probe_board(connect(resolve_device("local"))))
+    program = "import ai_edge_litert, numpy, sys; print(ai_edge_litert.__version__, numpy.__version__)"
+    said = subprocess.run([python, "-I", "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said.split() == [pins["ai-edge-litert"], pins["numpy"]]
+    assert python != sys.executable
+
+
+@pytest.mark.parametrize("runtime", [name for name, formats in RUNTIMES.items() if formats])
+def test_every_runtime_of_the_agent_can_be_installed_somewhere(runtime: str) -> None:
+    found = [
+        pins_for(runtime, some_board(python_version=(3, minor, 0)))
+        for minor in range(9, 12)  # the Pythons for which every runtime has wheels
+    ]
+    assert all({"numpy", "pip"} < set(pins) and len(pins) == 3 for pins in found)
+
+
 def test_wheels_for_an_aarch64_board_are_picked_here(wheel_cache: Path) -> None:
     facts = some_board(machine="aarch64", python_version=(3, 11, 2), libc_version=(2, 36))
     wheels = pick_wheels({"numpy": "2.4.6"}, facts, cache_dir=wheel_cache)
@@ -288,6 +316,10 @@ def test_tags_are_those_pip_itself_takes_here() -> None:
 def test_boards_for_which_there_is_no_version() -> None:
     with pytest.raises(BoardUnfit, match=r"Python 3\.99"):
         pins_for("onnxruntime", some_board(python_version=(3, 99, 0)))
+    with pytest.raises(BoardUnfit, match=r"Python 3\.8, for which no version of litert"):
+        pins_for("litert", some_board(python_version=(3, 8, 10)))
+    with pytest.raises(BoardUnfit, match=r"Python 3\.12, for which no version of tflite_runtime"):
+        pins_for("tflite_runtime", some_board(python_version=(3, 12, 1)))
     with pytest.raises(BoardUnfit, match="C library musl"):
         pins_for("onnxruntime", some_board(libc="musl"))
     with pytest.raises(UsageError, match="no runtime 'onnxruntim': did you mean 'onnxruntime'"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,12 @@ null_runtime = false
 """
 
 
-def measure(edgebench: Edgebench, ssh_server: SshServer, root: Path, *more: str) -> list[dict[str, Any]]:
+def measure(
+    edgebench: Edgebench, ssh_server: SshServer, root: Path, corpora: Sequence[str], *more: str
+) -> list[dict[str, Any]]:
     edgebench.environment = {"EDGEBENCH_SSH_CONFIG": str(ssh_server.config_path)}
     (edgebench.folder / "speech.toml").write_text(OFFLINE_SUITE)
-    folders = [word for name in CORPORA for word in ("--corpus", f"{name}={root / name}")]
+    folders = [word for name in corpora for word in ("--corpus", f"{name}={root / name}")]
     result = edgebench(
         "run", "--device", "rpi4", "--offline", "--suite", "speech.toml", *folders, "--json", *more
     )
@@ -50,7 +53,7 @@ def row_of(rows: list[dict[str, Any]], artifact: str, corpus: str) -> dict[str, 
 def test_held_out_speakers_alone_are_scored_and_int8_keeps_its_accuracy(
     edgebench: Edgebench, ssh_server: SshServer, corpora_root: Path
 ) -> None:
-    rows = measure(edgebench, ssh_server, corpora_root)
+    rows = measure(edgebench, ssh_server, corpora_root, CORPORA)
     split = packaged_split("wav2small")
     for corpus in CORPORA:
         clips = [clip for clip in read_corpus(corpus, corpora_root / corpus) if clip.emotion]
@@ -80,15 +83,15 @@ def test_held_out_speakers_alone_are_scored_and_int8_keeps_its_accuracy(
 def test_figures_of_speakers_seen_in_training_are_marked(
     edgebench: Edgebench, ssh_server: SshServer, corpora_root: Path
 ) -> None:
-    rows = measure(edgebench, ssh_server, corpora_root, "--include-seen", "--model", FP32)
-    for corpus in CORPORA:
-        clips = [clip for clip in read_corpus(corpus, corpora_root / corpus) if clip.emotion]
-        row = row_of(rows, FP32, corpus)
-        assert row["corpus"]["n_clips"] == len(clips)
-        assert row["corpus"]["left_out"]["seen_speaker"] == 0
-        manifest = load_artifact(FP32).manifest
-        assert manifest is not None
-        seen = manifest.seen_speakers(corpus)
-        assert row["corpus"]["seen_in_training"] == sum(clip.speaker in seen for clip in clips)
+    corpus = "emodb"
+    rows = measure(edgebench, ssh_server, corpora_root, [corpus], "--include-seen", "--model", FP32)
+    clips = [clip for clip in read_corpus(corpus, corpora_root / corpus) if clip.emotion]
+    row = row_of(rows, FP32, corpus)
+    assert row["corpus"]["n_clips"] == len(clips)
+    assert row["corpus"]["left_out"]["seen_speaker"] == 0
+    manifest = load_artifact(FP32).manifest
+    assert manifest is not None
+    seen = manifest.seen_speakers(corpus)
+    assert row["corpus"]["seen_in_training"] == sum(clip.speaker in seen for clip in clips) > 0
     shown = edgebench.here("report", "last")
     assert "seen in training" in shown.stdout.lower()

@@ -67,8 +67,8 @@ def test_concordance_of_lins_definition():
         assert figures[f"ccc_{name}"].value == pytest.approx(plain)
 
 
-def test_the_bootstrap_scores_the_clips_of_the_drawn_speakers():
-    """Each replicate equals audmetric on the clips really copied together."""
+def test_sums_over_drawn_speakers_score_their_clips():
+    """Speakers weighted by how often they were drawn score as audmetric does on their clips copied."""
     rows = unbalanced(2, speakers=5)
     found = predicted(rows, error=0.8)
     labels, categorical, dimensional = accuracy.answers(found, corpus_facts(rows), b.TASKS)

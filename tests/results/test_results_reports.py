@@ -21,7 +21,7 @@ from edgebench.results.report import (
     run_page,
     write_reports,
 )
-from edgebench.results.report.tables import SYNTHETIC_NOTE
+from edgebench.results.report.notes import SYNTHETIC_NOTE
 from edgebench.results.report.words import digits, figure_text, number
 
 WICKED = "<script>alert(1)</script>|[red]*x*`"
@@ -226,3 +226,26 @@ def test_reports_are_written_whole(summary, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
         write_reports(summary, tmp_path / "file")
+
+
+def with_two_runtimes(*, artifact=b.INT8):
+    """A run of five rounds: the fp32 file in onnxruntime, the other file in litert."""
+    conditions = [b.condition(), b.condition(artifact, runtime="litert")]
+    lines = [b.header(trials=b.planned(*conditions, launches=5), launches=5), b.reference()]
+    for launch in range(5):
+        for faster, condition in enumerate(conditions, start=1):
+            message = b.trial(launch, samples_ns=b.samples(20e6 / faster, seed=launch))
+            lines.append(b.trial_line(condition, message, launch=launch))
+    return summarise(b.records(lines))
+
+
+@pytest.mark.parametrize("report", [run_markdown, run_page, lambda run: terminal(run, 220)])
+def test_several_runtimes_are_named_in_the_tables_and_beside_the_ratios(report):
+    said = report(with_two_runtimes()).replace("\\", "")  # Markdown's escapes
+    assert "Runtime" in said and "litert" in said and "onnxruntime" in said
+    assert f"{b.FP32} (onnxruntime)" in said  # what the file in litert is compared with
+
+
+def test_one_runtime_takes_no_column(summary):
+    assert "| Runtime |" not in run_markdown(summary)
+    assert "| Runtime |" in run_markdown(with_two_runtimes())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgebench.results.metrics import statistics
 
@@ -30,3 +32,12 @@ def test_quantile_of_nothing_is_an_error():
 def test_mad_is_scipys():
     values = np.random.default_rng(2).normal(size=101)
     assert statistics.mad(values) == pytest.approx(scipy.stats.median_abs_deviation(values))
+
+
+@given(
+    samples=st.lists(st.floats(allow_infinity=False), min_size=1, max_size=40),
+    q=st.sampled_from([0.0, 0.25, 0.5, 0.9, 0.99, 1.0]) | st.floats(0, 1),
+)
+def test_a_quantile_is_numpys_to_the_bit(samples, q):
+    with np.errstate(all="ignore"):
+        assert np.array_equal(statistics.quantile(samples, q), np.quantile(samples, q), equal_nan=True)

@@ -192,13 +192,29 @@ def test_the_index_is_made_again(tmp_path, what):
     else:
         with sqlite3.connect(index) as db:
             if what == "other tables":
-                db.executescript("DROP TABLE lines; CREATE TABLE lines (x); DELETE FROM state;")
+                db.executescript("DROP TABLE run_lines; CREATE TABLE run_lines (x); DELETE FROM state;")
             else:
                 db.execute("UPDATE state SET value = '0' WHERE name = 'version'")
-                db.execute("UPDATE lines SET run_id = 'wrong'")
+                db.execute("UPDATE run_lines SET run_id = 'wrong'")
     store = Store(tmp_path)
     assert [run.run_id for run in store.runs()] == ["01B", "01A"]
     assert len(store.run("01A")) == 3
+
+
+def test_an_index_of_the_first_version_is_replaced_and_left_to_who_reads_it(tmp_path):
+    """An older edgebench may read the same store: its table is not ours to change."""
+    filled(tmp_path, "01A")
+    with sqlite3.connect(tmp_path / "index.sqlite") as db:
+        db.executescript(
+            "CREATE TABLE lines (offset INTEGER PRIMARY KEY, length INTEGER, number INTEGER, "
+            "run_id TEXT, kind TEXT);"
+            "CREATE INDEX by_run ON lines (run_id, offset);"
+            "CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL);"
+            "INSERT INTO lines VALUES (0, 1, 1, 'old', 'run'); INSERT INTO state VALUES ('version', '1');"
+        )
+    assert [run.run_id for run in Store(tmp_path).runs()] == ["01A"]
+    with sqlite3.connect(tmp_path / "index.sqlite") as db:
+        assert db.execute("SELECT run_id FROM lines").fetchall() == [("old",)]
 
 
 def test_an_index_of_other_lines_is_made_again(tmp_path):
@@ -213,11 +229,11 @@ def test_an_index_of_other_lines_is_made_again(tmp_path):
 def test_the_index_is_extended_not_rebuilt(tmp_path):
     filled(tmp_path, "01A").runs()
     with sqlite3.connect(tmp_path / "index.sqlite") as db:
-        db.execute("UPDATE lines SET kind = 'mark' WHERE offset = 0")
+        db.execute("UPDATE run_lines SET kind = 'mark' WHERE offset = 0")
     store = filled(tmp_path, "01B")
     assert len(store.runs()) == 2
     with sqlite3.connect(tmp_path / "index.sqlite") as db:
-        kinds = [row[0] for row in db.execute("SELECT kind FROM lines ORDER BY offset")]
+        kinds = [row[0] for row in db.execute("SELECT kind FROM run_lines ORDER BY offset")]
     assert kinds == ["mark", "trial", "run_end", "run", "trial", "run_end"]
 
 

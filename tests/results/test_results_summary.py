@@ -240,3 +240,16 @@ def test_a_run_that_was_cut_short_is_open(tmp_path, lines):
     assert found.status == "open" and found.rows
     with pytest.raises(StoreError, match="no header"):
         summarise(b.records(lines[1:]))
+
+
+def test_a_parent_of_another_format_ran_in_another_runtime():
+    lines = b.run_lines()
+    for line in lines:
+        conditions = [trial["condition"] for trial in line.get("trials", [])] + [line.get("condition", {})]
+        for condition in conditions:
+            if condition.get("artifact") == b.INT8:
+                condition["runtime"] = "litert"
+    found = row_of(summarise(b.records(lines)), b.INT8, scenario="offline")
+    assert found.condition.runtime == "litert"
+    plain = row_of(summarise(b.records(b.run_lines())), b.INT8, scenario="offline")
+    assert found.figures["ua_loss"].value == plain.figures["ua_loss"].value is not None

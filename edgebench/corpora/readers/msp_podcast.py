@@ -6,8 +6,8 @@ the audio lies in ``Audios``. Releases 1.6 to 1.8 call the table ``labels_concen
 told by the folder's name (``MSP-PODCAST-Publish-1.8``), else by which of the two tables is there.
 ``#partition=Test1`` after the path takes one part.
 
-A turn whose speaker nobody identified has SpkrID ``Unknown``: it may be anybody's, so no split by speaker
-takes it. EmoClass ``X`` is a turn without agreement, ``O`` another emotion. A row without ratings
+A turn of an unknown speaker has SpkrID ``Unknown``: it may be of any speaker, so no split by speaker takes
+it. EmoClass ``X`` is a turn without agreement, ``O`` another emotion. A row without ratings
 (Test3's are withheld) has none.
 """
 

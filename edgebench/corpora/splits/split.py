@@ -5,7 +5,7 @@
     {"split_version": 1, "name": "wav2small",
      "corpora": {"emodb": {"train": ["03", ...], "validation": ["08"], "test": ["09", ...]}}}
 
-A split of single clips names their ids instead, and says whether a voice stands in two of its parts::
+A split of single clips names their ids instead, and says whether a speaker is in two of its parts::
 
     {"split_version": 2, "name": "emodb.random1of5", "unit": "clip", "leaks_speakers": true,
      "corpora": {"emodb": {"train": ["03a01Fa", ...], "validation": [...], "test": [...]}}}

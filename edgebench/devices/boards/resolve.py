@@ -16,8 +16,8 @@ SSH_CONFIG_VARIABLE = "EDGEBENCH_SSH_CONFIG"
 
 
 @dataclass(frozen=True)
-class Target:
-    """A board to connect to."""
+class Device:
+    """A board under the name the user gives it, and how it is reached."""
 
     name: str
     """What the user called it; reports call it so too."""
@@ -44,7 +44,7 @@ def resolve_device(
     host: str | None = None,
     inventory: Path | None = None,
     ssh_config: Path | None = None,
-) -> Target:
+) -> Device:
     """Find the board a user means by ``name``.
 
     ``local`` is this machine; then the entries of the inventory; then the profiles, which are reached
@@ -62,7 +62,7 @@ def resolve_device(
             raise UsageError(
                 f"device 'local' is this machine and takes no --host ({host} was given). Name a profile."
             )
-        return Target(LOCAL, load_profile(LOCAL), is_local=True)
+        return Device(LOCAL, load_profile(LOCAL), is_local=True)
     entries = read_inventory(inventory).devices
     if LOCAL in entries:
         raise ConfigError("the inventory calls a board 'local', which is this machine's name. Rename it.")
@@ -77,7 +77,7 @@ def resolve_device(
     )
 
 
-def _from_entry(name: str, entry: DeviceEntry, host: str | None, ssh_config: Path | None) -> Target:
+def _from_entry(name: str, entry: DeviceEntry, host: str | None, ssh_config: Path | None) -> Device:
     try:
         profile = load_profile(entry.profile) if entry.profile else None
     except UsageError as error:
@@ -85,7 +85,7 @@ def _from_entry(name: str, entry: DeviceEntry, host: str | None, ssh_config: Pat
     if host:
         return _at(name, profile, host, ssh_config, python=entry.python)
     key = Path(entry.key).expanduser() if entry.key else None
-    return Target(
+    return Device(
         name,
         profile,
         host=entry.host,
@@ -99,12 +99,12 @@ def _from_entry(name: str, entry: DeviceEntry, host: str | None, ssh_config: Pat
 
 def _at(
     name: str, profile: Profile | None, host: str, ssh_config: Path | None, python: str | None = None
-) -> Target:
+) -> Device:
     try:
         where = parse_destination(host)
     except ValueError as error:
         raise UsageError(f"--host: {error}.") from error
-    return Target(
+    return Device(
         name,
         profile,
         host=where.host,

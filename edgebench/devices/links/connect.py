@@ -1,27 +1,27 @@
-"""From a target to a connection."""
+"""From a device to a connection."""
 
 from __future__ import annotations
 
-from edgebench.devices.boards.resolve import Target
+from edgebench.devices.boards.resolve import Device
 from edgebench.devices.links.connection import Connection, TimeLimits
 from edgebench.devices.links.local import LocalConnection
 
 
-def connect(target: Target, *, limits: TimeLimits | None = None) -> Connection:
+def connect(device: Device, *, limits: TimeLimits | None = None) -> Connection:
     """Connect to a board.
 
     Raises ConnectionFailed, HostKeyError, AuthRefused, ConfigError.
     """
-    if target.is_local:
+    if device.is_local:
         return LocalConnection()
     from edgebench.devices.links.ssh.connection import SshConnection  # noqa: PLC0415  (paramiko takes 0.2 s to import)
 
-    assert target.host is not None
+    assert device.host is not None
     return SshConnection.open(
-        target.host,
-        user=target.user,
-        port=target.port,
-        key=target.key,
-        config_path=target.ssh_config,
+        device.host,
+        user=device.user,
+        port=device.port,
+        key=device.key,
+        config_path=device.ssh_config,
         limits=limits,
     )

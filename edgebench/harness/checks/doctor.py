@@ -19,7 +19,7 @@ from edgebench.harness.suite import Suite
 from edgebench.results import new_run_id
 
 if TYPE_CHECKING:
-    from edgebench.devices import Target
+    from edgebench.devices import Device
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -42,7 +42,7 @@ class Check:
 
 
 def examine(
-    target: Target,
+    device: Device,
     *,
     runtimes: Sequence[str] = (DEFAULT_RUNTIME,),
     cache: Path,
@@ -50,8 +50,8 @@ def examine(
     events: Events,
 ) -> list[Check]:
     """Look a board over. Raises DeviceError when it cannot be reached or lacks what a run needs."""
-    with open_board(target, runtimes=runtimes, cache=cache, offline=offline, events=events) as board:
-        events.stage(f"examining {target.name}")
+    with open_board(device, runtimes=runtimes, cache=cache, offline=offline, events=events) as board:
+        events.stage(f"examining {device.name}")
         fingerprint = board.fingerprint()
         checks = [*_identity(board, fingerprint), *_runtimes(fingerprint), *_processor(fingerprint)]
         usable = {
@@ -68,7 +68,7 @@ def _identity(board: Board, fingerprint: Mapping[str, Any]) -> Iterator[Check]:
     key = "this machine" if board.connection.is_local else f"{board.connection.address}, host key verified"
     yield Check("connection", "ok", key)
     model = fingerprint.get("model") or fingerprint.get("cpu_model") or fingerprint["machine"]
-    profile = board.target.profile
+    profile = board.device.profile
     wanted = set(profile.match) if profile else set()
     if board.facts.emulated:
         yield Check("board", "warn", f"{model}, emulated", "Its timings are not those of a board.")
@@ -76,7 +76,7 @@ def _identity(board: Board, fingerprint: Mapping[str, Any]) -> Iterator[Check]:
         yield Check(
             "board",
             "warn",
-            f"{model}; profile {board.target.profile_name} expects {' or '.join(sorted(wanted))}",
+            f"{model}; profile {board.device.profile_name} expects {' or '.join(sorted(wanted))}",
             "Name the profile that fits in the inventory.",
         )
     else:
@@ -125,7 +125,7 @@ def _processor(fingerprint: Mapping[str, Any]) -> Iterator[Check]:
 
 def _measuring(board: Board, pythons: Mapping[str, str]) -> Iterator[Check]:
     """Run the null runtime once: the lock, the memory marks and the harness's own overhead."""
-    plan = make_plan(Suite(name="doctor", scenarios=(), launches=1), [], [], device=board.target.name)
+    plan = make_plan(Suite(name="doctor", scenarios=(), launches=1), [], [], device=board.device.name)
     message = plan.message(run_id=new_run_id(), root=board.facts.root, user="doctor", pythons=pythons)
     said: list[dict[str, Any]] = []
     try:

@@ -68,13 +68,17 @@ def predict_on_host(
         )
         events.advance(len(lines), len(plan.trials), "predictions")
 
-    target = resolve_device("local")
-    with open_board(target, runtimes=plan.runtimes, cache=cache, offline=False, events=Silent()) as board:
+    device = resolve_device("local")
+    with open_board(device, runtimes=plan.runtimes, cache=cache, offline=False, events=Silent()) as board:
         for why in board.failed.values():
             raise BoardUnfit(why)
         board.send({a.sha256: a.path for a in artifacts} | {c.sha256: c.path for c in corpora})
         message = plan.message(
-            run_id=new_run_id(), root=board.facts.root, user="reference", pythons=board.pythons
+            run_id=new_run_id(),
+            root=board.facts.root,
+            user="reference",
+            pythons=board.pythons,
+            exclusive=False,
         )
         for trial in message["trials"]:
             trial["twice"] = True  # the same input again, to find answers that are random

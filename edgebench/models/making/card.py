@@ -171,7 +171,7 @@ def _figures(facts: CardFacts) -> str:
     speakers = "; ".join(f"{corpus}: {', '.join(names)}" for corpus, names in scored)
     return (
         f"## {_heading(facts)}\n\n{_table(head, rows)}\n"
-        "In brackets: 95 % bootstrap over speakers, which is a floor of the doubt where there are three. "
+        "In brackets: 95 % interval over speakers, none where fewer than five were scored. "
         "Chance is a UA of .25. `logistic regression` is the trivial baseline: mean and deviation of the "
         "log-mel (which keep the level that the nets normalise away), learnt on the training speakers of "
         f"that corpus alone. Speakers scored: {speakers}. Predicted by onnxruntime on the machine "

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgebench.models.quantization.litert_convert import FIT, LENGTHS_S, NEEDS, convert
+from edgebench.models.quantization.litert_tidy import tidied
 from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
 
 
 def _quantize(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -> bytes:
-    return convert(parent, settings["lengths_s"])
+    return tidied(convert(parent, settings["lengths_s"]))
 
 
 SCHEME = Scheme(

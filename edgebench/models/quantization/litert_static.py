@@ -21,6 +21,7 @@ from edgebench.models.quantization.litert_convert import (
     quiet,
     signature_name,
 )
+from edgebench.models.quantization.litert_tidy import tidied
 from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
 
 
@@ -42,7 +43,7 @@ def _quantize(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -
         quantized = quantizer.quantize(quantizer.calibrate(clips)).quantized_model
     if quantized is None:
         raise ModelError(f"model {parent}: the quantizer gave no file.")
-    return bytes(quantized)
+    return tidied(bytes(quantized))
 
 
 SCHEME = Scheme(

@@ -164,7 +164,7 @@ def _gains(table: Values, corpus: str, rows: Sequence[Values]) -> Section:
         f"{TITLE}: what {', '.join(table['train_only'])} adds to {corpus}",
         columns,
         cells,
-        "Pooled: the same clips, paired, with a 95 % bootstrap interval over speakers. Deviation: how that "
+        "Pooled: the same clips, paired, with a 95 % interval over speakers. Deviation: how that "
         "over the folds changes, which the paper calls a reduction of variance.",
     )
 

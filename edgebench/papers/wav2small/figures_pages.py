@@ -230,7 +230,8 @@ def parts_sections(parts: Parts) -> list[Section]:
             crossing_sentence(parts),
             *(_work(point) for point in parts.points[-1:]),
             f"Threads: {', '.join(map(str, sorted(threads)))}; batch 1. The paper: the feature extractor is "
-            "the slower from 2 s on. In brackets: 95 % bootstrap interval over process launches.",
+            "the slower from 2 s on. In brackets: 95 % intervals, over launches and, "
+            "for the ratio, over the rounds of both.",
             "Random weights. The encoder's file holds projection, positional convolution and six layers, and "
             "is fed frames cut from the waveform in place of the extractor's.",
         )

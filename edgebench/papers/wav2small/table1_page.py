@@ -138,7 +138,7 @@ def _time(table: CostTable) -> Section:
         f"{TITLE}: time at 5 s{threads}",
         columns,
         rows,
-        "In brackets: 95 % bootstrap interval over process launches.",
+        "In brackets: 95 % interval over process launches.",
         *NOTES,
         *(f"{row.model}: {row.reason}" for row in table.rows if row.reason),
     )

@@ -54,7 +54,8 @@ def file_figures(artifact: ArtifactFacts | None, condition: Condition) -> dict[s
             "macs", "the clips of a corpus differ in length: see the single_stream records"
         )
     else:
-        figures["macs"] = missing("macs", f"the MACs at {condition.input_s:g} s were not counted")
+        why = artifact.why_no_macs or f"the MACs at {condition.input_s:g} s were not counted"
+        figures["macs"] = missing("macs", why)
     return figures
 
 

@@ -39,6 +39,8 @@ class Values(NamedTuple):
         return int(np.count_nonzero(~np.isfinite(self.flat)))
 
 
+NOT_FINITE = "is not finite"  # in the words of every mismatch of NaN or infinity
+
 Named = dict[str, Values]
 
 
@@ -144,7 +146,7 @@ def _not_finite(answers: Sequence[Named], *, expected: Named | None) -> str | No
             if bad:
                 also = expected is not None and where == "on the board" and _has_bad(expected, name)
                 return (
-                    f"output {name} is not finite: {bad} of {found.flat.size} values are NaN or infinite "
+                    f"output {name} {NOT_FINITE}: {bad} of {found.flat.size} values are NaN or infinite "
                     f"{where}{', and some on the host too' if also else ''}"
                 )
     return None
@@ -156,7 +158,7 @@ def _not_finite_beyond(launches: Sequence[TrialMessage]) -> str | None:
         counts = trial.output.not_finite if trial.output else ()
         for name, bad in zip(trial.output.names if trial.output else (), counts, strict=False):
             if bad:
-                return f"output {name} is not finite: {bad} of its values are NaN or infinite on the board"
+                return f"output {name} {NOT_FINITE}: {bad} of its values are NaN or infinite on the board"
     return None
 
 

@@ -16,13 +16,14 @@ from typing import Any, BinaryIO, NamedTuple
 
 from edgebench.results.records.codec import peek
 
-# Index history. 1: first. 2: lines by run, a table of runs. Another version is simply made again.
+# Index history. 1: first. 2: lines by run, a table of runs. Another version is simply made again; its
+# tables have other names than those of version 1, which an older edgebench may still use here.
 INDEX_VERSION = 2
 # Bytes of the file's beginning, and of the end of what was indexed, that must be unchanged.
 CHECK_BYTES = 4096
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS lines (
+CREATE TABLE IF NOT EXISTS run_lines (
     run_id TEXT NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, number INTEGER NOT NULL,
     kind TEXT NOT NULL, PRIMARY KEY (run_id, offset)
 ) WITHOUT ROWID;
@@ -78,7 +79,7 @@ class Index:
     def lines(self, run_id: str) -> list[LineRow]:
         """The lines of one run in the order written."""
         rows = self._db.execute(
-            "SELECT offset, length, number, kind FROM lines WHERE run_id = ? ORDER BY offset", (run_id,)
+            "SELECT offset, length, number, kind FROM run_lines WHERE run_id = ? ORDER BY offset", (run_id,)
         )
         return [LineRow(*row) for row in rows]
 
@@ -132,7 +133,7 @@ class Index:
         try:
             indexed, number = self._trusted(records, size)
             if indexed is None:
-                self._db.execute("DELETE FROM lines")
+                self._db.execute("DELETE FROM run_lines")
                 self._db.execute("DELETE FROM runs")
                 indexed, number = 0, 0
             self._scan(records, indexed, number)
@@ -172,7 +173,7 @@ class Index:
                 indexed += len(line)
         runs.pop(_DAMAGED[0], None)
         if rows or not indexed:
-            self._db.executemany("INSERT INTO lines VALUES (?, ?, ?, ?, ?)", rows)
+            self._db.executemany("INSERT INTO run_lines VALUES (?, ?, ?, ?, ?)", rows)
             self._db.executemany("INSERT OR IGNORE INTO runs VALUES (?, ?)", runs.items())
             state = {
                 "version": INDEX_VERSION,

@@ -61,7 +61,8 @@ class DeviceFacts(RecordModel):
 class ArtifactFacts(RecordModel):
     """One model file. ``macs``: input length in seconds, as text -> multiply-accumulates.
 
-    ``opset`` and ``ir_version`` are of files of the format "onnx".
+    ``opset`` and ``ir_version`` are of files of the format "onnx". ``why_no_macs``: why they could not be
+    counted. ``streaming``: how a model that keeps a state was fed.
     """
 
     key: str
@@ -71,6 +72,8 @@ class ArtifactFacts(RecordModel):
     parameters: int | None
     macs: dict[str, int] = {}
     macs_rule: str | None = None
+    why_no_macs: str | None = None
+    streaming: dict[str, Any] | None = None
     manifest: dict[str, Json] | None = None
     opset: int | None = None
     ir_version: int | None = None

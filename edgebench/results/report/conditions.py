@@ -7,7 +7,8 @@ import shlex
 
 from edgebench.results.records.messages import Fingerprint
 from edgebench.results.report.launches import launches_sentence
-from edgebench.results.report.tables import left_out_text, overhead_sentence
+from edgebench.results.report.notes import left_out_text
+from edgebench.results.report.tables import overhead_sentence
 from edgebench.results.summary import RunSummary
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from edgebench.results.evaluation import Evaluation, EvaluationRow
 from edgebench.results.metrics.accuracy import CATEGORICAL, CCC
 from edgebench.results.metrics.table import EMOTIONS, METRICS
-from edgebench.results.report.tables import Cell, Column, Section, corpus_notes, figure_cell, make_section
+from edgebench.results.report.notes import corpus_notes
+from edgebench.results.report.tables import Cell, Column, Section, figure_cell, make_section
 from edgebench.results.report.words import NOTHING, share
 
 _F1 = tuple(f"f1_{emotion}" for emotion in EMOTIONS)

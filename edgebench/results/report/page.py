@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgebench.results.metrics.table import METRICS
 from edgebench.results.report.conditions import board_name, command_text, conditions
 from edgebench.results.report.document import asset, document, escape, section_html
+from edgebench.results.report.notes import SYNTHETIC_NOTE
 from edgebench.results.report.plots import (
     ACCURACIES,
     COSTS,
@@ -15,7 +16,6 @@ from edgebench.results.report.plots import (
 )
 from edgebench.results.report.sections import sections
 from edgebench.results.report.tables import (
-    SYNTHETIC_NOTE,
     findings,
     not_judged,
     overhead_sentence,

@@ -13,7 +13,7 @@ from edgebench.errors import UsageError
 from edgebench.results.compare import Comparison, compare_artifacts
 from edgebench.results.metrics.table import METRICS, Figure
 from edgebench.results.pareto import Point, default_reference, plane, relative_plane
-from edgebench.results.report.tables import SYNTHETIC_NOTE
+from edgebench.results.report.notes import SYNTHETIC_NOTE
 from edgebench.results.report.words import figure_text
 from edgebench.results.summary import SYNTHETIC, Row, RunSummary
 

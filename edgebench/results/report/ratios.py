@@ -7,7 +7,7 @@ from edgebench.results.changes import NOT_JUDGED, Change
 from edgebench.results.compare import ComparedRow, compare_artifacts
 from edgebench.results.metrics.table import METRICS
 from edgebench.results.report.comparison import comparison_notes, effect_text
-from edgebench.results.report.tables import Cell, Column, Section
+from edgebench.results.report.tables import Cell, Column, Section, runtime_cells, runtime_columns
 from edgebench.results.report.words import NOTHING, seconds
 from edgebench.results.summary import RunSummary
 
@@ -32,15 +32,17 @@ def ratio_sections(summary: RunSummary, *, against: str | None = None) -> list[S
         if against is not None:
             raise
         return []
+    shown = [row for pair in comparison.rows for row in (pair.before, pair.after)]
     columns = (
         Column("Artifact", right=False),
+        *runtime_columns(shown),
         Column("Against", 4, right=False),
         Column("Input"),
         Column("Threads", 5),
         *(Column(title, priority) for title, priority, _ in _SHOWN),
         Column("Ratio's verdict", right=False),
     )
-    rows = tuple(_cells(row) for row in comparison.rows)
+    rows = tuple(_cells(row, runtime_cells(shown, row.after)) for row in comparison.rows)
     wall = (
         "Wall time is the ratio of latency p50, over a corpus that of the time an utterance. "
         "`edgebench compare RUN` shows every metric."
@@ -50,7 +52,7 @@ def ratio_sections(summary: RunSummary, *, against: str | None = None) -> list[S
     ]
 
 
-def _cells(row: ComparedRow) -> tuple[Cell, ...]:
+def _cells(row: ComparedRow, runtime: tuple[Cell, ...]) -> tuple[Cell, ...]:
     condition = row.after.condition
     changes = {change.metric: change for change in row.changes}
     shown = [next((changes[name] for name in names if name in changes), None) for _, _, names in _SHOWN]
@@ -60,12 +62,19 @@ def _cells(row: ComparedRow) -> tuple[Cell, ...]:
     status = "INVALID" if codes else "VALID"
     return (
         Cell(condition.artifact),
-        Cell(row.before.condition.artifact),
+        *runtime,
+        Cell(_reference(row)),
         Cell(condition.corpus or seconds(condition.input_s)),
         Cell(str(condition.threads)),
         *(_cell(change) for change in shown),
         Cell(f"{status}: {', '.join(codes)}" if codes else status, status=status),
     )
+
+
+def _reference(row: ComparedRow) -> str:
+    """What the row is compared with, and its runtime where that is another one."""
+    before, after = row.before.condition, row.after.condition
+    return before.artifact if before.runtime == after.runtime else f"{before.artifact} ({before.runtime})"
 
 
 def _cell(change: Change | None) -> Cell:

@@ -8,24 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgebench.results.metrics.accuracy import Scoring
+from edgebench.agent.runtimes.table import runtimes_for
 from edgebench.results.metrics.table import EXACT, METRICS, Figure
-from edgebench.results.records.record import CorpusFacts
+from edgebench.results.report.notes import corpus_notes
 from edgebench.results.report.words import NOTHING, figure_text, number, seconds
 from edgebench.results.summary import SYNTHETIC, Row, RunSummary
-
-SYNTHETIC_NOTE = (
-    "Figures on the synthetic corpus are a check of the pipeline, not speech-emotion accuracy: its voices "
-    "are generated."
-)
-_LABEL_NOTES = {
-    "prototype": (
-        "Arousal, dominance and valence here are prototype coordinates of the corpus' emotion words "
-        "(label_source = prototype), not ratings by listeners."
-    ),
-    "human": "Labels were given by human listeners (label_source = human).",
-    "synthetic": "Labels are the generator's own settings (label_source = synthetic).",
-}
 
 
 @dataclass(frozen=True)
@@ -78,7 +65,19 @@ def row_name(row: Row) -> str:
     condition = row.condition
     where = f"over {condition.corpus}" if condition.corpus else seconds(condition.input_s)
     threads = "1 thread" if condition.threads == 1 else f"{condition.threads} threads"
-    return f"{condition.artifact}, {condition.scenario} {where}, {threads}"
+    usual = row.artifact is None or condition.runtime == runtimes_for(row.artifact.format)[0]
+    runtime = "" if usual else f", {condition.runtime}"
+    return f"{condition.artifact}, {condition.scenario} {where}, {threads}{runtime}"
+
+
+def runtime_columns(rows: Sequence[Row]) -> tuple[Column, ...]:
+    """A column for the runtime, where the rows have several."""
+    return (Column("Runtime", right=False),) if len({row.condition.runtime for row in rows}) > 1 else ()
+
+
+def runtime_cells(rows: Sequence[Row], row: Row) -> tuple[Cell, ...]:
+    """What stands in ``runtime_columns``."""
+    return tuple(Cell(row.condition.runtime) for _ in runtime_columns(rows))
 
 
 def findings(summary: RunSummary) -> list[tuple[str, str, str, str]]:
@@ -152,8 +151,10 @@ def make_section(
 
 
 def _latency(summary: RunSummary) -> Section:
+    shown = [row for row in summary.rows if row.condition.scenario == "single_stream" and not row.is_null]
     columns = (
         Column("Artifact", right=False),
+        *runtime_columns(shown),
         Column("Input"),
         Column("Threads", 6),
         Column("Latency p50"),
@@ -170,6 +171,7 @@ def _latency(summary: RunSummary) -> Section:
     rows = [
         (
             Cell(row.condition.artifact),
+            *runtime_cells(shown, row),
             Cell(seconds(row.condition.input_s)),
             Cell(str(row.condition.threads)),
             _cell(row, "latency_p50_ns"),
@@ -183,8 +185,7 @@ def _latency(summary: RunSummary) -> Section:
             _cell(row, "model_rss_bytes", interval=False),
             verdict_cell(row),
         )
-        for row in summary.rows
-        if row.condition.scenario == "single_stream" and not row.is_null
+        for row in shown
     ]
     return make_section(
         "Latency and memory (single_stream)",
@@ -195,8 +196,10 @@ def _latency(summary: RunSummary) -> Section:
 
 
 def _corpora(summary: RunSummary) -> list[Section]:
+    offline = [row for row in summary.rows if row.condition.corpus and not row.is_null]
     columns = (
         Column("Artifact", right=False),
+        *runtime_columns(offline),
         Column("Threads", 9),
         Column("UA"),
         Column("WA", 6),
@@ -218,6 +221,7 @@ def _corpora(summary: RunSummary) -> list[Section]:
         cells = [
             (
                 Cell(row.condition.artifact),
+                *runtime_cells(offline, row),
                 Cell(str(row.condition.threads)),
                 *(_cell(row, metric, bounded=True) for metric in ("ua", "wa", "macro_f1")),
                 *(_cell(row, f"ccc_{part}", bounded=True) for part in ("arousal", "dominance", "valence")),
@@ -248,54 +252,6 @@ def _run_corpus_notes(rows: Sequence[Row]) -> list[str]:
     corpus = next((row.corpus for row in rows if row.corpus is not None), None)
     scored = next((row.scoring for row in rows if row.scoring is not None), None)
     return corpus_notes(corpus, scored) if corpus is not None else []
-
-
-def corpus_notes(corpus: CorpusFacts, scored: Scoring | None) -> list[str]:
-    """What has to be known to read accuracies on this corpus: label source, what was scored, seen or not."""
-    notes = [SYNTHETIC_NOTE] if corpus.label_source == SYNTHETIC else []
-    notes.append(_LABEL_NOTES.get(corpus.label_source, f"label_source = {corpus.label_source}."))
-    if scored is not None:
-        notes.append(
-            f"{scored.n_clips} clips of {scored.n_speakers} speakers were scored; left out: "
-            f"{left_out_text(corpus.left_out)}. In brackets: 95 % interval over speakers."
-        )
-        notes += _preparation_notes(corpus)
-        if scored.seen:
-            notes.append(
-                f"SEEN IN TRAINING: {scored.seen} of the {scored.n_clips} scored clips are of speakers that "
-                "an artifact was trained on. These figures are not held-out accuracy."
-            )
-    return notes
-
-
-def _preparation_notes(corpus: CorpusFacts) -> list[str]:
-    """What was chosen of the corpus, and what was done to its clips before they were scored."""
-    notes = []
-    if corpus.release is not None or corpus.selection is not None:
-        release = f"Release {corpus.release}" if corpus.release is not None else "Of the corpus"
-        notes.append(f"{release}{f', taken: {corpus.selection}' if corpus.selection is not None else ''}.")
-    if corpus.converted is not None:
-        rates = ", ".join(f"{n} from {rate} Hz" for rate, n in corpus.converted.sample_rates_hz.items())
-        mixed = f", {corpus.converted.mixed_down} of several channels averaged" * bool(
-            corpus.converted.mixed_down
-        )
-        notes.append(
-            f"{corpus.converted.clips} clips were converted to mono at 16 kHz ({rates}{mixed}) by "
-            f"{corpus.converted.resampler}."
-        )
-    if corpus.scaled:
-        notes.append(f"{corpus.scaled} clips reached beyond full scale and were divided by their peak.")
-    return notes
-
-
-def left_out_text(left_out: dict[str, int]) -> str:
-    """Clips left out, by reason."""
-    words = {
-        "seen_speaker": "of speakers seen in training",
-        "no_label": "without a label",
-        "unreadable": "unreadable",
-    }
-    return ", ".join(f"{count} {words.get(name, name)}" for name, count in left_out.items()) or "none"
 
 
 def _losses(summary: RunSummary) -> Section:
@@ -343,7 +299,7 @@ def _files(summary: RunSummary) -> Section:
                 Cell(artifact.key),
                 Cell(number(artifact.size_bytes, "bytes")),
                 Cell(NOTHING if artifact.parameters is None else number(artifact.parameters, "parameters")),
-                Cell(_longest(macs), reason=None if macs else "nobody counted them"),
+                Cell(_longest(macs), reason=None if macs else artifact.why_no_macs or "nobody counted them"),
                 Cell(_worst_parity(of_it)),
                 Cell(str((manifest.get("scheme") or {}).get("name") or NOTHING)),
                 Cell(NOTHING if artifact.opset is None else str(artifact.opset)),
@@ -351,7 +307,14 @@ def _files(summary: RunSummary) -> Section:
             )
         )
     rules = dict.fromkeys(artifact.macs_rule for artifact in summary.header.artifacts if artifact.macs_rule)
-    return make_section("Files", columns, rows, *(f"MACs counted as: {rule}." for rule in rules))
+    notes = [f"MACs counted as: {rule}." for rule in rules]
+    for artifact in summary.header.artifacts:
+        if artifact.streaming:
+            notes.append(
+                f"{artifact.key} keeps a state: an input goes through it in frames of "
+                f"{artifact.streaming['frame']} samples, from a state of zeros."
+            )
+    return make_section("Files", columns, rows, *notes)
 
 
 def _longest(texts: list[str]) -> str:

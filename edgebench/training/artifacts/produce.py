@@ -10,19 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edgebench.agent.waveform import prepare
-from edgebench.corpora import ADV, EMOTIONS, SAMPLE_RATE_HZ, Clip, load_waveform, write_split
+from edgebench.corpora import ADV, EMOTIONS, SAMPLE_RATE_HZ, load_waveform, write_split
 from edgebench.models.artifact import Artifact
 from edgebench.models.graph.macs import count_macs
-from edgebench.models.graph.parity import largest_difference
 from edgebench.models.making.card import CardFacts, CorpusCounts, Row, render_card
 from edgebench.models.making.export import IR_VERSION, OPSET, export_onnx, save_artifact
-from edgebench.models.manifest import Calibration, Macs, Manifest, Parity, Task
+from edgebench.models.making.quantized import MACS_INPUT_S, quantize_artifact
+from edgebench.models.manifest import Calibration, Macs, Manifest, Task
 from edgebench.models.outputs import DIMENSIONS, EMOTION_LOGITS
-from edgebench.models.quantization import quantize, scheme_named
 from edgebench.training.artifacts import baseline
 from edgebench.training.artifacts.baseline import predict_baseline
 from edgebench.training.artifacts.score import METRICS, accuracy_drop, predict_corpora, score_artifact
@@ -35,10 +30,6 @@ if TYPE_CHECKING:
 
     from edgebench.models.layers.speech_net import SpeechNet
 
-MACS_INPUT_S = 5.0
-# Other processors round the 8-bit products otherwise; a file that is wrong is wrong by far more.
-PARITY_MARGIN = 2.0
-NOISE_LENGTHS_S = (1.0, 2.0, 5.0, 10.0)  # the suite's generated inputs are noise: a tolerance covers them
 # The module of each head, by the name that every architecture gives it.
 HEAD_MODULES = {DIMENSIONS: "adv", EMOTION_LOGITS: "emotion"}
 TASKS = {
@@ -66,29 +57,17 @@ def produce(
     exported = export_onnx(model, outputs=lineage.outputs)
     fp32 = known.save(exported, output, key=f"{recipe.architecture}.fp32", scheme={"name": "fp32"})
     clips = calibration_clips(gathered.train, per_class=recipe.quantization.clips_per_class, seed=recipe.seed)
-    scheme = scheme_named(recipe.quantization.scheme)
-    graph = _graph(quantize(fp32.path, scheme=scheme.name, waveforms=known.waveforms(clips)))
-    small = known.save(
-        graph,
-        output,
-        key=f"{recipe.architecture}.{scheme.name}",
-        scheme=scheme.described(),
+    small = quantize_artifact(
+        fp32,
+        recipe.quantization.scheme,
+        clips=[load_waveform(clip) for clip in clips],
         calibration=Calibration(sha256=ids_sha256(clips), clips=len(clips)),
-        parent=fp32.sha256,
-        parity=Parity(
-            reference=fp32.sha256,
-            max_abs=_tolerance(fp32.path, graph, known.waveforms(gathered.validation)),
-        ),
+        validation=[load_waveform(clip) for clip in gathered.validation],
+        folder=output,
     )
     text = render_card(_card(fp32, small, recipe, gathered, command=command))
     (output / known.card).write_text(text, encoding="utf-8")
     return fp32, small
-
-
-def _graph(data: bytes) -> onnx.ModelProto:
-    import onnx  # noqa: PLC0415
-
-    return onnx.load_model_from_string(data)
 
 
 class _Common:
@@ -100,10 +79,6 @@ class _Common:
         self.preparation = [dict(step) for step in lineage.preparation]
         self.tasks = {name: TASKS[name] for name in lineage.outputs}
         self.parameters = count_parameters(model, lineage.outputs)
-
-    def waveforms(self, clips: Sequence[Clip]) -> list[NDArray[np.float32]]:
-        """The clips as the net receives them."""
-        return [prepare(load_waveform(clip), self.preparation, SAMPLE_RATE_HZ) for clip in clips]
 
     def save(self, graph: onnx.ModelProto, folder: Path, **particular: Any) -> Artifact:
         count = count_macs(graph, input_s=MACS_INPUT_S)
@@ -124,17 +99,6 @@ class _Common:
             **particular,
         )
         return save_artifact(graph, manifest, folder)
-
-
-def _tolerance(fp32: Path, graph: onnx.ModelProto, clips: Sequence[NDArray[np.float32]]) -> float:
-    """Largest difference to fp32 on clips (samples,) and on noise, times the margin, to two digits."""
-    rng = np.random.default_rng(0)
-    noise: list[NDArray[np.float32]] = [
-        rng.uniform(-1.0, 1.0, round(length_s * SAMPLE_RATE_HZ)).astype(np.float32)
-        for length_s in NOISE_LENGTHS_S
-    ]
-    largest = largest_difference(fp32.read_bytes(), graph.SerializeToString(), [*clips, *noise])
-    return float(f"{PARITY_MARGIN * largest:.1e}")
 
 
 def _card(
