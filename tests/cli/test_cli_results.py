@@ -79,6 +79,20 @@ def test_a_run_against_itself_compares_as_equal(measured: Edgebench) -> None:
     assert "my" in text
 
 
+def test_the_artifacts_of_one_run_are_compared(measured: Edgebench) -> None:
+    shutil.copy(measured.folder / "my.onnx", measured.folder / "other.onnx")
+    result = measured("run", "--suite", "quick.toml", "--model", "my.onnx", "--model", "other.onnx")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(measured.here("compare", "last", "--json").stdout)
+    assert found["paired"] and found["words"]["family_error"] == 0.05
+    assert {(row["artifact"], row["against"]) for row in found["records"]} == {("other", "my")}
+    turned = json.loads(measured.here("compare", "last", "--against", "other", "--json").stdout)
+    assert {(row["artifact"], row["against"]) for row in turned["records"]} == {("my", "other")}
+    assert "paired by round" in measured.here("compare", "last", "--markdown").stdout
+    measured.refuses("compare", "last", "--against", "nobody", status=2, says=["no artifact 'nobody'"])
+    measured.refuses("compare", "last", "last", "--artifact", "my", status=2, says=["--artifact", "one run"])
+
+
 def test_unlike_runs_are_not_compared(measured: Edgebench, tmp_path: Path) -> None:
     first = json.loads(measured.here("report", "--json").stdout)["run_id"]
     (tmp_path / "other.toml").write_text(

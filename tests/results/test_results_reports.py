@@ -119,6 +119,12 @@ def test_at_80_columns_names_and_figures_stay_whole(summary):
     assert "Not shown" not in terminal(summary, 250)
 
 
+def test_at_80_columns_runtimes_stay_whole():
+    lines = terminal(with_two_runtimes(), 80).splitlines()
+    assert any(line.startswith(b.FP32) and " onnxruntime " in line for line in lines)
+    assert any(line.startswith(b.INT8) and " litert " in line for line in lines)
+
+
 def test_every_report_says_the_same_figures(summary):
     markdown = run_markdown(summary).replace("\\", "")
     page = re.sub(r"<[^>]+>", "", run_page(summary).split("</main>")[0])

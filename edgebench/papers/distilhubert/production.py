@@ -62,7 +62,7 @@ def train_production(
 
 
 def cross_corpus(
-    artifacts: Sequence[Artifact], clips: Sequence[Clip], learnt: Sequence[Clip], *, seed: int
+    artifacts: Sequence[Artifact], clips: Sequence[Clip], learnt: Sequence[Clip]
 ) -> tuple[dict[str, Scoring], list[str]]:
     """The scores of each artifact, by key, on clips of a corpus that it has not seen, and what was left out.
 

@@ -90,7 +90,6 @@ def reproduce_table2(
         results.get(JOINED, []),
         protocol=recipe.protocol,
         train_only=list(train_only),
-        seed=recipe.seed,
     )
     found = {**table, "command": command, "notes": notes, "production": _production(recipe, fold, pair)}
     write_figure(table2_page(found, found["production"]), found, output, "table2")
@@ -107,9 +106,7 @@ def _production(recipe: FineTuningRecipe, fold: Gathered, pair: tuple[Artifact, 
     compared = {clip.corpus for clip in fold.test} == {"iemocap"}
     models: dict[str, Any] = {}
     for artifact in pair:
-        for scored in score_artifact(
-            artifact, fold.test, predict_corpora(artifact, fold.test), seed=recipe.seed
-        ):
+        for scored in score_artifact(artifact, fold.test, predict_corpora(artifact, fold.test)):
             row = {name: scored.figures[name].to_json() for name in ("ua", "wa", "macro_f1")}
             values = {name: scored.figures[name].value for name in PAPER_PRODUCTION}
             models[f"{artifact.key} on {scored.corpus}"] = row | {
@@ -133,6 +130,6 @@ def _figure1(
 ) -> tuple[dict[str, Any], list[str]]:
     learnt = [*fold.train, *fold.validation]
     scorings: dict[str, Scoring]
-    scorings, told = cross_corpus(pair, unseen, learnt, seed=recipe.seed)
+    scorings, told = cross_corpus(pair, unseen, learnt)
     options = recipe.cross_corpus
     return figure1(scorings, corpus=options.corpus, as_neutral=options.as_neutral), told

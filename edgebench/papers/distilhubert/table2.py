@@ -47,7 +47,6 @@ def table2(
     *,
     protocol: str,
     train_only: Sequence[str],
-    seed: int,
 ) -> dict[str, Any]:
     """The table by corpus. ``joined`` is empty where no corpus only trained.
 
@@ -68,18 +67,18 @@ def table2(
         ],
         "deviation": "of a sample (n - 1), over folds",
         "corpora": {
-            corpus: _corpus(arms, corpus, compared=protocol == _PROTOCOL, second=tuple(train_only), seed=seed)
+            corpus: _corpus(arms, corpus, compared=protocol == _PROTOCOL, second=tuple(train_only))
             for corpus in corpora
         },
     }
 
 
 def _corpus(
-    arms: dict[str, Sequence[FoldResult]], corpus: str, *, compared: bool, second: tuple[str, ...], seed: int
+    arms: dict[str, Sequence[FoldResult]], corpus: str, *, compared: bool, second: tuple[str, ...]
 ) -> dict[str, Any]:
-    scores = {arm: [_scoring(result, corpus, seed=seed) for result in arms[arm]] for arm in arms}
+    scores = {arm: [_scoring(result, corpus) for result in arms[arm]] for arm in arms}
     answers = {arm: [a for result in arms[arm] for a in result.answers] for arm in arms}
-    intervals = gain_of(answers[ALONE], answers[JOINED], seed=seed).get(corpus, {})
+    intervals = gain_of(answers[ALONE], answers[JOINED]).get(corpus, {})
     rows = []
     for metric in METRICS:
         row: dict[str, Any] = {"metric": metric, "title": ALL_METRICS[metric].title}
@@ -94,12 +93,12 @@ def _corpus(
         rows.append(row)
     return {
         "rows": rows,
-        "pooled": {arm: _pooled(score_answers(answers[arm], seed=seed).get(corpus)) for arm in arms},
+        "pooled": {arm: _pooled(score_answers(answers[arm]).get(corpus)) for arm in arms},
     }
 
 
-def _scoring(result: FoldResult, corpus: str, *, seed: int) -> Scoring:
-    return score_answers(result.answers, seed=seed)[corpus]
+def _scoring(result: FoldResult, corpus: str) -> Scoring:
+    return score_answers(result.answers)[corpus]
 
 
 def _over_folds(scores: Sequence[Scoring], metric: str) -> dict[str, Any]:

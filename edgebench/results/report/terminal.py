@@ -106,7 +106,7 @@ def render_section(section: Section, *, width: int) -> RenderableType:
             Text(column.title),
             justify="right" if column.right else "left",
             # A verdict breaks between its codes; a name only where it is very long.
-            no_wrap=column.right or (column.title == "Artifact" and not wide),
+            no_wrap=column.right or (column.title in ("Artifact", "Runtime") and not wide),
             overflow="fold",
         )
     for row in section.rows:

@@ -117,10 +117,10 @@ def _card(
     rows = [
         Row(artifact.key, found.corpus, found.label_source, found.clips, found.speakers, found.figures)
         for artifact, predictions in zip(pair, predicted, strict=True)
-        for found in score_artifact(artifact, gathered.test, predictions, seed=recipe.seed)
+        for found in score_artifact(artifact, gathered.test, predictions)
     ]
     if EMOTION_LOGITS in fp32.manifest.tasks:  # the baseline names emotions, and nothing else
-        rows += _baseline_rows(fp32, gathered, seed=recipe.seed)
+        rows += _baseline_rows(fp32, gathered)
     counts = {
         name: CorpusCounts(
             *(sum(c.corpus == name for c in gathered.part(p)) for p in ("train", "validation", "test"))
@@ -137,12 +137,12 @@ def _card(
         counts=counts,
         metrics=METRICS,
         rows=rows,
-        losses=accuracy_drop(pair, gathered.test, predicted, seed=recipe.seed),
+        losses=accuracy_drop(pair, gathered.test, predicted),
         command=command,
     )
 
 
-def _baseline_rows(artifact: Artifact, gathered: Gathered, *, seed: int) -> list[Row]:
+def _baseline_rows(artifact: Artifact, gathered: Gathered) -> list[Row]:
     """The baseline, trained on each corpus' training speakers alone and scored like the nets."""
     train = by_corpus([clip for clip in gathered.train if clip.emotion is not None])
     test = by_corpus(gathered.test)
@@ -152,7 +152,7 @@ def _baseline_rows(artifact: Artifact, gathered: Gathered, *, seed: int) -> list
     clips = [clip for name in predictions for clip in test[name]]
     return [
         Row(baseline.KEY, found.corpus, found.label_source, found.clips, found.speakers, found.figures)
-        for found in score_artifact(artifact, clips, predictions, seed=seed)
+        for found in score_artifact(artifact, clips, predictions)
     ]
 
 

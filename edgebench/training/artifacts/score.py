@@ -54,7 +54,7 @@ def predict_corpora(artifact: Artifact, clips: Sequence[Clip]) -> dict[str, Pred
 
 
 def score_artifact(
-    artifact: Artifact, clips: Sequence[Clip], predictions: Mapping[str, Predictions], *, seed: int = 0
+    artifact: Artifact, clips: Sequence[Clip], predictions: Mapping[str, Predictions]
 ) -> list[CorpusScore]:
     """Score an artifact on each corpus among the clips; the clips are the caller's choice of speakers."""
     found = []
@@ -69,8 +69,6 @@ def accuracy_drop(
     artifacts: tuple[Artifact, Artifact],
     clips: Sequence[Clip],
     predictions: tuple[Mapping[str, Predictions], Mapping[str, Predictions]],
-    *,
-    seed: int = 0,
 ) -> dict[str, Mapping[str, Figure]]:
     """Parent minus child by corpus, paired over speakers; the keys end in ``_loss``."""
     (parent, child), (before, after) = artifacts, predictions

@@ -103,7 +103,7 @@ def write_json(path: Path, values: Any) -> None:
     _replace(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
-def score_answers(answers: Iterable[Answer], *, seed: int) -> dict[str, Scoring]:
+def score_answers(answers: Iterable[Answer]) -> dict[str, Scoring]:
     """UA, WA, F1 and confusion by corpus, with intervals over speakers."""
     return {
         corpus: score(_predictions(rows), _facts(rows), _TASKS)
@@ -111,7 +111,7 @@ def score_answers(answers: Iterable[Answer], *, seed: int) -> dict[str, Scoring]
     }
 
 
-def gain_of(before: Iterable[Answer], after: Iterable[Answer], *, seed: int) -> dict[str, dict[str, Figure]]:
+def gain_of(before: Iterable[Answer], after: Iterable[Answer]) -> dict[str, dict[str, Figure]]:
     """By corpus and metric what ``after`` gains over ``before`` on the same clips, paired over speakers."""
     first, second = _by_corpus(before), _by_corpus(after)
     found = {}

@@ -119,7 +119,7 @@ def run_fold(
         "clips": {part: len(fold.part(part)) for part in PARTS},
         "best": {"step": tuner.history.best_step, "validation_ua": tuner.history.best_score},
         "steps": tuner.history.step,
-        "figures": scored_json(answers, seed=recipe.seed),
+        "figures": scored_json(answers),
         "bound": bound,
     }
     result = FoldResult(record, answers)
@@ -147,7 +147,7 @@ def train_fold(
     return tuner
 
 
-def scored_json(answers: Iterable[Answer], *, seed: int) -> dict[str, Any]:
+def scored_json(answers: Iterable[Answer]) -> dict[str, Any]:
     """The categorical figures and the confusion matrix of answers by corpus, as JSON."""
     return {
         corpus: {
@@ -155,7 +155,7 @@ def scored_json(answers: Iterable[Answer], *, seed: int) -> dict[str, Any]:
             "labels": list(scoring.labels),
             "confusion": [list(row) for row in scoring.confusion],
         }
-        for corpus, scoring in score_answers(answers, seed=seed).items()
+        for corpus, scoring in score_answers(answers).items()
     }
 
 
@@ -207,5 +207,5 @@ def _run_record(
         "folds": [
             {key: value for key, value in result.record.items() if key != "bound"} for result in results
         ],
-        "pooled": scored_json(answers, seed=recipe.seed),
+        "pooled": scored_json(answers),
     }
