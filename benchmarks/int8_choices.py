@@ -22,7 +22,7 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.common import Spread, paired
-from edgebench.cli.options import cache_dir, named_paths
+from edgebench.cli.options import cache_dir, corpus_sources
 from edgebench.corpora import SAMPLE_RATE_HZ, load_waveform
 from edgebench.models import Artifact, load_artifact
 from edgebench.models import outputs as names
@@ -160,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(f"{asked.model} is no fp32 file of {' or '.join(CHOICES)}.")
     scheme, choices = CHOICES[architecture]
     recipe = load_recipe("wav2small")
-    gathered = gather(recipe, named_paths(asked.corpus, "--corpus"))
+    gathered = gather(recipe, corpus_sources(asked.corpus, "--corpus"))
     per_class = recipe.quantization.clips_per_class
     calibration = [
         load_waveform(clip)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +22,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from edgebench.cli.options import named_paths
-from edgebench.corpora import EMOTIONS, Clip
+from edgebench.cli.options import corpus_sources
+from edgebench.corpora import EMOTIONS, Clip, Where
 from edgebench.training.clips.gather import gather
 from edgebench.training.methods import load_recipe
 from edgebench.training.supervised.data import TrainingData
@@ -93,7 +92,7 @@ def ask(
 
 
 def rows(
-    recipe: SupervisedRecipe, corpora: Mapping[str, Path], *, batches: int
+    recipe: SupervisedRecipe, corpora: Mapping[str, Where], *, batches: int
 ) -> Iterator[tuple[str, Answers]]:
     """What the excerpts are of, and what the teachers say of them."""
     withheld = recipe.teacher.unlabelled_corpora
@@ -127,7 +126,7 @@ def main() -> None:
     assert isinstance(recipe, SupervisedRecipe)
     headings = ("n", "teacher agrees", "UA", "probability of the label", "entropy, nats", *EMOTIONS)
     table = Table("excerpts of", *headings, caption="under each emotion: the share of excerpts called so")
-    for name, found in rows(recipe, named_paths(arguments.corpus, "--corpus"), batches=arguments.batches):
+    for name, found in rows(recipe, corpus_sources(arguments.corpus, "--corpus"), batches=arguments.batches):
         table.add_row(
             name,
             str(found.excerpts),

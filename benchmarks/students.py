@@ -24,8 +24,8 @@ from benchmarks import report
 from benchmarks.results_page import ADAPTED, HARD, SOFT, Arm, Block, page, renewed
 from benchmarks.results_plot import plot
 from edgebench.cli.display import Display
-from edgebench.cli.options import cache_dir, named_paths
-from edgebench.corpora import EMOTIONS, Clip, packaged_split, read_corpus, split_clips
+from edgebench.cli.options import cache_dir, corpus_sources
+from edgebench.corpora import EMOTIONS, Clip, Where, packaged_split, read_corpus, split_clips
 from edgebench.harness.host.evaluate import predict_corpora, scorable
 from edgebench.harness.speech import prepare_corpus
 from edgebench.models import Artifact, load_artifact
@@ -92,8 +92,8 @@ def _seed(folder: Path) -> int:
 
 def score(
     arms: Mapping[str, Sequence[Run]],
-    corpora: Mapping[str, Path],
-    learnt_from: Mapping[str, Path] | None = None,
+    corpora: Mapping[str, Where],
+    learnt_from: Mapping[str, Where] | None = None,
     *,
     note: str = "",
     unlabelled: bool = False,
@@ -142,7 +142,7 @@ def _trained(
     return Trained(predictions[artifact.sha256, corpus.name], tasks)  # type: ignore[arg-type]
 
 
-def _training_clips(corpora: Mapping[str, Path]) -> list[Clip]:
+def _training_clips(corpora: Mapping[str, Where]) -> list[Clip]:
     split = packaged_split("wav2small")
     clips = [clip for name, folder in corpora.items() for clip in read_corpus(name, folder)]
     return list(split_clips([clip for clip in clips if clip.corpus in split.corpora], split, "train"))
@@ -173,10 +173,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=PAGE)
     arguments = parser.parse_args()
     began, load = datetime.datetime.now(datetime.UTC), report.load_average()
-    corpora, unseen = (named_paths(given, "--corpus") for given in (arguments.corpus, arguments.unseen))
+    corpora, unseen = (corpus_sources(given, "--corpus") for given in (arguments.corpus, arguments.unseen))
     arms = read_arms(arguments.runs)
     without = {
-        name: read_arms(folder) for name, folder in named_paths(arguments.without, "--without").items()
+        name: read_arms(source.path)
+        for name, source in corpus_sources(arguments.without, "--without").items()
     }
     within = score(arms, corpora)
     across = score(arms, unseen, corpora, note="not seen") if unseen else []

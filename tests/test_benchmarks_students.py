@@ -63,7 +63,7 @@ def test_every_figure_is_where_its_heading_says():
     adapted = [training(0.5, seed) for seed in range(3)]
     rival = Arm("logistic regression, aligned", "", [training(1.0, 1)])
     told = [rival, *(Arm("adapted", p, adapted) for p in ("fp32", "small"))]
-    heard = Block(CORPUS, [*arms, *told], "labels never met")
+    heard = Block(CORPUS, [*arms, *told], "labels not seen")
     text = page([block], [heard], commands, [("processor", "p")], validated=validated)
     assert cell(text, "### What the validation", "teacher").startswith("0.633")
     for arm in arms:
