@@ -112,7 +112,8 @@ def score(
             )
             for name, folder in corpora.items()
         ]
-        predictions = predict_corpora(artifacts, held_out, cache=cache_dir(), events=display)
+        packed = [corpus.packed for corpus in held_out]
+        predictions = predict_corpora(artifacts, packed, cache=cache_dir(), events=display)
     blocks = []
     for corpus in held_out:
         facts = corpus.facts

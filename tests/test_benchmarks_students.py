@@ -65,7 +65,7 @@ def test_every_figure_is_where_its_heading_says():
     told = [rival, *(Arm("adapted", p, adapted) for p in ("fp32", "small"))]
     heard = Block(CORPUS, [*arms, *told], "labels not seen")
     text = page([block], [heard], commands, [("processor", "p")], validated=validated)
-    assert cell(text, "### What the validation", "teacher").startswith("0.633")
+    assert cell(text, "### UA on the validation", "teacher").startswith("0.633")
     for arm in arms:
         values = [ua(one) for one in arm.trainings]
         assert cell(text, "#### ", arm.title).startswith(f"{sum(values) / len(values):.3f} [")
