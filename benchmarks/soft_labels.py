@@ -23,8 +23,7 @@ from rich.progress import track
 from rich.table import Table
 
 from edgebench.cli.options import corpus_sources
-from edgebench.corpora import EMOTIONS, Clip
-from edgebench.corpora.source import Where
+from edgebench.corpora import EMOTIONS, Clip, Where
 from edgebench.training.clips.gather import gather
 from edgebench.training.methods import load_recipe
 from edgebench.training.supervised.data import TrainingData

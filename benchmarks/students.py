@@ -25,8 +25,7 @@ from benchmarks.results_page import ADAPTED, HARD, SOFT, Arm, Block, page, renew
 from benchmarks.results_plot import plot
 from edgebench.cli.display import Display
 from edgebench.cli.options import cache_dir, corpus_sources
-from edgebench.corpora import EMOTIONS, Clip, packaged_split, read_corpus, split_clips
-from edgebench.corpora.source import Where
+from edgebench.corpora import EMOTIONS, Clip, Where, packaged_split, read_corpus, split_clips
 from edgebench.harness.host.evaluate import predict_corpora, scorable
 from edgebench.harness.speech import prepare_corpus
 from edgebench.models import Artifact, load_artifact
@@ -113,7 +112,8 @@ def score(
             )
             for name, folder in corpora.items()
         ]
-        predictions = predict_corpora(artifacts, held_out, cache=cache_dir(), events=display)
+        packed = [corpus.packed for corpus in held_out]
+        predictions = predict_corpora(artifacts, packed, cache=cache_dir(), events=display)
     blocks = []
     for corpus in held_out:
         facts = corpus.facts
@@ -177,7 +177,8 @@ def main() -> None:
     corpora, unseen = (corpus_sources(given, "--corpus") for given in (arguments.corpus, arguments.unseen))
     arms = read_arms(arguments.runs)
     without = {
-        name: read_arms(runs.path) for name, runs in corpus_sources(arguments.without, "--without").items()
+        name: read_arms(source.path)
+        for name, source in corpus_sources(arguments.without, "--without").items()
     }
     within = score(arms, corpora)
     across = score(arms, unseen, corpora, note="not seen") if unseen else []

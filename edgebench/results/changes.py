@@ -158,9 +158,9 @@ def _above_the_counters(change: Change, metric: Metric, before: Row, after: Row)
     floor_bytes = LIMITS.floor_pages * max(pages)
     if abs(b - a) >= floor_bytes:
         return change
+    floor = f"{floor_bytes / 1000:.0f} kB"
     return replace(
-        change,
-        reason=f"a difference below {floor_bytes / 1000:.0f} kB between runs is not told from the kernel's counters",
+        change, reason=f"a difference below {floor} between runs is not told from the kernel's counters"
     )
 
 

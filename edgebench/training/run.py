@@ -15,6 +15,8 @@ from edgebench.training.loop.loop import Progress
 from edgebench.training.method import Job
 from edgebench.training.methods import load_recipe, method_named, method_of
 
+SPLIT_KEY = "data.split"
+
 Notify = Callable[[Progress], None]
 
 
@@ -80,8 +82,12 @@ def command_line(
             words += [option, f"{name}=PATH{source.selection}"]
     if any(source.resample_into for given in sources.values() for source in given.values()):
         words.append("--resample")
+    packaged = ("", *packaged_artifacts())
     for override in overrides:
         key, _, value = override.partition("=")
-        here = key.strip() in path_keys and value.strip() not in ("", "''", '""', *packaged_artifacts())
+        if key.strip() == SPLIT_KEY and not value.strip("'\" ").endswith(".json"):
+            here = False  # the name of a packaged split
+        else:
+            here = key.strip() in path_keys and value.strip("'\" ") not in packaged
         words += ["--set", f"{key.strip()}=PATH" if here else override]
     return shlex.join([*words, "--output", "DIR"])

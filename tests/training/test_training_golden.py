@@ -24,6 +24,9 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "checkpoints_v1"
 RUNS = json.loads((GOLDEN / "runs.json").read_text())
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
 
+# The bias of a softmax over time changes no answer: its gradient is rounding alone, which AdamW scales up.
+IDLE = ("sof.bias",)
+
 _spec = importlib.util.spec_from_file_location("golden_checkpoints", GOLDEN / "make.py")
 make = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(make)
@@ -64,6 +67,8 @@ def assert_same_end(folder: Path, expected: dict) -> None:
     for row, before in zip(found["curves"], expected["curves"], strict=True):
         assert row == pytest.approx(before, rel=1e-3, abs=1e-4)
     for part in ("model", "best"):
+        for name in IDLE:
+            found[part].pop(name, None), expected[part].pop(name, None)
         assert found[part] == pytest.approx(expected[part], rel=1e-3, abs=1e-3)
 
 

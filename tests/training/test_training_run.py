@@ -224,6 +224,11 @@ def test_command_line_can_be_typed_again():
     )
 
 
+def test_command_line_keeps_a_packaged_split_and_no_file():
+    for given, told in (("wav2small", "wav2small"), ("/home/me/split.json", "PATH"), ("'x.json'", "PATH")):
+        assert f"--set data.split={told} " in command_line("wav2small", {}, [f"data.split={given}"])
+
+
 def test_command_line_says_what_was_chosen_and_converted(tmp_path):
     msp = Source(tmp_path / "msp", partitions=("Train", "Test1"), resample_into=tmp_path)
     line = command_line("distilhubert_loso", {"msp_podcast": msp}, [], train_only={"emodb": tmp_path})

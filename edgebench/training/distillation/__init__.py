@@ -18,6 +18,7 @@ class Distillation(Method[DistillationRecipe]):
 
     schema = DistillationRecipe
     path_keys: ClassVar[tuple[str, ...]] = (
+        "data.split",
         "model.weights",
         "teacher",
         "data.films",

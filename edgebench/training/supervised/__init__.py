@@ -16,7 +16,7 @@ class Supervised(Method[SupervisedRecipe]):
     """The method of a recipe that names none."""
 
     schema = SupervisedRecipe
-    path_keys: ClassVar[tuple[str, ...]] = ("model.weights", "teacher.paths")
+    path_keys: ClassVar[tuple[str, ...]] = ("data.split", "model.weights", "teacher.paths")
 
     def train(self, recipe: SupervisedRecipe, job: Job) -> Trained | None:
         from edgebench.training.supervised.run import train  # noqa: PLC0415  (torch)
