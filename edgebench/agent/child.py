@@ -73,7 +73,7 @@ def run(
         process.stdin.write(json.dumps(task).encode())
         process.stdin.close()
     except BrokenPipeError:
-        pass  # it died at once; its ending will say so
+        pass  # it died at once, as the exit status will say
     try:
         why = _listen(process, hear, timeout_s=timeout_s, tick=tick, tick_s=tick_s, stop_fd=stop_fd)
     finally:
@@ -114,7 +114,7 @@ def _listen(
             for line in lines:
                 hear(protocol.decode(line))
     try:
-        # Its wire is closed; what is left of it is the exit itself.
+        # It has closed its output; now it only has to exit.
         process.wait(max(1.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         return TIMED_OUT
@@ -141,8 +141,10 @@ _prctl = _find_prctl()  # found before the fork: between fork and exec nothing s
 
 
 def _before_exec() -> None:
-    """Die with the supervisor, since an orphan would disturb the next run; and before it, if memory
-    runs out, since it keeps the journal."""
+    """Tie the child to the supervisor: it dies with it, because an orphan would disturb the next run.
+
+    Where memory runs out the kernel ends the child first, because the supervisor keeps the journal.
+    """
     if _prctl is not None:
         _prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, prctl(2)
     try:

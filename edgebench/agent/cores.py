@@ -8,7 +8,7 @@ TYPE_CHECKING = False  # see loop.py
 if TYPE_CHECKING:
     from typing import Any
 
-# Taken once, before this process moves aside: a later reading would see only the rest.
+# Read once, before this process gives some of them up: a later reading would not show those.
 ALLOWED = sorted(os.sched_getaffinity(0))
 
 

@@ -19,7 +19,7 @@ _CANCEL_S = 10.0  # what the supervisor gets to end its trial and its journal
 
 
 def follow(wire: int, run_dir: str, seq: int) -> int:
-    """Send the journal from message ``seq`` on, until its end, the run's death, or a closed wire.
+    """Send the journal from message ``seq`` on, until it ends, the run dies or nobody listens any more.
 
     Lines go out as they are, never parsed: a trial's samples are megabytes, and this process
     shares the board with the measurement.
@@ -41,7 +41,7 @@ def follow(wire: int, run_dir: str, seq: int) -> int:
             if line.startswith(b'{"kind":"%s"' % protocol.END.encode()):
                 return 0
         if pid is None:
-            protocol.send(wire, {"kind": protocol.LOST, "message": _obituary(run_dir)})
+            protocol.send(wire, {"kind": protocol.LOST, "message": _why_lost(run_dir)})
             return 0
         if time.monotonic() - spoken >= HEARTBEAT_S:
             if not protocol.send(wire, {"kind": protocol.HEARTBEAT, "pid": pid, **reader.trial}):
@@ -106,7 +106,7 @@ def _forward(wire: int, line: bytes) -> bool:
     return True
 
 
-def _obituary(run_dir: str) -> str:
+def _why_lost(run_dir: str) -> str:
     log = files.read(os.path.join(run_dir, folders.LOG)) or ""
     how = "the board was restarted" if journal.restarted(run_dir) else "its process is gone"
     return "the run ended without saying so: %s. Its log ends with: %s" % (how, log[-2000:] or "(empty)")

@@ -43,7 +43,7 @@ class Journal:
 
 
 def sign(run_dir: str) -> None:
-    """Write down that this process runs the trials: pid, start time in ticks, boot."""
+    """Write who runs the trials: this process's pid, its start time in ticks, the boot."""
     stat = load.process_stat(os.getpid())
     text = "%d %s %s\n" % (os.getpid(), stat[19] if stat else "-", files.boot_id() or "-")
     part = os.path.join(run_dir, folders.PID + ".part")

@@ -96,6 +96,7 @@ def offline(
     cpu_samples: Samples,
     *,
     keep: Callable[[Any], None],
+    after_first_pass: Callable[[], None],
     min_duration_ns: int,
     min_count: int,
     clock: Callable[[], int],
@@ -104,7 +105,8 @@ def offline(
     """Whole passes over a pack, until both minima are met; at least one pass.
 
     ``bind(index)`` reads and prepares a clip and gives its inference; only the inference is
-    timed. ``keep`` gets the outputs of the first pass. Stops early when another pass would not
+    timed. ``keep`` gets the outputs of the first pass, and ``after_first_pass`` is called at its end,
+    while nothing is timed. Stops early when another pass would not
     fit into ``samples``. Returns the number of samples, the time of the whole loop in ns, and
     the time of each pass in ns (reading and preparing the clips included).
     """
@@ -126,5 +128,7 @@ def offline(
                 keep(outputs)
         now = clock()
         passes.append(now - pass_begun)
+        if len(passes) == 1:
+            after_first_pass()
         if (now - begun >= min_duration_ns and count >= min_count) or count + clips > len(samples):
             return count, now - begun, passes

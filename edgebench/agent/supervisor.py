@@ -61,7 +61,7 @@ def start(wire: int, plan_path: str, run_dir: str) -> int:
         os._exit(0)
     os.close(ready_end)
     os.waitpid(middle, 0)
-    pid = os.read(ready, 32).decode()  # empty if the supervisor died before it stood
+    pid = os.read(ready, 32).decode()  # empty if the supervisor died before it was ready
     if not pid:
         message = "the run could not be set up: %s" % (files.read(_log(run_dir)) or "no log")
         protocol.send(wire, {"kind": protocol.ERROR, "code": protocol.INTERNAL, "message": message})
@@ -83,7 +83,7 @@ def read_plan(path: str) -> dict[str, Any]:
 
 
 def _run_detached(plan: dict[str, Any], run_dir: str, lock: int, ready: int) -> None:
-    """The supervisor's process, from its first breath to its last. Does not return."""
+    """What the supervisor's process does. Does not return."""
     status = 1
     try:
         os.chdir("/")
@@ -150,7 +150,7 @@ def supervise(plan: dict[str, Any], run_dir: str, book: journal.Journal, *, lock
     except BaseException:
         message = traceback.format_exc()
         sys.stderr.write(message)
-    # Freed before the last word: who has read the end may start the next run at once.
+    # Freed before the `end` is written: whoever reads it may start the next run at once.
     _write_lock(lock, None)
     os.close(lock)
     book.write(protocol.END, status=status, message=message, trials_done=done)
@@ -206,8 +206,8 @@ def _death(one: dict[str, Any], stage: str, ending: child.Ending) -> dict[str, A
 def _stop_signals() -> int:
     """A descriptor that is readable from the first SIGTERM on.
 
-    subtle: no handler raises, so that a signal can never tear a journal line; whoever sleeps in
-    a select hears it there.
+    subtle: no handler raises, so that a signal cannot cut a line of the journal; a select on this
+    descriptor wakes up instead.
     """
     stop_fd, written = os.pipe()
     os.set_blocking(written, False)

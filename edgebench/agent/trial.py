@@ -72,7 +72,7 @@ def main(wire: int) -> None:
         record["error"] = {"code": protocol.INTERNAL, "message": text, "signal": None}
     protocol.send(wire, {"kind": protocol.TRIAL, **record})
     sys.stderr.flush()
-    # The result is out: a runtime that crashes or hangs while it is torn down must not touch it.
+    # The result is sent. A runtime that crashes or hangs while it is torn down must not change that.
     os._exit(0)
 
 
@@ -166,12 +166,25 @@ def _loops(trial: dict[str, Any], record: dict[str, Any], inputs: Inputs) -> Non
     }
     kept: list[Any] = []
     pass_ns: list[int] = []
+    marks = record["memory"]["marks"]
+
+    def mark_pass() -> None:
+        # A runtime may plan its memory anew once it has seen a length: a fast machine, which makes
+        # more passes in the same time, must not report more memory for it.
+        marks["first_pass"] = memory.memory_mark()
+
     before = window.take()
     if inputs.pack is None:
         count, elapsed_ns = loop.single_stream(infer, samples, cpu_samples, **options)
     else:
         count, elapsed_ns, pass_ns = loop.offline(
-            inputs.bind, inputs.count, samples, cpu_samples, keep=kept.append, **options
+            inputs.bind,
+            inputs.count,
+            samples,
+            cpu_samples,
+            keep=kept.append,
+            after_first_pass=mark_pass,
+            **options,
         )
     record["window"] = window.between(before, window.take())
     if inputs.pack is not None:

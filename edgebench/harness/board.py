@@ -78,7 +78,7 @@ class Board:
         return deploy(self.connection, self.facts, files, progress=partial(self.events.advance, unit="bytes"))
 
     def start(self, plan: Mapping[str, Any]) -> str:
-        """Start a run, detached: it goes on whatever becomes of the link. Returns its folder.
+        """Start a run, detached: it goes on when the link is lost. Returns its folder.
 
         Raises DeviceBusy when somebody else measures on this board.
         """

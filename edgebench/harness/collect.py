@@ -1,6 +1,6 @@
 """The journal of a run, from the board into the store.
 
-Once ``start`` has answered, the run goes on there whatever becomes of this process or the link;
+Once ``start`` has answered, the run goes on there without this process and without the link;
 this reads along (see ``follow``) and stores each launch as it comes.
 """
 

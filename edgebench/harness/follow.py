@@ -1,6 +1,6 @@
 """Following a run on a board to its end: the one loop that reads its messages.
 
-Once ``start`` has answered, the run goes on there whatever becomes of this process or the link. A lost
+Once ``start`` has answered, the run goes on there without this process and without the link. A lost
 link is taken up again from the last message heard, where the caller knows how to reach the board anew.
 """
 

@@ -141,12 +141,27 @@ def _ratio(metric: Metric, a: Figure, b: Figure, before: Row, after: Row, *, pai
     if metric.unit == "ns" and abs(b.value - a.value) < LIMITS.floor_ns:
         change = replace(change, reason="a difference below 1 µs is not told from the clock's ticks")
     if not paired:
-        return change
+        return _above_the_counters(change, metric, before, after)
     verdict = judge_ratio(metric, ratio, before.verdict, after.verdict)
     if verdict.valid:
         return replace(change, verdict=verdict)
     reason = f"the ratio is INVALID ({', '.join(verdict.codes)})"
     return replace(change, verdict=verdict, outcome=NOT_JUDGED, reason=reason)
+
+
+def _above_the_counters(change: Change, metric: Metric, before: Row, after: Row) -> Change:
+    """The change, without a word where memory of two runs differs by less than the kernel counts."""
+    pages = [t.memory.page_bytes for row in (before, after) for t in row.good if t.memory]
+    a, b = change.before.value, change.after.value
+    if metric.aspect != "memory" or not pages or a is None or b is None:
+        return change
+    floor_bytes = LIMITS.floor_pages * max(pages)
+    if abs(b - a) >= floor_bytes:
+        return change
+    floor = f"{floor_bytes / 1000:.0f} kB"
+    return replace(
+        change, reason=f"a difference below {floor} between runs is not told from the kernel's counters"
+    )
 
 
 def _difference(name: str, a: Figure, b: Figure, drops: Mapping[str, accuracy.Drop] | str) -> Change:

@@ -93,6 +93,7 @@ def test_offline_runs_whole_passes_and_keeps_the_first() -> None:
         return time.infer
 
     kept: list[str] = []
+    marked: list[int] = []
     samples, cpu_samples = [0] * 20, [0] * 20
     done, elapsed, passes = loop.offline(
         bind,
@@ -100,6 +101,7 @@ def test_offline_runs_whole_passes_and_keeps_the_first() -> None:
         samples,
         cpu_samples,
         keep=kept.append,
+        after_first_pass=lambda: marked.append(len(bound)),
         min_duration_ns=6200,
         min_count=1,
         clock=time.clock,
@@ -111,6 +113,7 @@ def test_offline_runs_whole_passes_and_keeps_the_first() -> None:
     assert cpu_samples[:9] == [5, 10, 15, 5, 10, 15, 6, 11, 16]
     assert kept == ["output 1", "output 2", "output 3"]
     assert bound == [0, 1, 2] * 3
+    assert marked == [3]  # once, when the first pass is over
 
 
 def test_offline_does_at_least_one_pass_and_never_half_of_one() -> None:
@@ -122,6 +125,7 @@ def test_offline_does_at_least_one_pass_and_never_half_of_one() -> None:
             [0] * room,
             [0] * room,
             keep=lambda outputs: None,
+            after_first_pass=lambda: None,
             min_duration_ns=0,
             min_count=count,
             clock=time.clock,

@@ -141,3 +141,26 @@ def test_the_json_is_json(base):
     found = json.loads(json.dumps(compare(base, base).to_json(), allow_nan=False))
     assert found["before"] == found["after"] == "01A"
     assert found["records"][0]["changes"]["latency_p50_ns"]["before"]["unit"] == "ns"
+
+
+def with_peak(extra_bytes, *, jitter_bytes=4096):
+    """A change of run_lines: peaks of all launches but the null runtime's grow, and scatter by a page."""
+
+    def change(line):
+        if line["kind"] == "trial" and line["condition"]["artifact"] != "null":
+            line["trial"]["memory"] = b.memory(
+                peak_bytes=(76 << 20) + extra_bytes + jitter_bytes * (line["launch"] % 3)
+            )
+
+    return change
+
+
+@pytest.mark.parametrize(("extra_bytes", "outcome"), [(100_000, "inconclusive"), (2_000_000, "worse")])
+def test_memory_of_two_runs_within_the_kernels_counters_is_not_called(extra_bytes, outcome):
+    before, after = summary(change=with_peak(0)), summary(run_id="01B", change=with_peak(extra_bytes))
+    found = changes_of(compare(before, after))["peak_rss_bytes"]
+    assert found.p_adjusted < 0.05  # the interval alone would have called both
+    assert found.outcome == outcome
+    assert (found.reason is None) == (outcome == "worse")
+    if found.reason is not None:
+        assert "262 kB" in found.reason

@@ -12,7 +12,7 @@ from support import results_builder as b
 from edgebench.errors import UsageError
 from edgebench.results import METRICS, summarise
 from edgebench.results.compare import compare, compare_artifacts
-from edgebench.results.metrics.ratios import paired_ratio, unpaired_ratio
+from edgebench.results.metrics.ratios import by_round, paired_ratio, unpaired_ratio
 from edgebench.results.report import comparison_markdown, run_markdown
 
 A, B = "net.a", "net.b"
@@ -133,6 +133,54 @@ def test_pairs_are_of_one_round_not_of_one_place():
     assert change.verdict.valid and change.outcome == "better"
 
 
+def test_a_launch_is_known_by_its_round_and_the_last_one_of_a_round_counts():
+    """Numbers of launches say nothing: here they run backwards, and round 3 was measured twice."""
+    first = 20e6 * 1.1 ** np.arange(6)
+
+    def lines_of(key, factor):
+        found = []
+        for number, median in [*enumerate(first), (3, first[3])]:
+            wrong = 7.0 if number == 3 and len(found) < 6 else 1.0
+            message = b.trial(
+                number, id=f"{key}{len(found)}", samples_ns=[round(median * factor * wrong)] * 20
+            )
+            line = b.trial_line(b.condition(key, artifact_sha256=key), message, launch=9 - number)
+            found.append({**line, "round": number})
+        return found
+
+    lines = [*lines_of(A, 1.0), *lines_of(B, 0.5)]
+    artifacts = [b.artifact(key, sha256=key, manifest=None) for key in (A, B)]
+    found = summarise(b.records([b.header(artifacts=artifacts, corpora=[], launches=6), *lines]))
+    rows = {row.condition.artifact: row for row in found.rows}
+    assert [line.trial.samples_ns[0] for line in by_round(rows[A].trials).values()] == [*map(round, first)]
+    # Only one of the two has its rounds moved by one: neighbours are a tenth apart.
+    moved = [line.model_copy(update={"round": line.round + 1}) for line in rows[B].trials]
+    ratio = paired_ratio(P50, rows[A].trials, moved)
+    assert (ratio.clusters, ratio.value) == (5, pytest.approx(0.5 / 1.1, rel=1e-6))
+
+
+@pytest.mark.parametrize(("halfwidth", "codes"), [(0.15, ()), (0.25, ("SCATTERED_PAIRS",))])
+def test_a_ratio_is_valid_up_to_the_limit_of_its_interval(halfwidth, codes):
+    """Log ratios of alternating sign, so large that the interval reaches so far."""
+    deviation = np.log1p(halfwidth) * np.sqrt(8) / scipy.stats.t.ppf(0.975, 7)
+    signs = np.array([1, -1] * 4) * deviation * np.sqrt(7 / 8)
+    change = change_of(compare_artifacts(two_files(20e6 * np.ones(8), 20e6 * np.exp(signs))))
+    assert change.hi / change.ratio - 1 == pytest.approx(halfwidth, rel=1e-3)
+    assert change.verdict.codes == codes
+
+
+def test_what_is_significant_alone_is_not_called_among_many():
+    """One metric at p = .02, the others at 1: called if it were alone, not called among all tests."""
+    logs = np.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])
+    logs = 0.01 * (logs + scipy.stats.t.isf(0.01, 5) * logs.std(ddof=1) / np.sqrt(6))
+    found = compare_artifacts(two_files(20e6 * np.ones(6), 20e6 * np.exp(logs)))
+    change = change_of(found)
+    assert change.p_value == pytest.approx(0.02, rel=0.01) and change.lo > 1
+    tests = [c for c in found.rows[0].changes if c.p_adjusted is not None]
+    assert len(tests) == found.tests > 3
+    assert change.p_adjusted > 0.05 and change.outcome == "inconclusive"
+
+
 BUSY = {"busy": 0.6, "freq_hz": {"cpu3": 6e8}}
 
 
@@ -224,3 +272,8 @@ def test_the_report_and_the_json_say_the_level_of_their_words():
         assert "paired by round" in plain
     between = comparison_markdown(compare(summary, summary)).replace("\\", "")
     assert "not paired" in between and "at most 5% of comparisons" in between
+
+
+def test_where_nothing_can_be_tested_the_report_says_so():
+    text = comparison_markdown(compare_artifacts(two_files([20e6, 20.1e6], [10e6, 10.1e6])))
+    assert "none is called" in text and "tests of this comparison" not in text

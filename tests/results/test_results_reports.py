@@ -22,6 +22,8 @@ from edgebench.results.report import (
     write_reports,
 )
 from edgebench.results.report.notes import SYNTHETIC_NOTE
+from edgebench.results.report.ratios import ratio_sections
+from edgebench.results.report.terminal import fitting_columns
 from edgebench.results.report.words import digits, figure_text, number
 
 WICKED = "<script>alert(1)</script>|[red]*x*`"
@@ -255,3 +257,25 @@ def test_several_runtimes_are_named_in_the_tables_and_beside_the_ratios(report):
 def test_one_runtime_takes_no_column(summary):
     assert "| Runtime |" not in run_markdown(summary)
     assert "| Runtime |" in run_markdown(with_two_runtimes())
+
+
+def test_side_by_side_says_which_ratios_can_be_believed():
+    """Wall time that scatters with the round, CPU time that does not: a host that others use as well."""
+
+    def share_the_cpu(line):
+        trial, number = line["trial"], line["round"]
+        trial["samples_cpu_ns"] = list(trial["samples_ns"])
+        if line["condition"]["artifact"] == b.INT8:
+            trial["samples_ns"] = [sample * (1 + number % 3) for sample in trial["samples_ns"]]
+
+    summary = summarise(b.records(b.run_lines(corpora=(), change=share_the_cpu)))
+    [section] = ratio_sections(summary)
+    titles = [column.title for column in section.columns]
+    cells = dict(zip(titles, section.rows[0], strict=True))
+    assert cells["CPU time"].text.startswith("0.75") and cells["CPU time"].text.endswith(" better")
+    assert cells["Wall time"].text.endswith(" not valid") and cells["Wall time"].short == "not valid"
+    assert (cells["Verdict"].text, cells["Verdict"].status) == ("VALID but for wall time", "VALID")
+    assert "Not valid in some rows: wall time (SCATTERED_PAIRS)." in section.notes
+    # CPU time and its verdict are what a narrow terminal keeps.
+    kept = [titles[number] for number in fitting_columns(section, 60)]
+    assert {"Artifact", "Input", "CPU time", "Verdict"} <= set(kept) and "Wall time" not in kept

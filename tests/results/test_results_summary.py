@@ -10,7 +10,8 @@ import scipy.stats
 from support import results_builder as b
 
 from edgebench.errors import StoreError
-from edgebench.results import METRICS, PUBLIC_NAMES, Store, summarise
+from edgebench.results import METRICS, PUBLIC_NAMES, Store, record_from, summarise
+from edgebench.results.metrics import launches
 
 ISSUE_NAMES = """size_bytes, parameters, macs, load_ns, first_inference_ns, latency_p50_ns, latency_p90_ns,
 latency_p99_ns, real_time_factor, throughput_utterances_per_s, peak_rss_bytes, model_rss_bytes, ua, wa,
@@ -253,3 +254,14 @@ def test_a_parent_of_another_format_ran_in_another_runtime():
     assert found.condition.runtime == "litert"
     plain = row_of(summarise(b.records(b.run_lines())), b.INT8, scenario="offline")
     assert found.figures["ua_loss"].value == plain.figures["ua_loss"].value is not None
+
+
+def test_the_peak_over_a_corpus_is_that_of_the_first_pass():
+    """A fast machine makes more passes in the same time, and must not report more memory for it."""
+    told = b.memory(peak_bytes=90 << 20)
+    told["marks"]["first_pass"] = {**told["marks"]["first_run"], "hwm_bytes": 80 << 20}
+    message = record_from(b.trial_line(b.condition(), b.trial(0, memory=told))).trial
+    condition = record_from(b.trial_line(b.condition(), b.trial(0))).condition
+    assert launches.peak_rss_bytes(condition, message) == 80 << 20
+    older = record_from(b.trial_line(b.condition(), b.trial(0, memory=b.memory(peak_bytes=90 << 20)))).trial
+    assert launches.peak_rss_bytes(condition, older) == 90 << 20

@@ -10,7 +10,7 @@ from edgebench.agent.sensors import files
 def process_stat(pid: int) -> list[str] | None:
     """The fields of /proc/PID/stat from the state on (proc(5) field 3 is index 0); None if gone."""
     text = files.read("/proc/%d/stat" % pid)
-    # The command may hold spaces and parentheses: what counts comes after the last one.
+    # The name of the command may hold spaces and parentheses: the fields begin after the last one.
     return text.rpartition(")")[2].split() if text else None
 
 

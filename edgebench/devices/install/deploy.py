@@ -17,7 +17,7 @@ from edgebench.errors import BoardUnfit, ConnectionFailed, DeviceError
 # Called with the bytes sent so far and the bytes to send in all.
 DeployProgress = Callable[[int, int], None]
 
-# A live upload writes at least once in the copy's own time limit; a part this old belongs to nobody.
+# A copy that is still going on writes more often than this; an older part was left by one that broke.
 STALE_PART_S = 120.0
 # What the board keeps for its journal and its log besides the files.
 SPARE_BYTES = 8 << 20
@@ -107,7 +107,7 @@ def _send(
         connection.put(source, part, progress=moved)
         found = call_onboard(connection, facts, "finish_blob", request, timeout_s=HASH_TIMEOUT_S)["sha256"]
     except ConnectionFailed:
-        raise  # nobody there to clean up: the next deployment does
+        raise  # the board cannot be reached to clean up; the next deployment does it
     except BaseException as error:
         with contextlib.suppress(DeviceError):
             call_onboard(connection, facts, "finish_blob", request | {"sha256": None}, timeout_s=60.0)

@@ -53,7 +53,7 @@ def pick_wheels(pins: Mapping[str, str], facts: BoardFacts, *, cache_dir: Path) 
         try:
             part.mkdir(parents=True)
             _download(wanted, facts, part)
-            if not folder.is_dir():  # another run may have been quicker
+            if not folder.is_dir():  # another run may have made it meanwhile
                 part.rename(folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)

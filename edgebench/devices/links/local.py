@@ -73,7 +73,7 @@ class LocalStream:
         self.result: ExecResult | None = None
         self._argv, self._idle_timeout_s = argv, idle_timeout_s
         self._rest = b""
-        # A file, not a pipe: nobody has to drain it.
+        # A file and not a pipe: a pipe that nobody reads would block the command.
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in _release)
         try:
             self._process = _start(argv, stdin=subprocess.DEVNULL, stderr=self._stderr.fileno())

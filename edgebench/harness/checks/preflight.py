@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from edgebench.models import Artifact
 
 # The newest opset and IR version that the releases we deploy load, measured by loading a one-node
-# model of each (1.19.2, 1.23.2, 1.31.1). A release that is not listed is asked itself: its refusal
-# becomes the verdict UNSUPPORTED.
+# model of each (1.19.2, 1.23.2, 1.31.1). A release that is not listed tries to load the
+# model, and its refusal becomes the verdict UNSUPPORTED.
 _ONNXRUNTIME_LIMITS: Mapping[str, tuple[int, int]] = {"1.19": (21, 10), "1.23": (23, 11), "1.31": (26, 13)}
 
 

@@ -93,7 +93,7 @@ class MemoryMark(AgentModel):
 
 
 class Memory(AgentModel):
-    """Memory marks by phase: interpreter, runtime, model, first_run, end."""
+    """Memory marks by phase: interpreter, runtime, model, first_run, first_pass (offline), end."""
 
     resettable: bool
     page_bytes: int

@@ -47,6 +47,8 @@ def comparison_notes(comparison: Comparison) -> tuple[str, ...]:
             "Ratios between two runs are not paired: what changed between the runs is in the ratio and not "
             "in its interval. To compare two files, measure both in one run."
         )
+    if not comparison.tests:
+        return ratios, "No ratio or difference of this comparison could be tested, so none is called."
     words = (
         f'"Better" and "worse" hold for all {comparison.tests} tests of this comparison together (Holm): of '
         f"two identical files, at most {FAMILY_ERROR:.0%} of comparisons say either anywhere. Each interval "

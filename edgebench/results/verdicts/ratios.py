@@ -30,6 +30,10 @@ class RatioLimits:
     # A difference of two times below this is not called: the clock of a Raspberry Pi ticks at
     # 54 MHz, and the null runtime takes some 100 ns.
     floor_ns: float = 1000.0
+    # Between runs, a difference of resident memory of fewer pages is not called. Kernels since 6.2
+    # count pages per processor in batches of at least 32 (percpu_counter), anonymous and mapped
+    # ones apart; and which pages of a file are mapped depends on what was cached before the run.
+    floor_pages: int = 64
 
 
 LIMITS = RatioLimits()

@@ -17,11 +17,11 @@ def main() -> None:
     blobs.mkdir(parents=True, exist_ok=True)
     for part in blobs.glob("*.part-*"):
         try:
-            # Either way: a board without a clock may have gone back to 1970 since.
+            # The age may be negative: a board without a clock can have gone back to 1970 since.
             if abs(time.time() - part.stat().st_mtime) > request["stale_s"]:
                 part.unlink()
         except OSError:
-            continue  # somebody else was quicker
+            continue  # another process removed it first
     present = [name for name in request["names"] if sha256_of(blobs / name) == name]
     disk = os.statvfs(str(blobs))
     json.dump({"present": present, "free_bytes": disk.f_bavail * disk.f_frsize}, sys.stdout)

@@ -1,4 +1,4 @@
-"""A private environment for one runtime: made beside its name, tried, and only then given it.
+"""A private environment for one runtime: made under another name, tried, then renamed.
 
 In: {"envs": folder, "key": name, "imports": [module], "build": null | {"requirements": ["numpy==2.4.6"],
 "wheels": {file name: path} | null}}. With "build": null it only looks whether the environment is there.
@@ -59,10 +59,10 @@ def provide(request: dict[str, Any], envs: Path) -> dict[str, Any]:
             versions = try_imports(target, imports)
             return {"python": str(target / "bin" / "python"), "versions": versions, "created": False}
         except MakeError:
-            pass  # broken since, by an upgrade of the system's Python for one: made anew
+            pass  # it broke since, for example by an upgrade of the system's Python: made anew
     if request["build"] is None:
         return {"python": None, "versions": {}, "created": False}
-    # We hold the lock: whatever half is lying about belongs to nobody.
+    # We hold the lock, so a half that lies here was left by a process that died.
     for half in envs.glob(request["key"] + ".part-*"):
         shutil.rmtree(str(half), ignore_errors=True)
     part = envs / (request["key"] + ".part-" + secrets.token_hex(4))

@@ -58,7 +58,7 @@ def _agent_keys() -> list[paramiko.PKey]:
     try:
         return list(paramiko.Agent().get_keys())
     except (paramiko.SSHException, OSError, EOFError):
-        return []  # an agent that does not answer is as good as none
+        return []  # an agent that does not answer offers no keys
 
 
 def _by_agent(ring: Keyring, path: Path, agent: list[paramiko.PKey], why_not: str) -> None:

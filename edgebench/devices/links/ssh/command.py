@@ -67,7 +67,7 @@ class RemoteCommand:
         self._drain.join(limit_s)
         said, status = self.marked.split_end(bytes(self._stderr))
         if status is None:
-            # The server's own word comes after the streams have ended, or never.
+            # The server reports the status after the streams have ended, if at all.
             self.channel.status_event.wait(min(limit_s, GRACE_S))
             shell_status = self.channel.exit_status
             if shell_status >= 0:

@@ -83,7 +83,7 @@ class SshConnection:
             except TimeoutError:
                 raise
             except FOREIGN:
-                # Refused, or whatever answered is not SFTP. A dead link is another matter.
+                # Refused, or what answered is not SFTP. A link that is down is raised instead.
                 if not self._link.is_up():
                     raise
                 self._has_sftp = False
@@ -116,7 +116,7 @@ class SshConnection:
                 ) from error
             raise DeviceError(f"{self.address}: {target} cannot be written: {describe(error)}.") from error
         finally:
-            # Saying goodbye on a dead wire raises too, and would hide what became of the copy.
+            # Closing on a link that is down raises too, and would hide why the copy failed.
             with Watchdog(2.0, self._link.cut), contextlib.suppress(*FOREIGN):
                 sftp.close()
 

@@ -21,7 +21,7 @@ from edgebench.devices.links.ssh.hostkeys import preferred_algorithms, read_know
 from edgebench.errors import ConfigError, ConnectionFailed
 
 KEEPALIVE_S = 10
-# Longer chains of jump hosts are a config that goes in a circle.
+# A longer chain of jump hosts means that the config refers to itself.
 MAX_HOPS = 8
 
 
@@ -37,7 +37,7 @@ class Link:
 
     def is_up(self) -> bool:
         """Whether the link still stands; after an error on one of its channels, ask here why."""
-        # The channels of a dying transport fail a moment before it says so itself.
+        # When a transport fails, its channels fail a moment before it reports so itself.
         self.transport.join(0.3)
         return bool(self.transport.is_active())
 
