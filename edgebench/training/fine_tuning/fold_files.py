@@ -25,7 +25,7 @@ from edgebench.results.metrics.accuracy import CATEGORICAL, Scoring, losses, sco
 from edgebench.results.metrics.table import Figure
 from edgebench.results.records.messages import Predictions
 from edgebench.results.records.record import ClipTruth, CorpusFacts
-from edgebench.training.loop.checkpoint import _replace
+from edgebench.training.loop.checkpoint import replace_whole
 
 RUN, PREDICTIONS, FOLD = "run.json", "predictions.json", "fold.json"
 VERSION = 1
@@ -100,7 +100,7 @@ def read_fold(folder: Path) -> FoldResult | None:
 def write_json(path: Path, values: Any) -> None:
     """Write JSON whole or not at all. Raises :class:`StoreError` where the disk does not take it."""
     text = json.dumps(values, indent=1, allow_nan=False) + "\n"
-    _replace(path, lambda part: part.write_text(text, encoding="utf-8"))
+    replace_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def score_answers(answers: Iterable[Answer]) -> dict[str, Scoring]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from edgebench.errors import ConfigError, StoreError
+from edgebench.files import replacing
 
 CHECKPOINT_VERSION = 1  # 1: recipe, clips, model, average, optimiser, history, best
 CHECKPOINT, CURVES = "checkpoint.pt", "curves.jsonl"
@@ -54,7 +54,7 @@ def write_checkpoint(folder: Path, state: State) -> None:
     """Write ``checkpoint.pt``; raises :class:`StoreError` where the disk does not take it."""
     values = {**{k: v for k, v in vars(state).items() if k != "history"}, "history": asdict(state.history)}
     values["version"] = CHECKPOINT_VERSION
-    _replace(folder / CHECKPOINT, lambda part: torch.save(values, part))
+    replace_whole(folder / CHECKPOINT, lambda part: torch.save(values, part))
 
 
 def read_checkpoint(folder: Path, *, recipe: str, clips: Sequence[str]) -> State | None:
@@ -96,19 +96,18 @@ def read_checkpoint(folder: Path, *, recipe: str, clips: Sequence[str]) -> State
 def write_curves(folder: Path, rows: Sequence[dict[str, float]]) -> None:
     """Write ``curves.jsonl``, one validation a line."""
     text = "".join(json.dumps(row) + "\n" for row in rows)
-    _replace(folder / CURVES, lambda part: part.write_text(text, encoding="utf-8"))
+    replace_whole(folder / CURVES, lambda part: part.write_text(text, encoding="utf-8"))
 
 
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    part = path.with_name(path.name + ".part")
+def replace_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """Have ``write`` write a file whole or not at all. Raises :class:`StoreError` where that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
+        for left in path.parent.glob(f"{path.name}.part-*"):  # by a process that was killed while it wrote
+            left.unlink(missing_ok=True)
+        with replacing(path) as part:
+            write(part)
     except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into a RuntimeError
-        part.unlink(missing_ok=True)
         kept = "the earlier one is still there" if path.exists() else "nothing was written"
         raise StoreError(
             f"{path} could not be written ({error}); {kept}. Make room, then use --resume."
