@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support.cli import Edgebench
+from support.cli import QUICK_SUITE, Edgebench
 from support.speech_models import small_model
 
 from edgebench.results import PUBLIC_NAMES
@@ -128,6 +128,28 @@ def test_a_store_of_a_newer_edgebench(measured: Edgebench) -> None:
     records = measured.store / "records.jsonl"
     records.write_text(records.read_text().replace('"schema_version":2', '"schema_version":999'))
     measured.refuses("report", "last", status=STORE, says=["999"])
+
+
+def test_disturbed_launches_are_measured_again_and_stored_beside_the_first(
+    edgebench: Edgebench, tmp_path: Path
+) -> None:
+    """No launch can stay below a billionth of the machine: all are disturbed, and half may be repeated."""
+    small_model(tmp_path / "my.onnx")
+    repeats = "[repeats]\nbudget = 0.5\nothers = 1e-9\nsteal = 1e-9\nqueue_wait = 1e-9\nbusy_host = 1.0\n"
+    quick = QUICK_SUITE.partition("[repeats]")[0].replace("launches = 1", "launches = 2")
+    (tmp_path / "repeats.toml").write_text(f"null_runtime = false\n{quick}{repeats}")
+    result = edgebench.here("run", "--suite", "repeats.toml", "--model", "my.onnx", "--json")
+    assert result.returncode == 0, result.stderr
+    lines = [json.loads(line) for line in (edgebench.store / "records.jsonl").read_text().splitlines()]
+    trials = [line for line in lines if line["kind"] == "trial"]
+    planned = [line for line in trials if line["trial"]["repeat_of"] is None]
+    assert [line["round"] for line in planned] == [0, 1]
+    (repeated,) = (line for line in trials if line not in planned)
+    first = next(line for line in planned if line["trial"]["id"] == repeated["trial"]["repeat_of"])
+    assert first["trial"]["disturbed"] and repeated["round"] == first["round"]
+    assert repeated["condition"] == first["condition"]
+    (record,) = json.loads(result.stdout)["records"]
+    assert record["metrics"]["load_ns"]["n"] == 2, "the repeat stands for the first, not beside it"
 
 
 def test_plan_prints_and_measures_nothing(edgebench: Edgebench, tmp_path: Path) -> None:

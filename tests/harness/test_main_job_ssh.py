@@ -28,6 +28,8 @@ input_s = [1.0]
 launches = 4
 min_duration_s = 16.0
 null_runtime = false
+[repeats]
+budget = 0
 """
 
 

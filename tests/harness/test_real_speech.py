@@ -29,6 +29,8 @@ launches = 1
 min_duration_s = 0.1
 min_count = 1
 null_runtime = false
+[repeats]
+budget = 0
 """
 
 

@@ -25,6 +25,8 @@ input_s = [0.5, 1.0]
 launches = 2
 min_duration_s = 0.1
 min_count = 8
+[repeats]
+budget = 0
 """
 # pip finds nothing: no index, no folder of wheels, no settings of this machine.
 NOTHING_TO_INSTALL = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null", "PIP_FIND_LINKS": ""}

@@ -14,12 +14,15 @@ from unittest import mock
 
 from edgebench.cli import main
 
+# Nothing is repeated: how much of a test is measured does not hang on what else the machine does.
 QUICK_SUITE = """\
 name = "quick-test"
 input_s = [1.0]
 launches = 1
 min_duration_s = 0.2
 min_count = 8
+[repeats]
+budget = 0
 """
 
 
