@@ -42,7 +42,7 @@ def test_a_short_training_leaves_artifacts_that_load(
     edgebench: Edgebench, corpora_root: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("torch")
-    folders = [w for n in ("emodb", "nemo", "ravdess") for w in ("--corpus", f"{n}={corpora_root / n}")]
+    folders = ["--corpus", f"emodb={corpora_root / 'emodb'}"]
     # One thread: two that wait for each other on a busy machine take minutes for what takes seconds.
     settings = ["optimiser.steps=4", "validation.every_steps=4", "optimiser.batch=4", "data.crop_s=1.0"]
     settings.append("compute.threads=1")
@@ -55,7 +55,7 @@ def test_a_short_training_leaves_artifacts_that_load(
         assert artifact.key == key
         assert artifact.manifest is not None
         assert artifact.manifest.training is not None
-        assert set(artifact.manifest.training.corpora) == {"emodb", "nemo", "ravdess", "synthetic"}
+        assert set(artifact.manifest.training.corpora) == {"emodb", "synthetic"}
     assert "held-out speakers" in (tmp_path / "out" / "wav2small.md").read_text()
     again = edgebench("train", "wav2small", *folders, "--output", "out")
     assert again.returncode == CONFIG
