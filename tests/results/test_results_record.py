@@ -60,6 +60,25 @@ def test_nan_is_refused():
         record_from({**b.run_end(), "agent_wall_s": math.nan})
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"of_a_newer_agent":{"a":[1,', "]}"),  # what only a newer agent says
+        ('"min_duration_s":', ""),  # a free object of the host's: the suite
+        ('"macs_at":[{"b":', "}]"),  # deep in another: a manifest
+    ],
+)
+def test_a_number_that_json_has_not_is_refused_in_free_places_too(number, before, after):
+    message = b.trial(of_a_newer_agent={"a": [1, 7.25]})
+    manifest = {**b.artifact(b.FP32)["manifest"], "macs_at": [{"b": 7.25}]}
+    header = b.header(suite={"min_duration_s": 7.25}, artifacts=[b.artifact(b.FP32, manifest=manifest)])
+    lines = [encode(record_from(line)) for line in (header, b.trial_line(b.condition(), message))]
+    (line,) = [line for line in lines if f"{before}7.25{after}".encode() in line]
+    with pytest.raises(StoreError, match="not finite"):
+        decode(line.replace(f"{before}7.25{after}".encode(), f"{before}{number}{after}".encode()))
+
+
 @pytest.mark.parametrize(
     "line", [b"{", b"[1]\n", b'{"schema_version": 1}\n', b'{"schema_version":1,"kind":"x"}\n']
 )

@@ -41,3 +41,11 @@ def test_mad_is_scipys():
 def test_a_quantile_is_numpys_to_the_bit(samples, q):
     with np.errstate(all="ignore"):
         assert np.array_equal(statistics.quantile(samples, q), np.quantile(samples, q), equal_nan=True)
+
+
+def test_every_share_between_two_samples_is_numpys_to_the_bit():
+    pairs = np.random.default_rng(5).exponential(size=(40, 2))
+    for share in np.linspace(0.0, 1.0, 41):
+        assert [statistics.quantile(pair, share) for pair in pairs] == np.quantile(
+            pairs, share, axis=1
+        ).tolist()

@@ -7,7 +7,8 @@ import pytest
 import scipy.stats
 from support import results_builder as b
 
-from edgebench.results import summarise
+from edgebench.results import ArtifactFacts, summarise
+from edgebench.results.metrics.parity import parity
 from edgebench.results.verdicts.rules import RULES, Finding
 from edgebench.results.verdicts.verdict import Verdict
 
@@ -276,6 +277,24 @@ def test_an_output_of_another_shape_is_a_mismatch():
     broken = b.output()
     broken["values"][1] = broken["values"][1][:2]
     assert "another shape" in verdict(*calm(output=broken)).findings[0].evidence
+
+
+def test_answers_that_are_cut_elsewhere_are_of_another_shape():
+    """As many values in all, and the first clip has one that is the second's on the host."""
+
+    def predicted(*rows):
+        return {"clips": ["a", "b"], "names": ["frames"], "values": [rows], "pass_ns": [], "audio_s": 2.0}
+
+    where = b.condition(scenario="offline")
+    host = b.reference() | {"corpus": "emodb", "input_s": None, "output": None}
+    (same,) = b.records([host | {"predictions": predicted([1.0, 2.0], [3.0])}])
+    (cut,) = b.records([host | {"predictions": predicted([1.0], [2.0, 3.0])}])
+    message = b.trial(predictions=predicted([1.0, 2.0], [3.0]))
+    (line,) = b.records([b.trial_line(where, message)])
+    artifact = ArtifactFacts(**b.artifact(b.FP32))
+    assert parity(artifact, line.condition, [line.trial], [same]).figure.value == 0.0
+    found = parity(artifact, line.condition, [line.trial], [cut])
+    assert found.figure.value is None and "another shape" in found.mismatch
 
 
 def test_int8_is_held_to_its_manifests_tolerance():
