@@ -390,10 +390,9 @@ def run_lines(
                 lines.append(trial_line(where, message, launch=launch, run_id=run_id))
                 number += 1
     lines.append(run_end(run_id=run_id))
-    if change is not None:
-        for line in lines:
-            if line["kind"] == "trial":
-                change(line)
+    for line in lines:
+        if change is not None and line["kind"] == "trial":
+            change(line)
     return lines
 
 
