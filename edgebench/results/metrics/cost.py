@@ -105,10 +105,8 @@ def _pooled(name: str, wanted: Quantile, trials: Sequence[TrialMessage]) -> Figu
         return missing(name, NO_LAUNCH if not trials else "the agent did not measure it")
     if pooled.size < needed:
         return missing(name, f"this quantile needs {needed} samples; {pooled.size} were measured")
-    reason = (
-        f"the launches pooled: one of them has {min(part.size for part in samples)} samples, and a "
-        f"launch needs {needed} for a quantile of its own"
-    )
+    # The same words for every row: a report says them once.
+    reason = f"of all launches pooled: some have fewer than the {needed} samples a launch needs for its own"
     return figure(
         name,
         quantile(pooled, wanted.q),
