@@ -67,6 +67,7 @@ SCHEME = Scheme(
     ),
     calibrated=True,
     format="tflite",
-    needs=NEEDS,
+    needs=("torch", *NEEDS),
+    extra="train,litert",
     preparation=(FIT,),
 )

@@ -21,10 +21,11 @@ class Scheme:
 
     ``quantize(path of the fp32 file, calibration waveforms (samples,), settings)`` gives the bytes of the
     new file, which has the format ``format``. ``settings`` go into the manifest as they stand.
-    ``calibrated`` says whether waveforms are needed. ``summary`` is one line for ``edgebench quantize
-    --list``. ``needs`` names the packages beyond the base install. ``preparation(settings)`` gives steps
-    that the new file needs after its parent's. ``choices`` are the values that ``edgebench search`` may give
-    to a setting, by its name.
+    ``choices`` are the values that a setting may have, for those that have few. ``calibrated`` says whether
+    waveforms are needed, ``exact`` whether the new file must answer as its parent does. ``summary`` is one
+    line for ``edgebench quantize --list``. ``needs`` names the modules beyond the base install, ``extra``
+    the extras of edgebench that bring them. ``preparation`` are steps that the new file needs after its
+    parent's.
     """
 
     name: str
@@ -34,8 +35,10 @@ class Scheme:
     calibrated: bool
     format: str = "onnx"
     needs: tuple[str, ...] = ()
+    extra: str = ""
     preparation: Sequence[Mapping[str, Any]] = field(default=())
-    choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    choices: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    exact: bool = False
 
     def described(self) -> dict[str, Any]:
         """Name and settings as a manifest records them: plain JSON."""
