@@ -40,6 +40,6 @@ SCHEME = Scheme(
     summary="weights stored as 16-bit floats, cast once at load; float arithmetic on any processor",
     quantize=_quantize,
     settings=settings(weights="float16", arithmetic="float32", float_parts=("front_end",), float_nodes=()),
-    choices={"weights": ("float16",), "arithmetic": ("float32",), "float_parts": ALL_PARTS},
+    allowed={"weights": ("float16",), "arithmetic": ("float32",), "float_parts": ALL_PARTS},
     calibrated=False,
 )

@@ -36,10 +36,14 @@ SCHEME = Scheme(
         per_channel=True,
         reduce_range=False,
     ),
-    choices={
+    allowed={
         "operators": ("Conv", "MatMul", "Gemm"),
         "float_parts": ALL_PARTS,
         "weights": tuple(TYPES),
+    },
+    choices={
+        "operators": (("MatMul", "Gemm"), ("Conv", "MatMul", "Gemm")),
+        "per_channel": (True, False),
     },
     calibrated=False,
 )

@@ -23,12 +23,18 @@ STATIC = settings(
     calibrator="MinMax",
     percentile=99.99,
 )
-CHOICES = {
+ALLOWED = {
     "operators": ("Conv", "ConvTranspose", "MatMul", "Gemm", "Relu", "Clip", "MaxPool", "Add"),
     "float_parts": ALL_PARTS,
     "float_outputs": ("MatMul", "Gemm", "Conv"),
     "weights": ("int8", "uint8"),
     "activations": ("uint8", "int8", "uint16", "int16"),
+    "calibrator": ("MinMax", "Entropy", "Percentile"),
+}
+CHOICES = {
+    "weights": ("int8", "uint8"),
+    "activations": ("uint8", "int8"),
+    "per_channel": (True, False),
     "calibrator": ("MinMax", "Entropy", "Percentile"),
 }
 
@@ -37,6 +43,7 @@ SCHEME = Scheme(
     summary="int8 convolutions and products, ranges from clips; what must stay float by structure",
     quantize=static_qdq,
     settings=STATIC,
+    allowed=ALLOWED,
     choices=CHOICES,
     calibrated=True,
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgebench.models.quantization.dynamic import TYPES, quantized_without_ranges
 from edgebench.models.quantization.float_parts import CONVOLUTIONS, PRODUCTS, nodes_to_quantize
-from edgebench.models.quantization.ort_static import CHOICES, STATIC
+from edgebench.models.quantization.ort_static import ALLOWED, CHOICES, STATIC
 from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
 from edgebench.models.quantization.source import finished, source_model
 from edgebench.models.quantization.static_qdq import quantized_by_ranges
@@ -36,6 +36,7 @@ SCHEME = Scheme(
     summary="int8 convolutions with ranges from clips, int8 products with ranges found at every inference",
     quantize=_quantize,
     settings=settings(**{**STATIC, "dynamic_weights": "uint8"}),
-    choices={**CHOICES, "dynamic_weights": tuple(TYPES)},
+    allowed={**ALLOWED, "dynamic_weights": tuple(TYPES)},
+    choices=CHOICES,
     calibrated=True,
 )

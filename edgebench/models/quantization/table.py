@@ -12,6 +12,7 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from edgebench.models.quantization import (
     ort_static_dynamic,
     weight_only,
 )
+from edgebench.models.quantization.overrides import overridden
 from edgebench.models.quantization.scheme import Scheme, Waveform
 
 SCHEMES: Mapping[str, Scheme] = MappingProxyType(
@@ -57,13 +59,20 @@ def scheme_named(name: str) -> Scheme:
     return SCHEMES[name]
 
 
-def quantize(parent: Path, *, scheme: str | Scheme, waveforms: Sequence[Waveform] = ()) -> bytes:
+def quantize(
+    parent: Path,
+    *,
+    scheme: str | Scheme,
+    waveforms: Sequence[Waveform] = (),
+    settings: Mapping[str, Any] | None = None,
+) -> bytes:
     """The fp32 ONNX file ``parent`` after a scheme; ``waveforms`` (samples,) calibrate it.
 
-    Raises UsageError where a package is missing, ModelError where a calibrated scheme gets no clip and where
+    ``settings`` replace some of the scheme's. Raises UsageError where a package is missing and for a setting
+    that the scheme does not have, ModelError where a calibrated scheme gets no clip and where
     the scheme does not fit the file, CorpusError for clips that set no range.
     """
-    chosen = scheme_named(scheme) if isinstance(scheme, str) else scheme
+    chosen = overridden(scheme_named(scheme) if isinstance(scheme, str) else scheme, settings or {})
     require_packages(chosen)
     if chosen.calibrated:
         _refuse_clips(chosen.name, waveforms)

@@ -56,6 +56,7 @@ SCHEME = Scheme(
     settings=settings(
         weights="int8", arithmetic="float32", per_channel=True, float_parts=("front_end",), float_nodes=()
     ),
-    choices={"weights": ("int8",), "arithmetic": ("float32",), "float_parts": ALL_PARTS},
+    allowed={"weights": ("int8",), "arithmetic": ("float32",), "float_parts": ALL_PARTS},
+    choices={"per_channel": (True, False)},
     calibrated=False,
 )
