@@ -21,6 +21,7 @@ from edgebench.search.measure import Stopwatch
 from edgebench.search.point import Point, front
 from edgebench.search.space import Settings, Space, require_optuna
 from edgebench.training.artifacts.quantize import Chosen, choose_clips
+from edgebench.training.clips.gather import ids_sha256
 
 if TYPE_CHECKING:
     import optuna
@@ -35,7 +36,7 @@ RUNS = "runs"
 
 @dataclass(frozen=True)
 class Searching:
-    """A search that can be gone on with. ``output`` holds files and runs, and the study where none is named."""
+    """A search that can be gone on with. ``output`` holds files, runs, and the study where none is named."""
 
     parent: Artifact
     space: Space
