@@ -24,7 +24,7 @@ from edgebench.models.graph.macs import RULE
 from edgebench.models.graph.parity import largest_difference
 from edgebench.models.making.save import save_model
 from edgebench.models.manifest import Calibration, Macs, Manifest, Parity
-from edgebench.models.quantization import Scheme, overridden, quantize, require_packages, scheme_named
+from edgebench.models.quantization import overridden, quantize, require_packages, scheme_named
 from edgebench.models.quantization.parents import refuse_chance, refuse_parent
 
 MACS_INPUT_S = 5.0
@@ -45,27 +45,27 @@ def quantize_artifact(
     calibration: Calibration | None,
     validation: Sequence[Waveform],
     folder: Path,
-    settings: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Artifact:
     """Write ``<architecture>.<scheme>`` into ``folder``, which is made where it is missing.
 
     ``clips`` (samples,) set the ranges of a calibrated scheme, and ``calibration`` says which they are;
-    ``validation`` clips, which set nothing, and noise give the tolerance. All come unprepared. ``settings``
-    replace some of the scheme's. A parent without a manifest gives a file with one that claims no task: its
-    cost and its distance to the parent can be measured, its accuracy not.
+    ``validation`` clips, which set nothing, and noise give the tolerance. All come unprepared.
+    ``overrides`` replace some of the scheme's settings. A parent without a manifest gives a file with one
+    that claims no task: its cost and its distance to the parent can be measured, its accuracy not.
 
     Nothing is written unless all of it can be. Raises UsageError for an unknown scheme or setting and for a
     missing package, ModelError for a parent that no scheme can start from, where the scheme does not fit it,
     and where a float file answers differently, CorpusError for clips that set no range.
     """
-    scheme = overridden(scheme_named(scheme_name), settings or {})
+    scheme = overridden(scheme_named(scheme_name), overrides or {})
     require_packages(scheme)
     refuse_parent(parent)
     before = parent.manifest or manifest_without_claims(parent)
     before_steps = [*before.preparation, *_fit(parent)]
     steps = [*before.preparation, *(dict(step) for step in scheme.preparation)]
     rate_hz = before.sample_rate_hz
-    inputs = [prepare(clip, [*before_steps, *scheme.preparation], rate_hz) for clip in validation]
+    inputs = [prepare(clip, [*before_steps, *map(dict, scheme.preparation)], rate_hz) for clip in validation]
     inputs += [prepare(clip, _fit(parent), rate_hz) for clip in _noise(rate_hz)]
     refuse_chance(parent.path, inputs)
     ready = [prepare(clip, before_steps, rate_hz) for clip in clips]

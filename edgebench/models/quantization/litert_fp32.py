@@ -25,4 +25,5 @@ SCHEME = Scheme(
     extra="train,litert",
     exact=True,
     preparation=(FIT,),
+    of_own_nets=True,
 )

@@ -70,4 +70,5 @@ SCHEME = Scheme(
     needs=("torch", *NEEDS),
     extra="train,litert",
     preparation=(FIT,),
+    of_own_nets=True,
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +13,6 @@ from edgebench.models.graph.parity import outputs
 from edgebench.models.graph.tensors import nodes
 from edgebench.models.quantization.scheme import Waveform
 from edgebench.models.quantization.table import SCHEMES
-
-if TYPE_CHECKING:
-    import onnx
 
 # Operators whose presence says that a file is quantized, beside all that are called QLinear...
 _QUANTIZED = {

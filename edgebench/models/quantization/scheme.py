@@ -24,7 +24,8 @@ class Scheme:
     ``calibrated`` says whether waveforms are needed, ``exact`` whether the new file must answer as its
     parent does. ``summary`` is one line for ``edgebench quantize --list``. ``needs`` names the modules
     beyond the base install, ``extra`` the extras of edgebench that bring them. ``preparation`` are steps
-    that the new file needs after its parent's.
+    that the new file needs after its parent's. ``of_own_nets`` says that the scheme chooses by the names of
+    nets that edgebench trains, and fits no others.
 
     ``allowed`` says what a setting may be, where it is a word of few: for a setting of several values, what
     each may be. ``choices`` are the values that ``edgebench search`` may give to a setting, by its name.
@@ -41,6 +42,7 @@ class Scheme:
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     extra: str = ""
     exact: bool = False
+    of_own_nets: bool = False
     allowed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def described(self) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from edgebench.models.quantization import (
     ort_dynamic,
     ort_static,
     ort_static_dynamic,
+    rewrite,
     weight_only,
 )
 from edgebench.models.quantization.overrides import overridden
@@ -36,6 +37,7 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
     {
         module.SCHEME.name: module.SCHEME
         for module in (
+            rewrite,
             fp16,
             weight_only,
             ort_dynamic,

@@ -24,10 +24,11 @@ from edgebench.models.making.quantized import Waveform, quantize_artifact
 from edgebench.models.manifest import Calibration, Training
 from edgebench.models.quantization import scheme_named
 from edgebench.training.clips.folder import folder_clips
-from edgebench.training.clips.gather import SYNTHETIC, calibration_clips, ids_sha256
+from edgebench.training.clips.gather import calibration_clips, ids_sha256
 
 CLIPS_PER_CLASS = 8  # of each corpus and emotion, as the packaged recipes take
 _VALIDATION_PER_CLASS = 8
+_ANY_CORPUS = ("table", "audformat")  # readers of layouts, which say nothing of whose speech it is
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,24 @@ a folder of audio files."""
 
 
 @dataclass(frozen=True)
-class ChosenClips:
-    """Clips that set ranges, what a manifest says of them, and clips that judge the file made with them."""
+class Chosen:
+    """Clips that set ranges, what a manifest says of them, and clips that judge the file made with them.
 
-    calibration: list[Clip]
-    facts: Calibration | None
-    validation: list[Clip]
+    ``calibration`` is None where no speech was given.
+    """
 
-    def waveforms(self) -> tuple[list[Waveform], list[Waveform]]:
-        """The samples of both, unprepared."""
-        return list(map(load_waveform, self.calibration)), list(map(load_waveform, self.validation))
+    clips: list[Clip]
+    calibration: Calibration | None
+    judged: list[Clip]
+    sample_rate_hz: int
+
+    def calibration_waveforms(self) -> list[Waveform]:
+        """The samples of the clips that set ranges, unprepared."""
+        return [load_waveform(clip, self.sample_rate_hz) for clip in self.clips]
+
+    def validation_waveforms(self) -> list[Waveform]:
+        """The samples of the clips that judge, unprepared."""
+        return [load_waveform(clip, self.sample_rate_hz) for clip in self.judged]
 
 
 def quantize_model(
@@ -63,15 +72,17 @@ def quantize_model(
     calibration: Speech,
     output: Path,
     clips_per_class: int = CLIPS_PER_CLASS,
-    settings: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Artifact:
     """Quantize a packaged model or an fp32 ONNX file, and write the new file and manifest.
 
     Ranges are set on clips of the speakers that the model was trained on, and the tolerance on its
     validation speakers: who tests the model stays unseen. Clips of a folder are taken as they are, and some
-    of them are held back for the tolerance. ``settings`` replace some of the scheme's. Raises UsageError
-    where a calibrated scheme gets no speech or a corpus that the model was not trained on, CorpusError where
-    a corpus holds its test speakers alone, and as ``quantize_artifact`` and ``folder_clips`` do.
+    of them are held back for the tolerance. ``overrides`` replace some of the scheme's settings.
+
+    Raises UsageError where a calibrated scheme gets no speech or a corpus that the model was not trained on,
+    CorpusError where a corpus holds its test speakers alone, and as ``quantize_artifact`` and
+    ``folder_clips`` do.
     """
     parent = load_artifact(model)
     needed = scheme_named(scheme).calibrated
@@ -82,39 +93,37 @@ def quantize_model(
             "synthetic, which is generated."
         )
     chosen = choose_clips(parent, calibration, clips_per_class=clips_per_class)
-    clips, validation = chosen.waveforms()
     return quantize_artifact(
         parent,
         scheme,
-        clips=clips if needed else [],
-        calibration=chosen.facts if needed else None,
-        validation=validation,
+        clips=chosen.calibration_waveforms() if needed else [],
+        calibration=chosen.calibration if needed else None,
+        validation=chosen.validation_waveforms(),
         folder=output,
-        settings=settings,
+        overrides=overrides,
     )
 
 
-def choose_clips(
-    parent: Artifact, calibration: Speech, *, clips_per_class: int = CLIPS_PER_CLASS
-) -> ChosenClips:
+def choose_clips(parent: Artifact, calibration: Speech, *, clips_per_class: int = CLIPS_PER_CLASS) -> Chosen:
     """The clips that quantize ``parent``. Without any speech given, generated clips judge the file.
 
     Raises as :func:`quantize_model`.
     """
     training = parent.manifest.training if parent.manifest else None
+    rate_hz = parent.sample_rate_hz
     if isinstance(calibration, Folder):
         known = _released(calibration, training)
         if known is None:
             found = folder_clips(
                 calibration.path,
-                sample_rate_hz=parent.sample_rate_hz,
+                sample_rate_hz=rate_hz,
                 resample_into=calibration.resample_into,
             )
             facts = Calibration(sha256=found.sha256, clips=len(found.calibration))
-            return ChosenClips(found.calibration, facts, found.held_back)
+            return Chosen(found.calibration, facts, found.held_back, rate_hz)
         calibration = known
     if not calibration:
-        return ChosenClips([], None, _judges(synthetic_corpus(split="validation"), seed=0))
+        return Chosen([], None, _judges(synthetic_corpus(split="validation"), seed=0), rate_hz)
     if training is None:
         train, validation = _untrained(parent, calibration)
     else:
@@ -122,7 +131,7 @@ def choose_clips(
     seed = training.seed if training else 0
     picked = calibration_clips(train, per_class=clips_per_class, seed=seed)
     facts = Calibration(sha256=ids_sha256(picked), clips=len(picked))
-    return ChosenClips(picked, facts, _judges(validation, seed=seed))
+    return Chosen(picked, facts, _judges(validation, seed=seed), rate_hz)
 
 
 def _judges(clips: Sequence[Clip], *, seed: int) -> list[Clip]:
@@ -140,17 +149,12 @@ def _released(folder: Folder, training: Training | None) -> dict[str, Where | No
         name = recognise_corpus(folder.path).name
     except CorpusError:
         return None
-    # The readers of tables and databases fit corpora of any name.
-    return {name: Source(folder.path, resample_into=folder.resample_into)} if _is_named(name) else None
+    if name in _ANY_CORPUS:
+        return None
+    return {name: Source(folder.path, resample_into=folder.resample_into)}
 
 
-def _is_named(name: str) -> bool:
-    return name not in ("table", "audformat")
-
-
-def _untrained(
-    parent: Artifact, corpora: Mapping[str, Where | None]
-) -> tuple[list[Clip], list[Clip]]:
+def _untrained(parent: Artifact, corpora: Mapping[str, Where | None]) -> tuple[list[Clip], list[Clip]]:
     """Generated clips, for a model of which nobody knows whose speech it was trained on."""
     if any(where is not None for where in corpora.values()):
         raise ModelError(

@@ -63,9 +63,9 @@ def folder_clips(folder: Path, *, sample_rate_hz: int, resample_into: Path | Non
     by_content = {sha256_of(path): path for path in reversed(paths)}
     if len(by_content) < 3:
         raise CorpusError(
-            f"--calibration {folder}: {len(paths)} audio file{'s' * (len(paths) > 1)} with {len(by_content)} "
-            "different contents. Ranges of one clip are those of one voice, and one clip is held back to judge "
-            "the file: give at least three; a hundred of several speakers are usual."
+            f"--calibration {folder}: {len(paths)} audio file{'s' * (len(paths) > 1)}, {len(by_content)} of "
+            "different content. Ranges of one clip are those of one voice, and one clip is held back to "
+            "judge the file: give at least three; a hundred of several speakers are usual."
         )
     hashes = sorted(by_content)[:_MOST]
     clips = [_clip(by_content[sha256], folder) for sha256 in hashes]
