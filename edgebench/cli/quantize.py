@@ -110,6 +110,7 @@ def _all(model: str, speech: Speech, texts: dict[str, str], output: Path, *, jso
 
 def _show(attempts: list[Attempt]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table()
@@ -124,7 +125,7 @@ def _show(attempts: list[Attempt]) -> None:
             _told(attempt.parity_max_abs, "g"),
             _told(attempt.duration_s, ".1f"),
             _told(attempt.peak_rss_bytes and attempt.peak_rss_bytes / 1e6, ".0f"),
-            attempt.path or attempt.reason or "",
+            escape(Path(attempt.path).name if attempt.path else attempt.reason or ""),
         )
     Console().print(table)
 
@@ -180,16 +181,16 @@ def _list(*, json: bool) -> None:
         typer.echo(json_.dumps(rows))
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table()
     table.add_column("scheme", no_wrap=True)
     for column in ("format", "clips", "needs", "what it does"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for scheme in SCHEMES.values():
-        needs = f"edgebench[{scheme.extra}]" if scheme.extra else "-"
+        needs = escape(f"edgebench[{scheme.extra}]") if scheme.extra else "-"
         state = " (missing here)" if missing_packages(scheme) else ""
-        table.add_row(
-            scheme.name, scheme.format, "yes" if scheme.calibrated else "no", needs + state, scheme.summary
-        )
+        clips = "yes" if scheme.calibrated else "no"
+        table.add_row(scheme.name, scheme.format, clips, needs + state, scheme.summary)
     Console().print(table)
