@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgebench.models.rewrites.base import Pass, everywhere
 from edgebench.models.rewrites.graph import (
@@ -49,7 +50,10 @@ def _drop(node: ir.Node) -> bool:
         return False
     dead: np.ndarray = ~_any(reader.weights.swapaxes(0, 1))
     if all(map(_zero_safe, path)):
-        dead = dead | ~_any(writer.weights if writer.bias is None else _with(writer.bias, writer.weights))
+        zero = ~_any(writer.weights)
+        if writer.bias is not None:
+            zero &= writer.bias == 0
+        dead |= zero
     if not dead.any() or dead.all():
         return False
     kept = ~dead
@@ -63,14 +67,10 @@ def _drop(node: ir.Node) -> bool:
     return rebuild(reader, data=data, weights=reader.weights[:, kept]) is not None
 
 
-def _any(weights: np.ndarray) -> np.ndarray:
-    found: np.ndarray = weights.reshape(len(weights), -1).any(axis=1)
+def _any(weights: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """For each row, whether it holds a number other than zero."""
+    found: NDArray[np.bool_] = (weights.reshape(len(weights), -1) != 0).any(axis=1)
     return found
-
-
-def _with(bias: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weights and bias as the numbers of each output."""
-    return np.column_stack([weights.reshape(len(weights), -1), bias])
 
 
 def _zero_safe(node: ir.Node) -> bool:

@@ -35,17 +35,21 @@ Array = NDArray[np.float64]
 class Product:
     """A product by constant weights.
 
-    ``node`` is the product, ``added`` the addition behind it that holds the bias of a MatMul. ``channels``
-    is the axis, from the end or the front, that holds inputs in ``data`` and outputs in ``output``.
-    ``position`` is the place of the weights among the node's inputs: 0 in a MatMul with weights on the left.
+    ``node`` is the product, ``added`` the addition behind it that holds the bias of a MatMul. ``position`` is
+    the place of the weights among the node's inputs: 0 in a MatMul with weights on the left.
     """
 
     node: ir.Node
     added: ir.Node | None
-    data: ir.Value
     weights: Array
     bias: Array | None
     position: int = 1
+
+    @property
+    def data(self) -> ir.Value:
+        """What is multiplied with the weights."""
+        value: ir.Value = self.node.inputs[1 - self.position]
+        return value
 
     @property
     def output(self) -> ir.Value:
@@ -155,7 +159,7 @@ def _conv(node: ir.Node) -> Product | None:
     bias, known = _bias(node)
     if weights is None or not known:
         return None
-    return Product(node, None, node.inputs[0], weights, bias)
+    return Product(node, None, weights, bias)
 
 
 def _gemm(node: ir.Node) -> Product | None:
@@ -169,7 +173,7 @@ def _gemm(node: ir.Node) -> Product | None:
         if bias.size not in (1, len(weights)):
             return None
         bias = np.broadcast_to(bias.ravel(), (len(weights),))
-    return Product(node, None, node.inputs[0], weights, bias)
+    return Product(node, None, weights, bias)
 
 
 def _bias(node: ir.Node) -> tuple[Array | None, bool]:
@@ -187,7 +191,7 @@ def _matmul(node: ir.Node) -> Product | None:
             continue
         outputs = weights.T if position == 1 else weights
         added, bias = _addition(node, axes, channels=-1 if position == 1 else -2, outputs=len(outputs))
-        return Product(node, added, data, outputs, bias, position)
+        return Product(node, added, outputs, bias, position)
     return None
 
 

@@ -77,9 +77,7 @@ def _with_table(node: ir.Node, turned: ir.Node, perm: list[int]) -> _Moved | Non
     padded = table.reshape((1,) * (len(perm) - table.ndim) + table.shape)
     back = padded.transpose(np.argsort(perm))
     shape = turned.outputs[0].shape
-    if shape is None or any(
-        size != 1 and size != there for size, there in zip(padded.shape, shape, strict=True)
-    ):
+    if shape is None or any(size not in (1, there) for size, there in zip(padded.shape, shape, strict=True)):
         return None  # the table makes the data larger
     inputs: list[Any] = [turned.inputs[0], back] if at == 0 else [back, turned.inputs[0]]
     return emit(node, node.op_type, inputs, attributes(node)), perm
