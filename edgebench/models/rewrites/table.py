@@ -14,6 +14,7 @@ from edgebench.models.rewrites import (
     dead_channels,
     fold_constants,
     gelu,
+    generated_tables,
     join_heads,
     mean_shift,
     pad_channels,
@@ -48,12 +49,13 @@ PASSES: Mapping[str, Pass] = MappingProxyType(
             softmax_last,
             pool_first,
             pad_channels,
+            generated_tables,
             strip_names,
         )
     }
 )
 # What keeps opset and IR, and pays, or costs nothing, wherever it was measured.
-DEFAULT = tuple(name for name in PASSES if name not in ("gelu", "pad_channels"))
+DEFAULT = tuple(name for name in PASSES if name not in ("gelu", "pad_channels", "generated_tables"))
 
 
 @dataclass(frozen=True)
