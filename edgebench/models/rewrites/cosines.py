@@ -91,19 +91,26 @@ def _rows(
     table: Array, window: Array, period: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], float] | None:
     """Whole steps and starts of every row, and the amplitude of all; None where a row is something else."""
-    n, steps = np.arange(table.shape[1]), np.arange(period // 2 + 1)
-    # The first row decides in most cases, so it is tried alone.
-    for part in (table[:1], table):
-        waves = window * np.exp(2j * np.pi * np.outer(steps, n) / period)
-        best, fitted = _nearest(part, waves)
+    largest = np.abs(table).max()
+    full = np.abs(table).max(axis=1) > _CLOSE * largest
+    if not full.all() and period % 4:
+        return None
+    # A row of zeros is a cosine that starts at a quarter turn and stays there.
+    best, starts = np.zeros(len(table), np.int64), np.full(len(table), period // 4)
+    waves = window * np.exp(
+        2j * np.pi * np.outer(np.arange(period // 2 + 1), np.arange(len(window))) / period
+    )
+    amplitude = 0.0
+    # One row decides in most cases, so it is tried alone.
+    for rows in (np.flatnonzero(full)[:1], np.flatnonzero(full)):
+        best[rows], fitted = _nearest(table[rows], waves)
         turns = np.angle(fitted) / (2 * np.pi) * period
-        starts = np.round(turns).astype(np.int64) % period
+        starts[rows] = np.round(turns).astype(np.int64) % period
         amplitude = float(np.median(np.abs(fitted)))
-        shifts = np.exp(2j * np.pi * starts / period)
-        again = amplitude * (shifts[:, np.newaxis] * waves[best]).real
-        if np.abs(again - part).max() > _CLOSE * np.abs(table).max():
+        shifts = np.exp(2j * np.pi * starts[rows] / period)[:, np.newaxis]
+        if np.abs(amplitude * (shifts * waves[best[rows]]).real - table[rows]).max() > _CLOSE * largest:
             return None
-    return best.astype(np.int64), starts, _rounded(amplitude)
+    return best, starts, _rounded(amplitude)
 
 
 def _nearest(rows: Array, waves: NDArray[np.complex128]) -> tuple[NDArray[np.intp], NDArray[np.complex128]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgebench.models.rewrites.base import Pass, everywhere
-from edgebench.models.rewrites.graph import is_op, same_shape
+from edgebench.models.rewrites.graph import is_op, same_size, sizes
 from edgebench.models.rewrites.operators import elementwise_data, keeps_zeros
 from edgebench.models.rewrites.products import Product, product_behind, product_of, rebuild
 
@@ -115,8 +115,10 @@ def _channelwise(node: ir.Node) -> list[ir.Value] | None:
     data = elementwise_data(node)
     if data is not None:
         return [data] if keeps_zeros(node) else None
-    if is_op(node, *_TWO_INPUTS) and len(node.inputs) == 2 and same_shape(*node.inputs):
-        return list(node.inputs)
+    if is_op(node, *_TWO_INPUTS) and len(node.inputs) == 2:
+        one, other = (sizes(value) for value in node.inputs)
+        if one and other and len(one) == len(other) and same_size(one[1], other[1]):
+            return list(node.inputs)
     return None
 
 

@@ -20,7 +20,6 @@ from edgebench.models.rewrites.graph import (
     is_op,
     rank,
     replace,
-    sizes,
     sole_user,
 )
 from edgebench.models.rewrites.operators import along
@@ -209,10 +208,3 @@ def _addition(
     if vector is None:
         return None, None
     return user, np.broadcast_to(vector, (outputs,))
-
-
-def channel_count(value: ir.Value, axis: int) -> int | None:
-    """How many channels a value has, where that is a known number."""
-    shape = sizes(value)
-    size = None if shape is None or axis >= len(shape) else shape[axis]
-    return size if isinstance(size, int) else None

@@ -25,6 +25,7 @@ Array = NDArray[np.float64]
 _CLOSE = 1e-6  # of the largest number
 _RATES_HZ = (16_000, 8_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _TRANSFORMS = (64, 128, 200, 256, 320, 400, 512, 640, 800, 1024, 2048)  # samples
+_MOST_UNREAD = 4  # of so many bins one at least is in the table
 _LOWEST_HZ = (0.0, 20.0, 50.0)
 _FLOAT = 1  # onnx's number for the type
 
@@ -68,7 +69,12 @@ def find_triangles(table: Array) -> Triangles | None:
     largest = table.max()
     if rows < 4 or filters < 4 or table.min() < 0 or not largest > 0:
         return None
+    if (table > _CLOSE * largest).sum(axis=1).max() > 2:
+        return None  # a frequency lies in two triangles at most
+    distinct = len(np.unique(table, axis=0))
     for corners, area, bins in _candidates(filters):
+        if not distinct <= bins <= _MOST_UNREAD * distinct:
+            continue
         whole = _filters(corners, area, bins)
         if np.abs(whole.max() - largest) > _CLOSE * largest:
             continue
@@ -99,7 +105,8 @@ def _filters(corners: Array, area: float | None, bins: int) -> Array:
 def _nearest(table: Array, whole: Array) -> NDArray[np.intp]:
     """For each row of the table the nearest row of the whole filter bank."""
     distance: Array = (whole**2).sum(axis=1) - 2 * table @ whole.T
-    return distance.argmin(axis=1)
+    nearest: NDArray[np.intp] = distance.argmin(axis=1)
+    return nearest
 
 
 def _mel(hz: Array, *, slaney: bool) -> Array:
