@@ -64,7 +64,7 @@ def passes_that_pay(
 ) -> list[Payment]:
     """A verdict on each of ``candidates``, in their order, for a float model on waveforms (samples,).
 
-    The waveforms are prepared. Times are CPU time of this process, on one thread of the runtime that boards use. Raises as
+    The waveforms are prepared. Times are CPU time of this process, on one thread of onnxruntime. Raises as
     :func:`rewrite` does, and ModelError where the runtime refuses the model.
     """
     import onnx  # noqa: PLC0415
