@@ -1,0 +1,102 @@
+"""The table of rewrites, in the order in which they serve each other, and what applies several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from edgebench.errors import ModelError, UsageError, nearest
+from edgebench.models.rewrites import (
+    affine,
+    conv_2d,
+    dead_channels,
+    fold_constants,
+    gelu,
+    generated_tables,
+    join_heads,
+    mean_shift,
+    pad_channels,
+    pool_first,
+    reshapes,
+    softmax_bias,
+    softmax_last,
+    strip_names,
+    sum_into_product,
+    time_last,
+)
+from edgebench.models.rewrites.base import OLDEST_OPSET, Pass, apply_pass, opset_of, require_packages
+
+if TYPE_CHECKING:
+    import onnx
+
+PASSES: Mapping[str, Pass] = MappingProxyType(
+    {
+        module.PASS.name: module.PASS
+        for module in (
+            fold_constants,
+            gelu,
+            reshapes,
+            softmax_bias,
+            mean_shift,
+            join_heads,
+            sum_into_product,
+            affine,
+            dead_channels,
+            conv_2d,
+            time_last,
+            softmax_last,
+            pool_first,
+            pad_channels,
+            generated_tables,
+            strip_names,
+        )
+    }
+)
+# What keeps opset and IR, and pays, or costs nothing, wherever it was measured.
+DEFAULT = tuple(name for name in PASSES if name not in ("gelu", "pad_channels", "generated_tables"))
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A model after passes, and the number of places that each changed, in the order applied."""
+
+    model: onnx.ModelProto
+    places: Mapping[str, int]
+
+
+def pass_named(name: str) -> Pass:
+    """Look a pass up; ``pad_channels:8`` is one with its number. Raises :class:`UsageError`."""
+    plain, colon, number = name.partition(":")
+    if plain not in PASSES:
+        raise UsageError(f"rewrite {plain!r} is not known: {nearest(plain, PASSES)}.")
+    found = PASSES[plain]
+    if not colon:
+        return found
+    if found.with_number is None or not number.isdecimal() or int(number) < 1:
+        raise UsageError(
+            f"rewrite {name!r}: a colon is followed by a whole number above 0, and only "
+            f"{', '.join(each.name for each in PASSES.values() if each.with_number)} takes one."
+        )
+    return replace(found, name=name, apply=found.with_number(int(number)))
+
+
+def rewrite(model: onnx.ModelProto, passes: Sequence[str] = DEFAULT) -> Rewritten:
+    """The float model after passes, applied in the order given; ``model`` itself stays as it is.
+
+    Raises UsageError for an unknown pass and where the extra ``quantize`` is not installed, ModelError for a
+    file of an opset below 13 and where a pass fails, which leaves nothing half applied.
+    """
+    chosen = [pass_named(name) for name in passes]
+    require_packages()
+    if (found := opset_of(model)) < OLDEST_OPSET:
+        raise ModelError(
+            f"the rewrites read opset {OLDEST_OPSET} and newer, and this file has {found}. Export it again "
+            "with a newer opset, or convert it with onnx.version_converter."
+        )
+    places: dict[str, int] = {}
+    for each in chosen:
+        model, changed = apply_pass(model, each)
+        places[each.name] = places.get(each.name, 0) + changed
+    return Rewritten(model, MappingProxyType(places))
