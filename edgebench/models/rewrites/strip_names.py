@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import string
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgebench.models.rewrites.base import Pass
 
@@ -48,7 +48,7 @@ def _apply(model: ir.Model) -> int:
 
 
 def _drop_defaults(node: ir.Node, version: int) -> None:
-    """Remove attributes that are the operator's defaults, by its schema and by its words for kernels."""
+    """Remove attributes that say what the operator does without them."""
     import onnx  # noqa: PLC0415
 
     try:
@@ -58,14 +58,12 @@ def _drop_defaults(node: ir.Node, version: int) -> None:
     for name, found in list(node.attributes.items()):
         known = schema.attributes.get(name)
         said = known is not None and bool(known.default_value.type)
-        if (said and onnx.helper.get_attribute_value(known.default_value) == _encoded(found.value)) or (
-            node.op_type in _KERNELS and found.value in _KERNEL_DEFAULTS.get(name, ())
-        ):
+        defaults = [onnx.helper.get_attribute_value(known.default_value)] if said else []
+        if node.op_type in _KERNELS:
+            defaults += _KERNEL_DEFAULTS.get(name, ())  # by the standard's words, not by the schema
+        value = found.value.encode() if isinstance(found.value, str) else found.value
+        if value in defaults:
             del node.attributes[name]
-
-
-def _encoded(value: Any) -> Any:
-    return value.encode() if isinstance(value, str) else value
 
 
 def _values(graph: ir.Graph) -> Iterator[ir.Value]:
