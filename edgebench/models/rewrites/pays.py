@@ -75,7 +75,7 @@ def passes_that_pay(
     places = rewrite(model, candidates).places
     chosen = [name for name in candidates if places[name]]
     verdicts: dict[str, Payment] = {}
-    for name in list(chosen):
+    for name in chosen[::-1]:  # a broad pass stands behind a narrow one, and is asked first
         without = [other for other in chosen if other != name]
         pair = _bytes(model, chosen), _bytes(model, without)
         verdicts[name] = _verdict(name, compare(*pair, waveforms), len(pair[1]) - len(pair[0]))
