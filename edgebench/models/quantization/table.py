@@ -19,13 +19,23 @@ from edgebench.models.quantization import (
     int8_static_dense,
     litert_fp32,
     litert_static,
+    packed,
+    packed_int8,
 )
 from edgebench.models.quantization.scheme import Scheme, Waveform
 
 SCHEMES: Mapping[str, Scheme] = MappingProxyType(
     {
-        module.SCHEME.name: module.SCHEME
-        for module in (int8_static, int8_static_dense, int8_static_conv, litert_fp32, litert_static)
+        scheme.name: scheme
+        for scheme in (
+            int8_static.SCHEME,
+            int8_static_dense.SCHEME,
+            int8_static_conv.SCHEME,
+            litert_fp32.SCHEME,
+            litert_static.SCHEME,
+            *packed.SCHEMES,
+            *packed_int8.SCHEMES,
+        )
     }
 )
 
