@@ -21,6 +21,7 @@ from edgebench.models.quantization import (
     litert_static,
     packed,
     packed_int8,
+    rewrite,
 )
 from edgebench.models.quantization.scheme import Scheme, Waveform
 
@@ -31,6 +32,7 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             int8_static.SCHEME,
             int8_static_dense.SCHEME,
             int8_static_conv.SCHEME,
+            rewrite.SCHEME,
             litert_fp32.SCHEME,
             litert_static.SCHEME,
             *packed.SCHEMES,
