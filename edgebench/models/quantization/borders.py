@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Operators that give elements of their input and nothing else, on uint8 as on float. Pad: with zeros.
 _MOVING = {"Concat", "Flatten", "MaxPool", "Pad", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
+# Operators that read no element.
+SHAPE_ALONE = {"Shape", "Size"}
 # What onnxruntime takes into the convolution before it when a QuantizeLinear follows.
 _ACTIVATIONS = {"Relu", "Clip"}
 # Fewer input channels than the integer kernels multiply at once.
@@ -102,6 +104,7 @@ class _Graph:
                 users = self.users[name]
                 carried = all(
                     reads.get(user) == name
+                    or self.nodes[user].op_type in SHAPE_ALONE
                     or (self._moves(user, name) and self.nodes[user].output[0] in found)
                     for user in users
                 )

@@ -25,6 +25,7 @@ _DAMPING = 0.003
 # A product larger than this is tried with the most promising scales alone.
 _LARGE = 2**24
 _FEW = 4
+_LEAST_PEAK = 1e-4  # of the layer's largest weight
 _BLOCK = 64
 _SWEEPS = 3
 
@@ -79,9 +80,9 @@ def quantize_weight(weight: Array, moment: Array, levels: int) -> Quantized:
     inputs, outputs = weight.shape
     weight = np.ascontiguousarray(weight.T, np.float64)  # (outputs, inputs) from here on
     moment = np.asarray(moment, np.float64)
-    # An output of zeros gets a scale too, which its bias is counted in.
     peak = np.abs(weight).max(axis=1)
-    peak = np.maximum(peak, 1e-3 * peak.max() or 1.0)
+    # A bias is counted in steps of the scale, so that even an output of zeros needs one that is not tiny.
+    peak = np.where(peak == 0.0, peak.max() or 1.0, np.maximum(peak, _LEAST_PEAK * peak.max()))
     tried = _float16(np.outer(_FACTORS, peak) / chosen.highest)
     if inputs * inputs * outputs > _LARGE:
         tried = _most_promising(weight, _diagonal(moment), tried, chosen)

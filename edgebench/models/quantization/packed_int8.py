@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgebench.errors import ModelError
-from edgebench.models.quantization.borders import Borders, find_borders, integer_sites
+from edgebench.models.quantization.borders import SHAPE_ALONE, Borders, find_borders, integer_sites
 from edgebench.models.quantization.coding import Coded, code_weights
 from edgebench.models.quantization.packed import (
     decoded_codes,
@@ -138,6 +138,8 @@ class _Integers:
         for at, node in enumerate(self._graph.node):
             if at in self._borders.moving:
                 self._move(node)
+            elif node.op_type in SHAPE_ALONE:
+                node.input[0] = self._whole.get(node.input[0], node.input[0])
             else:
                 for place, name in enumerate(node.input):
                     if name in self._borders.results or (at in places and place == 0 and name in sources):
