@@ -43,7 +43,7 @@ def test_a_packaged_model_on_generated_speech(edgebench: Edgebench, tmp_path: Pa
     [
         (("wav2small.fp32",), 2, "--scheme NAME"),
         (("--scheme", "int8_static"), 2, "--scheme NAME"),
-        (("wav2small.fp32", "--scheme", "int9"), 2, "Known: int8_static"),
+        (("wav2small.fp32", "--scheme", "int9"), 2, "Known: fp16, int8_static"),
         (("wav2small.fp32", "--scheme", "int8_static"), 2, "--calibration synthetic"),
         (("wav2small.fp23", "--scheme", "int8_static", "--calibration", "synthetic"), 3, "did you mean"),
         (("wav2small.fp32", "--scheme", "int8_static", "--calibration", "emodb"), 2, "expected NAME=PATH"),

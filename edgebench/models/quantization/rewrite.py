@@ -26,4 +26,6 @@ SCHEME = Scheme(
     settings=settings(passes=DEFAULT),
     calibrated=False,
     needs=NEEDS,
+    extra="quantize",
+    exact=True,
 )
