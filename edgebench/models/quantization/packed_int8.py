@@ -17,6 +17,7 @@ from edgebench.errors import ModelError
 from edgebench.models.quantization.borders import SHAPE_ALONE, Borders, find_borders, integer_sites
 from edgebench.models.quantization.coding import Coded, code_weights
 from edgebench.models.quantization.packed import (
+    CLIPS,
     decoded_codes,
     float_weight,
     names_of,
@@ -25,8 +26,10 @@ from edgebench.models.quantization.packed import (
     written,
 )
 from edgebench.models.quantization.packing import Prologue, add_numbers
-from edgebench.models.quantization.ranges import value_ranges
+from edgebench.models.quantization.ranges import METHODS, value_ranges
 from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
+from edgebench.models.rewrites import DEFAULT
+from edgebench.models.rewrites.base import NEEDS
 
 if TYPE_CHECKING:
     import onnx
@@ -41,7 +44,7 @@ def packed_int8(parent: Path, waveforms: Sequence[Waveform], settings: Settings)
     ``waveforms`` (samples,) tell what the weights are multiplied with and the ranges of activations. Raises
     ModelError for a net with nothing that could compute in 8 bits.
     """
-    model = opened(parent)
+    model = opened(parent, settings)
     coded = code_weights(model, waveforms, settings)
     chosen = integer_sites(model, [code.site for code in coded])
     if not chosen:
@@ -197,16 +200,28 @@ def _scheme(name: str, summary: str, convolutions: int, products: int) -> Scheme
             arithmetic="int8",
             activations="uint8",
             activation_range="mse",
+            passes=_PASSES,
         ),
         calibrated=True,
+        clips=CLIPS,
+        needs=NEEDS,
+        extra="quantize",
+        allowed={"arithmetic": ("int8",), "activations": ("uint8",), "activation_range": METHODS},
         choices={
             "convolution_levels": _LEVELS,
             "product_levels": _LEVELS,
-            "activation_range": ("mse", "min_max"),
+            "activation_range": METHODS,
         },
     )
 
 
+# The integer kernels want channels last and 16 of them, and a product's weights on its right.
+_PASSES = (
+    *(name for name in DEFAULT if name not in ("time_last", "softmax_last", "pool_first", "strip_names")),
+    "pad_channels:16",
+    "generated_tables",
+    "strip_names",
+)
 _LEVELS = (3, 5, 7, 15, 31, 63, 127)
 
 SCHEMES = (
