@@ -227,8 +227,6 @@ def main() -> None:
     for attempt in attempts:
         if attempt.path is None:
             console.print(f"{attempt.scheme}: {attempt.reason}", highlight=False, markup=False)
-        json.dumps([dict(zip(map(str, range(len(HEAD))), row)) for row in rows])
-    )
     if arguments.page:
         names = ", ".join(sources)
         text = "\n".join(
