@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edgebench.harness.explain.operators import Operator, partners
+from edgebench.harness.explain.probe import Rates
 from edgebench.harness.explain.side import Side
 
 if TYPE_CHECKING:
+    from edgebench.harness.explain.causes.base import Cause
     from edgebench.results.changes import Change
     from edgebench.results.records.messages import Fingerprint
 
@@ -66,9 +69,11 @@ class Explanation:
     child: Side
     change: Change | None
     runs: tuple[str, str]
+    rates: Rates | None = None
+    causes: tuple[Cause, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
-    @property
+    @cached_property
     def rows(self) -> list[Row]:
         """Operators that take time in either file, in the parent's order, conversions last."""
         pairs = partners(self.parent.graph, self.child.graph)
@@ -111,6 +116,8 @@ class Explanation:
                 "macs": self.child.int8_share_of_macs(),
                 "time": self.child.int8_share_of_time(),
             },
+            "roof": self.rates.to_json() if self.rates else None,
+            "causes": [cause.to_json() for cause in self.causes],
             "operators": [_row_json(row) for row in self.rows],
             "notes": list(self.notes),
         }

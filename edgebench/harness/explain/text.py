@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from edgebench.harness.explain.causes import Cause
 from edgebench.harness.explain.explanation import Explanation, Row
+from edgebench.harness.explain.roofline import share_of_roof
 from edgebench.results.report.comparison import effect_text
 from edgebench.results.report.tables import Cell, Column, Section
 from edgebench.results.report.words import NOTHING, number
 
+MOST_CAUSES = 3
 _SHOWN = 24  # operators of the table; --json and the page hold all
 
 
@@ -60,12 +63,13 @@ def operator_section(explanation: Explanation, *, shown: int | None = _SHOWN) ->
         Column("fp32"),
         Column("int8"),
         Column("Ratio"),
+        Column("Of roof", 2),
         Column("Kernel in the int8 file", 1, right=False),
     )
-    return Section("Operators", columns, tuple(_cells(row) for row in kept), tuple(notes))
+    return Section("Operators", columns, tuple(_cells(row, explanation) for row in kept), tuple(notes))
 
 
-def _cells(row: Row) -> tuple[Cell, ...]:
+def _cells(row: Row, explanation: Explanation) -> tuple[Cell, ...]:
     ratio = row.child_ns / row.parent_ns if row.child_ns is not None and row.parent_ns else None
     return (
         Cell(row.name),
@@ -74,6 +78,7 @@ def _cells(row: Row) -> tuple[Cell, ...]:
         Cell(_time(row.parent_ns)),
         Cell(_time(row.child_ns)),
         Cell(NOTHING if ratio is None else f"{ratio:.2f}"),
+        Cell(_percent(share_of_roof(row, explanation.rates))),
         Cell(row.kernel or ""),
     )
 
@@ -84,3 +89,21 @@ def _time(value: float | None) -> str:
 
 def _percent(share: float | None) -> str:
     return NOTHING if share is None else f"{share:.0%}"
+
+
+def causes_text(explanation: Explanation, *, most: int = MOST_CAUSES) -> list[tuple[str, str]]:
+    """(title, text) of the largest causes of time, each with what to do and what it would save."""
+    return [(cause.title, _cause_text(explanation, cause)) for cause in explanation.causes[:most]]
+
+
+def _cause_text(explanation: Explanation, cause: Cause) -> str:
+    total = explanation.child.trace.time_ns
+    if cause.gain_ns is None:
+        gain = "What that would save, the trace does not tell."
+    else:
+        share = cause.gain_ns / total if total else 0.0
+        gain = (
+            f"Estimated saving: {number(cause.gain_ns, 'ns')}, {share:.0%} of the traced time "
+            f"({cause.gain_from})."
+        )
+    return f"{cause.why} They take {number(cause.time_ns, 'ns')}. {cause.advice} {gain}"
