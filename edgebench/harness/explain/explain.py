@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgebench.errors import ModelError
 from edgebench.files import sha256_of, write_bytes
+from edgebench.harness.explain.accuracy import Speech, alone_in_int8, lossy_parts
 from edgebench.harness.explain.causes import Case, causes_of
 from edgebench.harness.explain.explanation import Explanation
 from edgebench.harness.explain.measure import Asked, load_graph, measure, samples_of, write_copies
@@ -25,8 +27,10 @@ _NO_ROOF = (
 )
 
 
-def explain(asked: Asked, store: Store, events: Events) -> Explanation:
+def explain(asked: Asked, speech: Speech | None, store: Store, events: Events) -> Explanation:
     """Measure and trace both files on the device, and say why the artifact is as fast as it is.
+
+    ``speech``: on which operators are quantized one at a time, None to leave that out.
 
     Raises EdgebenchError; the runs that were measured until then are in the store.
     """
@@ -59,6 +63,22 @@ def explain(asked: Asked, store: Store, events: Events) -> Explanation:
         rates=rates,
         notes=() if rates else (_NO_ROOF,),
     )
+    if speech is not None:
+        found = _with_accuracy(found, asked, speech, events)
     features = frozenset(board.fingerprint.cpu_features)
     case = Case(parent, child, found.rows, board.fingerprint.machine, features, rates)
     return replace(found, causes=tuple(causes_of(case)))
+
+
+def _with_accuracy(found: Explanation, asked: Asked, speech: Speech, events: Events) -> Explanation:
+    """The explanation with a row an operator alone in int8, or with the reason why there is none."""
+    graphs = (found.parent.graph, found.child.graph)
+    try:
+        rows = alone_in_int8(asked.parent, speech, graphs, events=events)
+    except ModelError as error:  # a graph that cannot be changed can still be timed
+        return replace(found, notes=(*found.notes, f"No operator was quantized alone: {error}"))
+    if not rows:
+        why = "No quantized operator was found again in the parent, so none was quantized alone."
+        return replace(found, notes=(*found.notes, why))
+    parts = tuple(lossy_parts(rows, found.parent.graph, found.rows))
+    return replace(found, alone=tuple(rows), lossy=parts, notes=(*found.notes, f"Clips: {speech.source}."))

@@ -11,7 +11,9 @@ from edgebench.harness.explain.probe import Rates
 from edgebench.harness.explain.side import Side
 
 if TYPE_CHECKING:
+    from edgebench.harness.explain.accuracy import LossyPart
     from edgebench.harness.explain.causes.base import Cause
+    from edgebench.models.quantization.sensitivity import Sensitivity
     from edgebench.results.changes import Change
     from edgebench.results.records.messages import Fingerprint
 
@@ -57,6 +59,7 @@ class Row:
 class Explanation:
     """An int8 file and its parent on one device.
 
+    ``alone``: operators of the parent one at a time in 8 bits; ``lossy``: the parts that lose most.
     ``change``: of the median time over interleaved launches, without the profiler. ``input_s``: seconds.
     """
 
@@ -71,6 +74,8 @@ class Explanation:
     runs: tuple[str, str]
     rates: Rates | None = None
     causes: tuple[Cause, ...] = ()
+    alone: tuple[Sensitivity, ...] = ()
+    lossy: tuple[LossyPart, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
     @cached_property
@@ -84,6 +89,11 @@ class Explanation:
         ]
         rows += [self._row(None, o) for o in self.child.graph.operators if o.number not in pairs]
         return [row for row in rows if row.parent_ns is not None or row.child_ns is not None]
+
+    def alone_of(self, row: Row) -> Sensitivity | None:
+        """The measurement of a row's operator alone in 8 bits."""
+        outputs = row.parent.outputs if row.parent else ()
+        return next((found for found in self.alone if set(found.outputs) & set(outputs)), None)
 
     def _child(self, number: int | None) -> Operator | None:
         return None if number is None else self.child.graph.operators[number]
@@ -118,7 +128,11 @@ class Explanation:
             },
             "roof": self.rates.to_json() if self.rates else None,
             "causes": [cause.to_json() for cause in self.causes],
-            "operators": [_row_json(row) for row in self.rows],
+            "lossy_parts": [part.to_json() for part in self.lossy],
+            "operators": [
+                _row_json(row) | {"alone_in_int8": found.to_json() if (found := self.alone_of(row)) else None}
+                for row in self.rows
+            ],
             "notes": list(self.notes),
         }
 

@@ -84,7 +84,8 @@ class Bench:
 
     ``waveforms`` (samples,) are prepared clips on which answers are compared; ``calibration``: clips for the
     ranges, the same ones without. ``operators``: kinds that may be quantized, None for all that compute on
-    float values. ``float_outputs``: kinds whose results stay float, as in ``static_qdq``.
+    float values; ``made``: names of values, of which only the makers may be, None for any. ``float_outputs``:
+    kinds whose results stay float, as in ``static_qdq``.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Bench:
         calibration: Sequence[Waveform] | None = None,
         labels: Labels | None = None,
         operators: Collection[str] | None = None,
+        made: Collection[str] | None = None,
         float_outputs: Collection[str] = PRODUCTS,
         signed_weights: bool = True,
         threads: int = 1,
@@ -110,6 +112,7 @@ class Bench:
             node.name: node
             for node in self.model.graph.node
             if (node.op_type in operators if operators is not None else node.op_type not in _MOVING)
+            and (made is None or any(name in made for name in node.output))
             and any(name in floats and name not in stored for name in node.input)
         }
         read = [n for node in self.candidates.values() for n in rounded_values(node, floats, stored)]
@@ -233,6 +236,7 @@ def sensitivities(
     calibration: Sequence[Waveform] | None = None,
     labels: Labels | None = None,
     operators: Collection[str] | None = None,
+    made: Collection[str] | None = None,
     float_outputs: Collection[str] = PRODUCTS,
     most: int = MOST_ROWS,
     advance: Callable[[int, int], None] | None = None,
@@ -247,6 +251,7 @@ def sensitivities(
         calibration=calibration,
         labels=labels,
         operators=operators,
+        made=made,
         float_outputs=float_outputs,
     )
     groups = bench.groups(most=most)

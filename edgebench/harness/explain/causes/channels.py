@@ -55,8 +55,8 @@ def few_channels(case: Case) -> Cause | None:
         gain_from="time of these operators in int8 minus in fp32",
         why=(
             f"{listed(names_of(rows))} reads {' or '.join(map(str, counts))} channel(s). int8 kernels "
-            "multiply input channels in groups of four, so most of each group is filled with nothing, and the fp32 "
-            "kernel is faster."
+            "multiply input channels in groups of four, so most of each group is filled with nothing, and "
+            "the fp32 kernel is faster."
         ),
         advice=(
             "Leave these convolutions in float, or give them shifted copies of their input as channels "
