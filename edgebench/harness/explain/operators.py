@@ -30,7 +30,8 @@ class Operator:
     """One node of a file. ``number`` is its place; ``name`` is the file's, or kind and number without one.
 
     ``macs``: None where they cannot be counted. ``weights``: shape of the constant operand, for a
-    convolution (out, in / groups, *kernel); None without one.
+    convolution (out, in / groups, *kernel), and ``stored_as`` its type in the file, such as "uint8"; None
+    without one.
     """
 
     number: int
@@ -40,6 +41,7 @@ class Operator:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     weights: tuple[int, ...] | None = None
+    stored_as: str | None = None
     groups: int = 1
 
     @property
@@ -68,6 +70,7 @@ class Graph:
     def of(cls, model: onnx.ModelProto, *, samples: int) -> Graph:
         """Read a model at an input of ``samples``. Raises ModelError where no shape can be inferred."""
         shapes = shapes_at(model, samples=samples)
+        types = _stored_types(model)
         constants = {tensor.name for tensor in model.graph.initializer}
         operators = []
         counts = macs_by_node(model, samples=samples)
@@ -85,6 +88,7 @@ class Graph:
                     inputs=tuple(node.input),
                     outputs=tuple(node.output),
                     weights=shapes.get(weights) if weights in constants else None,
+                    stored_as=types.get(weights),
                     groups=next((a.i for a in node.attribute if a.name == "group"), 1),
                 )
             )
@@ -156,6 +160,17 @@ class Graph:
                 break
             operator = made[0]
         return start
+
+
+def _stored_types(model: onnx.ModelProto) -> dict[str, str]:
+    """Name of a stored tensor, or of what a DequantizeLinear makes of one -> its type in the file."""
+    import onnx  # noqa: PLC0415
+
+    found = {t.name: onnx.TensorProto.DataType.Name(t.data_type).lower() for t in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == DEQUANTIZE and node.input[0] in found:
+            found[node.output[0]] = found[node.input[0]]
+    return found
 
 
 def partners(parent: Graph, child: Graph) -> dict[int, int]:

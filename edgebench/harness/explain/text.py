@@ -10,6 +10,8 @@ from edgebench.results.report.comparison import effect_text
 from edgebench.results.report.tables import Cell, Column, Section
 from edgebench.results.report.words import NOTHING, number
 
+TIME_HEADING = "What costs time"
+ACCURACY_HEADING = "Where accuracy is lost"
 MOST_CAUSES = 3
 _ALONE = (
     Column("Weights dB", 4),
@@ -114,12 +116,12 @@ def _percent(share: float | None) -> str:
     return NOTHING if share is None else f"{share:.0%}"
 
 
-def causes_text(explanation: Explanation, *, most: int = MOST_CAUSES) -> list[tuple[str, str]]:
+def causes_text(explanation: Explanation, *, most: int | None = MOST_CAUSES) -> list[tuple[str, str]]:
     """(title, text) of the largest causes of time, each with what to do and what it would save."""
     return [(cause.title, _cause_text(explanation, cause)) for cause in explanation.causes[:most]]
 
 
-def lossy_text(explanation: Explanation, *, most: int = MOST_CAUSES) -> list[tuple[str, str]]:
+def lossy_text(explanation: Explanation, *, most: int | None = MOST_CAUSES) -> list[tuple[str, str]]:
     """(title, text) of the parts that cost most accuracy, with what keeping them in float would cost."""
     found = []
     for part in explanation.lossy[:most]:
