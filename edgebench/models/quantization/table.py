@@ -19,6 +19,7 @@ import numpy as np
 from edgebench.errors import CorpusError, ModelError, UsageError, nearest
 from edgebench.models.quantization import (
     fp16,
+    int4_matmul,
     int8_static,
     int8_static_conv,
     int8_static_dense,
@@ -43,6 +44,7 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             ort_dynamic,
             ort_static,
             ort_static_dynamic,
+            int4_matmul,
             int8_static,
             int8_static_dense,
             int8_static_conv,
