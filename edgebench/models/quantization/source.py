@@ -65,8 +65,9 @@ def finished(
 ) -> bytes:
     """The bytes of a new graph: opset and IR of its source, nothing that a quantizer noted for itself.
 
-    With ``newer_opset`` it keeps the opset that a quantizer had to bring it up to. Operators of ``domains`` may stand in it besides those of the source. Raises ModelError for others and
-    for a graph that onnx finds broken.
+    With ``newer_opset`` it keeps the opset that a quantizer had to bring it up to. Operators of ``domains``
+    may stand in it besides those of the source. Raises ModelError for others and for a graph that onnx finds
+    broken.
     """
     import onnx  # noqa: PLC0415
 

@@ -29,6 +29,7 @@ from edgebench.models.quantization import (
     ort_static,
     ort_static_dynamic,
     rewrite,
+    smoothquant,
     weight_only,
 )
 from edgebench.models.quantization.overrides import overridden
@@ -44,6 +45,7 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             ort_dynamic,
             ort_static,
             ort_static_dynamic,
+            smoothquant,
             int4_matmul,
             int8_static,
             int8_static_dense,
