@@ -15,6 +15,7 @@ from edgebench.cli import (
     reproduce,
     reproduce_distilhubert,
     run,
+    search,
     show,
     train,
 )
@@ -53,6 +54,7 @@ app.command("doctor")(doctor.doctor)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 app.command("quantize")(quantize.quantize)
+app.command("search")(search.search)
 app.add_typer(corpora.app, name="corpora")
 reproduce.app.command("distilhubert-table2")(reproduce_distilhubert.distilhubert_table2)
 app.add_typer(reproduce.app, name="reproduce")

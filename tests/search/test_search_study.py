@@ -41,7 +41,7 @@ def point(settings, *, size=1000, ratio=0.5, ua=0.0, ccc=0.0):
 
 def make(settings):
     """Fewer bits are smaller and lose more; one scale a channel costs bytes and loses less."""
-    bits, per_channel = settings.overrides["bits"], settings.overrides["per_channel"]
+    bits, per_channel = settings.overrides["bits"], settings.overrides.get("per_channel", True)
     return point(
         settings.text(),
         size=1000 * bits + 100 * per_channel,
@@ -72,7 +72,7 @@ def test_a_search_ends_at_its_budget_and_goes_on_from_there(tmp_path):
     search(study, SPACE, make, budget=3, told=lambda: told.append(finished(study)))
     assert finished(study) == 3 and told == [1, 2, 3]
     first = points(study)
-    assert first[0].settings == "int8_static bits=2, per_channel=true"  # the scheme's own value comes first
+    assert first[0].settings == "int8_static bits=2"  # the scheme's own value comes first
     again = opened(tmp_path)
     search(again, SPACE, make, budget=5, told=lambda: None)
     assert finished(again) == 5

@@ -3,22 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from edgebench.errors import ModelError, UsageError, nearest
-from edgebench.models.rewrites import fold_constants, softmax_bias, strip_names
-from edgebench.models.rewrites.base import OLDEST_OPSET, Pass, apply_pass, require_packages
+from edgebench.models.rewrites import (
+    affine,
+    conv_2d,
+    dead_channels,
+    fold_constants,
+    gelu,
+    generated_tables,
+    join_heads,
+    mean_shift,
+    pad_channels,
+    pool_first,
+    reshapes,
+    softmax_bias,
+    softmax_last,
+    strip_names,
+    sum_into_product,
+    time_last,
+)
+from edgebench.models.rewrites.base import OLDEST_OPSET, Pass, apply_pass, opset_of, require_packages
 
 if TYPE_CHECKING:
     import onnx
 
 PASSES: Mapping[str, Pass] = MappingProxyType(
-    {module.PASS.name: module.PASS for module in (fold_constants, softmax_bias, strip_names)}
+    {
+        module.PASS.name: module.PASS
+        for module in (
+            fold_constants,
+            gelu,
+            reshapes,
+            softmax_bias,
+            mean_shift,
+            join_heads,
+            sum_into_product,
+            affine,
+            dead_channels,
+            conv_2d,
+            time_last,
+            softmax_last,
+            pool_first,
+            pad_channels,
+            generated_tables,
+            strip_names,
+        )
+    }
 )
-# Everything that keeps opset and IR.
-DEFAULT = ("fold_constants", "softmax_bias", "strip_names")
+# What keeps opset and IR, and pays, or costs nothing, wherever it was measured.
+DEFAULT = tuple(name for name in PASSES if name not in ("gelu", "pad_channels", "generated_tables"))
 
 
 @dataclass(frozen=True)
@@ -30,10 +67,19 @@ class Rewritten:
 
 
 def pass_named(name: str) -> Pass:
-    """Look a pass up. Raises :class:`UsageError` with the nearest names."""
-    if name not in PASSES:
-        raise UsageError(f"rewrite {name!r} is not known: {nearest(name, PASSES)}.")
-    return PASSES[name]
+    """Look a pass up; ``pad_channels:8`` is one with its number. Raises :class:`UsageError`."""
+    plain, colon, number = name.partition(":")
+    if plain not in PASSES:
+        raise UsageError(f"rewrite {plain!r} is not known: {nearest(plain, PASSES)}.")
+    found = PASSES[plain]
+    if not colon:
+        return found
+    if found.with_number is None or not number.isdecimal() or int(number) < 1:
+        raise UsageError(
+            f"rewrite {name!r}: a colon is followed by a whole number above 0, and only "
+            f"{', '.join(each.name for each in PASSES.values() if each.with_number)} takes one."
+        )
+    return replace(found, name=name, apply=found.with_number(int(number)))
 
 
 def rewrite(model: onnx.ModelProto, passes: Sequence[str] = DEFAULT) -> Rewritten:
@@ -44,8 +90,7 @@ def rewrite(model: onnx.ModelProto, passes: Sequence[str] = DEFAULT) -> Rewritte
     """
     chosen = [pass_named(name) for name in passes]
     require_packages()
-    found = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
-    if found < OLDEST_OPSET:
+    if (found := opset_of(model)) < OLDEST_OPSET:
         raise ModelError(
             f"the rewrites read opset {OLDEST_OPSET} and newer, and this file has {found}. Export it again "
             "with a newer opset, or convert it with onnx.version_converter."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from edgebench.errors import UsageError, nearest
 from edgebench.models import load_artifact
 from edgebench.models.artifact import Artifact
-from edgebench.models.quantization import SCHEMES, Scheme, missing_packages, read_overrides
+from edgebench.models.quantization import SCHEMES, Scheme, missing_packages, read_overrides, scheme_named
 from edgebench.models.quantization.parents import refuse_parent
 from edgebench.training.artifacts.apart import apart
 from edgebench.training.artifacts.quantize import Speech, choose_clips, quantize_model
@@ -44,10 +44,11 @@ def quantize_by_all(
     *,
     calibration: Speech,
     output: Path,
+    schemes: Sequence[str] = (),
     settings: Mapping[str, str] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Attempt]:
-    """Quantize a model by every scheme of the table, each in a process of its own.
+    """Quantize a model by every scheme of the table, or by those named, each in a process of its own.
 
     A scheme that fails gives its reason and never stops the others. ``settings`` are texts by key; each goes
     to the schemes that have it. ``progress`` is called with a scheme's name before it begins. Raises
@@ -61,7 +62,7 @@ def quantize_by_all(
     if calibration:
         choose_clips(parent, calibration)  # what is wrong with the speech is said once
     attempts = []
-    for scheme in SCHEMES.values():
+    for scheme in [scheme_named(name) for name in schemes] or SCHEMES.values():
         reason = _unfit(scheme, parent, calibration)
         if reason is not None:
             attempts.append(Attempt(scheme.name, reason=reason))
