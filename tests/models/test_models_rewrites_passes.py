@@ -540,13 +540,26 @@ def chain(function: str) -> onnx.ModelProto:
     return graph(CHAIN.format(function=function), **tensors)
 
 
-@pytest.mark.parametrize(("name", "channels"), [("pad_channels", 16), ("pad_channels:4", 8)])
+@pytest.mark.parametrize(
+    ("name", "channels"), [("pad_channels", 16), ("pad_channels:4", 8), ("pad_pooled:8", 8)]
+)
 def test_channels_are_filled_up(name: str, channels: int):
     before = chain("Relu")
     found = rewrite(before, [name])
     assert found.places == {name: 1}
     assert stored(found.model) == sorted([(channels, 2, 3, 3), (channels,), (3, channels, 1, 1)])
     same(before, found.model)
+
+
+def test_only_channels_that_are_pooled():
+    text = (
+        "(float[N,2,T,6] x) => (float[N,3,A,B] y) { c = Conv(x, u) d = Conv(c, v) "
+        "m = AveragePool<kernel_shape=[2,2]>(d) y = Conv(m, w) }"
+    )
+    before = graph(text, u=normal(5, 2, 1, 1), v=normal(5, 5, 1, 1), w=normal(3, 5, 1, 1))
+    after = rewrite(before, ["pad_pooled:8"]).model
+    assert stored(after) == sorted([(5, 2, 1, 1), (8, 5, 1, 1), (3, 8, 1, 1)])
+    same(before, after)
 
 
 def test_channels_through_a_residual_connection():

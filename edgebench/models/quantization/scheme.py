@@ -27,6 +27,8 @@ class Scheme:
     that the new file needs after its parent's. ``of_own_nets`` says that the scheme chooses by the names of
     nets that edgebench trains, and fits no others.
 
+    ``clips`` is how many calibration clips the scheme asks for; 0 where the usual number will do.
+
     ``allowed`` says what a setting may be, where it is a word of few: for a setting of several values, what
     each may be. ``choices`` are the values that ``edgebench search`` may give to a setting, by its name.
     """
@@ -43,6 +45,7 @@ class Scheme:
     extra: str = ""
     exact: bool = False
     of_own_nets: bool = False
+    clips: int = 0
     allowed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def described(self) -> dict[str, Any]:

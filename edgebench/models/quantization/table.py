@@ -28,6 +28,8 @@ from edgebench.models.quantization import (
     ort_dynamic,
     ort_static,
     ort_static_dynamic,
+    packed,
+    packed_int8,
     rewrite,
     smoothquant,
     weight_only,
@@ -37,21 +39,23 @@ from edgebench.models.quantization.scheme import Scheme, Waveform
 
 SCHEMES: Mapping[str, Scheme] = MappingProxyType(
     {
-        module.SCHEME.name: module.SCHEME
-        for module in (
-            rewrite,
-            fp16,
-            weight_only,
-            ort_dynamic,
-            ort_static,
-            ort_static_dynamic,
-            smoothquant,
-            int4_matmul,
-            int8_static,
-            int8_static_dense,
-            int8_static_conv,
-            litert_fp32,
-            litert_static,
+        scheme.name: scheme
+        for scheme in (
+            rewrite.SCHEME,
+            fp16.SCHEME,
+            weight_only.SCHEME,
+            *packed.SCHEMES,
+            *packed_int8.SCHEMES,
+            ort_dynamic.SCHEME,
+            ort_static.SCHEME,
+            ort_static_dynamic.SCHEME,
+            smoothquant.SCHEME,
+            int4_matmul.SCHEME,
+            int8_static.SCHEME,
+            int8_static_dense.SCHEME,
+            int8_static_conv.SCHEME,
+            litert_fp32.SCHEME,
+            litert_static.SCHEME,
         )
     }
 )

@@ -85,14 +85,15 @@ def quantize_model(
     ``folder_clips`` do.
     """
     parent = load_artifact(model)
-    needed = scheme_named(scheme).calibrated
+    known = scheme_named(scheme)
+    needed = known.calibrated
     if needed and not calibration:
         raise UsageError(
             f"scheme {scheme!r} sets its ranges from speech. Give the corpora that the model was trained on, "
             "--calibration NAME=PATH, a folder of audio files, --calibration DIR, or --calibration "
             "synthetic, which is generated."
         )
-    chosen = choose_clips(parent, calibration, clips_per_class=clips_per_class)
+    chosen = choose_clips(parent, calibration, clips_per_class=clips_per_class, at_least=known.clips)
     return quantize_artifact(
         parent,
         scheme,
@@ -104,10 +105,13 @@ def quantize_model(
     )
 
 
-def choose_clips(parent: Artifact, calibration: Speech, *, clips_per_class: int = CLIPS_PER_CLASS) -> Chosen:
+def choose_clips(
+    parent: Artifact, calibration: Speech, *, clips_per_class: int = CLIPS_PER_CLASS, at_least: int = 0
+) -> Chosen:
     """The clips that quantize ``parent``. Without any speech given, generated clips judge the file.
 
-    Raises as :func:`quantize_model`.
+    Of each corpus and emotion ``clips_per_class`` are taken, or more where that makes fewer than ``at_least``
+    in all. Raises as :func:`quantize_model`.
     """
     training = parent.manifest.training if parent.manifest else None
     rate_hz = parent.sample_rate_hz
@@ -129,7 +133,9 @@ def choose_clips(parent: Artifact, calibration: Speech, *, clips_per_class: int 
     else:
         train, validation = _clips(parent, training, calibration)
     seed = training.seed if training else 0
-    picked = calibration_clips(train, per_class=clips_per_class, seed=seed)
+    classes = len({(clip.corpus, clip.emotion) for clip in train})
+    per_class = max(clips_per_class, -(-at_least // classes))
+    picked = calibration_clips(train, per_class=per_class, seed=seed)
     facts = Calibration(sha256=ids_sha256(picked), clips=len(picked))
     return Chosen(picked, facts, _judges(validation, seed=seed), rate_hz)
 

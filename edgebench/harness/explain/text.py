@@ -1,0 +1,86 @@
+"""An explanation in words and tables, for the terminal and the page alike."""
+
+from __future__ import annotations
+
+from edgebench.harness.explain.explanation import Explanation, Row
+from edgebench.results.report.comparison import effect_text
+from edgebench.results.report.tables import Cell, Column, Section
+from edgebench.results.report.words import NOTHING, number
+
+_SHOWN = 24  # operators of the table; --json and the page hold all
+
+
+def headline(explanation: Explanation) -> str:
+    """What is explained, and how the two files compare, as one sentence."""
+    change = explanation.change
+    ratio = effect_text(change) if change else "unknown"
+    return (
+        f"{explanation.child.key} on {explanation.device} takes {ratio} of the time of "
+        f"{explanation.parent.key}, at {explanation.input_s:g} s and {explanation.threads} thread(s)."
+    )
+
+
+def facts(explanation: Explanation) -> list[tuple[str, str]]:
+    """(name, value) of what concerns the file as a whole."""
+    child = explanation.child
+    macs = child.int8_share_of_macs()
+    return [
+        (
+            "Computed in int8",
+            f"{_percent(macs)} of the MACs, {_percent(child.int8_share_of_time())} of the time",
+        ),
+        (
+            "Under the profiler",
+            f"{number(explanation.parent.trace.time_ns, 'ns')} for {explanation.parent.key}, "
+            f"{number(child.trace.time_ns, 'ns')} for {child.key}",
+        ),
+        ("Runs", f"{explanation.runs[0]} (measured in turn), {explanation.runs[1]} (traced)"),
+    ]
+
+
+def operator_section(explanation: Explanation, *, shown: int | None = _SHOWN) -> Section:
+    """The operators that take most of either file's time, in the order of the graph."""
+    rows = explanation.rows
+    heaviest = sorted(rows, key=lambda row: -max(row.parent_ns or 0.0, row.child_ns or 0.0))[:shown]
+    kept = [row for row in rows if row in heaviest]
+    notes = [
+        "Times are medians of a launch under the runtime's profiler, which slows small operators; only the "
+        "ratio above is a measurement."
+    ]
+    if len(rows) > len(kept):
+        rest = [row for row in rows if row not in heaviest]
+        notes.append(
+            f"{len(rest)} further operators take {number(sum(r.parent_ns or 0 for r in rest), 'ns')} and "
+            f"{number(sum(r.child_ns or 0 for r in rest), 'ns')} together."
+        )
+    columns = (
+        Column("Operator", right=False),
+        Column("Kind", 2, right=False),
+        Column("MMAC", 3),
+        Column("fp32"),
+        Column("int8"),
+        Column("Ratio"),
+        Column("Kernel in the int8 file", 1, right=False),
+    )
+    return Section("Operators", columns, tuple(_cells(row) for row in kept), tuple(notes))
+
+
+def _cells(row: Row) -> tuple[Cell, ...]:
+    ratio = row.child_ns / row.parent_ns if row.child_ns is not None and row.parent_ns else None
+    return (
+        Cell(row.name),
+        Cell(row.kind),
+        Cell(f"{row.macs / 1e6:.2f}" if row.macs else ""),
+        Cell(_time(row.parent_ns)),
+        Cell(_time(row.child_ns)),
+        Cell(NOTHING if ratio is None else f"{ratio:.2f}"),
+        Cell(row.kernel or ""),
+    )
+
+
+def _time(value: float | None) -> str:
+    return NOTHING if value is None else number(value, "ns")
+
+
+def _percent(share: float | None) -> str:
+    return NOTHING if share is None else f"{share:.0%}"
