@@ -24,6 +24,8 @@ EXPECTED = {
     "int8_static": (0.5, 0.05),
     "int8_static_conv": (0.5, 0.05),
     "int8_static_dense": (0.5, 0.05),
+    "litert_dynamic": (1.0, 0.3),
+    "litert_fp16": (1.2, 5e-3),
     "litert_fp32": (1.6, 1e-4),  # seven signatures; the same weights
     "litert_static": (1.0, 0.3),
     "ort_dynamic": (0.5, 0.05),

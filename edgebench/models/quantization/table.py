@@ -23,6 +23,8 @@ from edgebench.models.quantization import (
     int8_static,
     int8_static_conv,
     int8_static_dense,
+    litert_dynamic,
+    litert_fp16,
     litert_fp32,
     litert_static,
     ort_dynamic,
@@ -56,6 +58,8 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             int8_static_conv.SCHEME,
             litert_fp32.SCHEME,
             litert_static.SCHEME,
+            litert_dynamic.SCHEME,
+            litert_fp16.SCHEME,
         )
     }
 )
