@@ -107,6 +107,7 @@ class Explanation:
             child_ns=self.child.time_ns(child) if child else None,
             kernel=kernel.kind if kernel else None,
             in_int8=kernel.in_int8 if kernel else False,
+            why_not_int8=self.child.why_not_int8(child) if child else None,
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from edgebench.harness.explain.causes import Cause
 from edgebench.harness.explain.causes.base import listed
 from edgebench.harness.explain.explanation import Explanation, Row
+from edgebench.harness.explain.operators import PAIRS
 from edgebench.harness.explain.roofline import share_of_roof
+from edgebench.harness.explain.side import NOT_QUANTIZED
 from edgebench.results.report.comparison import effect_text
 from edgebench.results.report.tables import Cell, Column, Section
 from edgebench.results.report.words import NOTHING, number
@@ -70,7 +72,7 @@ def operator_section(explanation: Explanation, *, shown: int | None = _SHOWN) ->
         Column("Operator", right=False),
         Column("Kind", 2, right=False),
         Column("MMAC", 3),
-        Column("fp32"),
+        Column("Against" if explanation.parent.of_kinds(*PAIRS) else "fp32"),
         Column("int8"),
         Column("Ratio"),
         Column("Of roof", 2),
@@ -91,8 +93,14 @@ def _cells(row: Row, explanation: Explanation) -> tuple[Cell, ...]:
         Cell(NOTHING if ratio is None else f"{ratio:.2f}"),
         Cell(_percent(share_of_roof(row, explanation.rates))),
         *(_alone_cells(row, explanation) if explanation.alone else ()),
-        Cell(row.kernel or ""),
+        Cell(_kernel(row)),
     )
+
+
+def _kernel(row: Row) -> str:
+    """The kernel, and why it is none of int8 where the operator was to be."""
+    why = f" ({row.why_not_int8})" if row.why_not_int8 and row.why_not_int8 != NOT_QUANTIZED else ""
+    return f"{row.kernel or ''}{why}"
 
 
 def _alone_cells(row: Row, explanation: Explanation) -> tuple[Cell, ...]:
