@@ -13,6 +13,7 @@ from support.traced import BYTES, GELU_CONSTANTS, PAIR_CONSTANTS, gelu, kernel, 
 from edgebench.harness.explain.causes import Case, Cause, causes_of
 from edgebench.harness.explain.explanation import Explanation
 from edgebench.harness.explain.probe import Rates, padded_shape, probe_model, rates_of
+from edgebench.harness.explain.roofline import roofs_of
 from edgebench.harness.explain.side import Side
 from edgebench.harness.explain.trace import Trace
 
@@ -182,8 +183,8 @@ def test_the_probe_times_each_arithmetic_and_trusts_no_other_kernel() -> None:
         kernel(padded, "QLinearConv", 1, BYTES),  # too quick for the profiler's clock
     ]
     rates = rates_of(made, Trace(tuple(kernels), 1))
-    assert rates.float32 == pytest.approx(256**3 / 500e3)
-    assert rates.int8 == rates.signed == pytest.approx(64 * 64 * 9 * 128 * 32 / 1000e3)
+    assert rates.float32 == pytest.approx(240**3 / 500e3)
+    assert rates.int8 == rates.signed == pytest.approx(64 * 64 * 9 * 157 * 26 / 1000e3)
     assert rates.padded is None
 
 
@@ -191,3 +192,16 @@ def test_the_probe_takes_the_channels_of_the_costliest_narrow_convolution() -> N
     graph = side("c", convolution(13, quantized=True), []).graph
     assert padded_shape(graph.operators) == (16, 16, (5, 3))
     assert padded_shape(side("c", convolution(16, quantized=True), []).graph.operators) is None
+
+
+def test_the_roof_is_the_best_of_probe_and_files() -> None:
+    parts = sides(16, (100, 40))
+    total = MACS * 16 * 16
+    roofs = roofs_of(parts, Rates(float32=1.0, int8=99.0, padded=None))
+    assert roofs.float32 == pytest.approx(total / 100e3)  # the file's own convolution beats the probe
+    assert roofs.int8 == 99.0
+    shown: Any = None
+    rows = Explanation("local", shown, False, 1.0, 1, *parts, None, ("a", "b")).rows
+    conv = next(row for row in rows if row.name == "conv")
+    assert roofs.share(conv) == pytest.approx(total / 40e3 / 99.0)
+    assert roofs_of(parts, None).int8 == pytest.approx(total / 40e3)

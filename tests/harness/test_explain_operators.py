@@ -10,8 +10,9 @@ import onnxruntime
 from onnx import helper
 from support.traced import PAIR_CONSTANTS, kernel, model, pair, side
 
-from edgebench.harness.explain.numbered import number_in, numbered
-from edgebench.harness.explain.operators import Graph, partners
+from edgebench.harness.explain.numbered import number_in, numbered, write_numbered
+from edgebench.harness.explain.operators import Graph
+from edgebench.harness.explain.partners import partners
 from edgebench.harness.explain.roles import OTHER, POOLING, SPECTRUM, WAVEFORM, roles
 from edgebench.harness.explain.trace import read_trace
 from edgebench.models import load_artifact
@@ -108,3 +109,31 @@ def test_a_softmax_of_attention_is_no_pooling() -> None:
     ]
     graph = Graph.of(model(nodes, stored, outputs=["y"]), samples=64)
     assert set(roles(graph).values()) == {OTHER}
+
+
+def test_a_rewritten_file_is_aligned_by_kind_and_multiplications() -> None:
+    """No names, a product more, convolutions padded from 13 to 16 channels."""
+
+    def stack(channels: int, *, extra: bool) -> Graph:
+        stored = {"w": np.ones((channels, channels, 3), np.float32), "m": np.ones((16, 16), np.float32)}
+        stored |= {"first": np.ones((channels, 1, 3), np.float32), "shape": np.array([1, 1, 64])}
+        stored |= {"frames": np.array([-1, 16])}
+        nodes = [NODE("Reshape", ["waveform", "frames"], ["f"])] if extra else []
+        nodes += [NODE("MatMul", ["f", "m"], ["g"])] if extra else []
+        nodes += [NODE("Reshape", ["g" if extra else "waveform", "shape"], ["x0"])]
+        nodes += [NODE("Conv", ["x0", "first"], ["x1"], pads=[1, 1])]
+        nodes += [NODE("Conv", [f"x{n}", "w"], [f"x{n + 1}"], pads=[1, 1]) for n in (1, 2)]
+        nodes += [NODE("Softmax", ["x3"], ["s"])]
+        return Graph.of(model(nodes, stored, outputs=["s"]), samples=64)
+
+    before, after = stack(13, extra=False), stack(16, extra=True)
+    kinds = {after.operators[b].kind for b in partners(before, after)}
+    assert kinds == {"Conv", "Softmax"}  # the product has no counterpart, and Reshape stands there once more
+    assert partners(before, after) == {3: 1, 4: 2, 5: 3, 6: 4}
+
+
+def test_a_small_file_gets_three_launches_that_differ_in_nothing_computed(tmp_path: Path) -> None:
+    paths = write_numbered(onnx.load(PACKAGED), "a", tmp_path)
+    loaded = [onnx.load(path) for path in paths]
+    assert len({path.read_bytes() for path in paths}) == 3
+    assert all(one.graph == loaded[0].graph for one in loaded)

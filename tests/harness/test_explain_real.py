@@ -130,7 +130,7 @@ def test_explain_on_this_machine(edgebench: Edgebench, everything: Path, tmp_pat
     operators = {row["name"]: row for row in found["operators"]}
     assert operators["vgg7.1.1/Conv"]["kernel"] == "QLinearConv"
     assert operators["vgg7.1.1/Conv"]["macs"] > 1e6
-    assert found["roof"]["float32_macs_per_s"] > 1e8
+    assert found["probe"]["float32_macs_per_s"] > 1e8
     pages = list((edgebench.store / "reports").glob("*-explain.html"))
     assert len(pages) == 1
     page = pages[0].read_text()

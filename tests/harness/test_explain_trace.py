@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.traced import event, inference, written
+from support.traced import event, inference, kernel, written
 
 from edgebench.errors import MeasurementError
 from edgebench.harness.explain import trace as trace_module
-from edgebench.harness.explain.trace import read_trace
+from edgebench.harness.explain.trace import Trace, merged, read_trace
 
 QUANTIZED = [{"uint8": [1, 8]}, {"float": []}]
 
@@ -100,3 +100,11 @@ def test_a_field_of_any_kind_is_passed_over(
     ).kernels
     assert kernels[0].time_ns == 7e3
     assert all(kernel.time_ns >= 0 for kernel in kernels)
+
+
+def test_launches_of_one_graph_are_merged_by_their_medians() -> None:
+    launches = [Trace((kernel(0, "Conv", us), kernel("Reorder", "ReorderOutput", 1)), 4) for us in (6, 2, 3)]
+    launches[1] = Trace((*launches[1].kernels, kernel(1, "Add", 5)), 4)
+    found = merged(launches)
+    assert found.inferences == 12
+    assert {one.kind: one.time_ns for one in found.kernels} == {"Conv": 3e3, "ReorderOutput": 1e3, "Add": 5e3}

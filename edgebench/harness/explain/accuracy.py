@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgebench.harness.explain.operators import Graph, Operator, partners
+from edgebench.harness.explain.operators import Graph, Operator
+from edgebench.harness.explain.partners import partners
 from edgebench.harness.explain.roles import OTHER, roles
 from edgebench.models.host import HostModel
 from edgebench.models.quantization.sensitivity import Labels, Sensitivity, sensitivities

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from edgebench.harness.explain.operators import Operator, partners
+from edgebench.harness.explain.operators import Operator
+from edgebench.harness.explain.partners import partners
 from edgebench.harness.explain.probe import Rates
 from edgebench.harness.explain.side import Side
 
@@ -127,7 +128,7 @@ class Explanation:
                 "macs": self.child.int8_share_of_macs(),
                 "time": self.child.int8_share_of_time(),
             },
-            "roof": self.rates.to_json() if self.rates else None,
+            "probe": self.rates.to_json() if self.rates else None,
             "causes": [cause.to_json() for cause in self.causes],
             "lossy_parts": [part.to_json() for part in self.lossy],
             "operators": [

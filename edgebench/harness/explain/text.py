@@ -6,7 +6,7 @@ from edgebench.harness.explain.causes import Cause
 from edgebench.harness.explain.causes.base import listed
 from edgebench.harness.explain.explanation import Explanation, Row
 from edgebench.harness.explain.operators import PAIRS
-from edgebench.harness.explain.roofline import share_of_roof
+from edgebench.harness.explain.roofline import Roofs, roofs_of
 from edgebench.harness.explain.side import NOT_QUANTIZED
 from edgebench.results.report.comparison import effect_text
 from edgebench.results.report.tables import Cell, Column, Section
@@ -56,12 +56,18 @@ def facts(explanation: Explanation) -> list[tuple[str, str]]:
 def operator_section(explanation: Explanation, *, shown: int | None = _SHOWN) -> Section:
     """The operators that take most of either file's time, in the order of the graph."""
     rows = explanation.rows
+    roofs = roofs_of((explanation.parent, explanation.child), explanation.rates)
     heaviest = sorted(rows, key=lambda row: -max(row.parent_ns or 0.0, row.child_ns or 0.0))[:shown]
     kept = [row for row in rows if row in heaviest]
     notes = [
-        "Times are medians of a launch under the runtime's profiler, which slows small operators; only the "
-        "ratio above is a measurement."
+        "Times are medians under the runtime's profiler, which slows small operators; only the ratio above "
+        "is a measurement."
     ]
+    notes.append(
+        "Of roof: MACs over time, against the highest rate that any operator of the files or of a small "
+        f"probe reached in that arithmetic here ({_rate(roofs.float32)} in float, "
+        f"{_rate(roofs.int8)} in int8)."
+    )
     if len(rows) > len(kept):
         rest = [row for row in rows if row not in heaviest]
         notes.append(
@@ -79,10 +85,10 @@ def operator_section(explanation: Explanation, *, shown: int | None = _SHOWN) ->
         *(_ALONE if explanation.alone else ()),
         Column("Kernel in the int8 file", 1, right=False),
     )
-    return Section("Operators", columns, tuple(_cells(row, explanation) for row in kept), tuple(notes))
+    return Section("Operators", columns, tuple(_cells(row, explanation, roofs) for row in kept), tuple(notes))
 
 
-def _cells(row: Row, explanation: Explanation) -> tuple[Cell, ...]:
+def _cells(row: Row, explanation: Explanation, roofs: Roofs) -> tuple[Cell, ...]:
     ratio = row.child_ns / row.parent_ns if row.child_ns is not None and row.parent_ns else None
     return (
         Cell(row.name),
@@ -91,7 +97,7 @@ def _cells(row: Row, explanation: Explanation) -> tuple[Cell, ...]:
         Cell(_time(row.parent_ns)),
         Cell(_time(row.child_ns)),
         Cell(NOTHING if ratio is None else f"{ratio:.2f}"),
-        Cell(_percent(share_of_roof(row, explanation.rates))),
+        Cell(_percent(roofs.share(row))),
         *(_alone_cells(row, explanation) if explanation.alone else ()),
         Cell(_kernel(row)),
     )
@@ -114,6 +120,10 @@ def _alone_cells(row: Row, explanation: Explanation) -> tuple[Cell, ...]:
         *(Cell(NOTHING if level is None else f"{level:.1f}") for level in levels),
         *(Cell(NOTHING if loss is None else f"{loss:+.3f}") for loss in losses),
     )
+
+
+def _rate(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1f} GMAC/s"
 
 
 def _time(value: float | None) -> str:
