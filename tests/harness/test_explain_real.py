@@ -68,7 +68,7 @@ def test_softmax_pooling_and_the_product_with_the_spectrum_are_named(
     assert {POOLING, SPECTRUM} <= parts.keys()
     spectrum = [name for row in parts[SPECTRUM].rows for name in row.nodes]
     assert "log_mel/MatMul" in spectrum and "round to zero" in parts[SPECTRUM].why
-    assert "log_mel/MatMul (a product with 26 columns)" in parts[SPECTRUM].why
+    assert "log_mel/MatMul, the product of the spectrum with 26 bands" in parts[SPECTRUM].why
     assert {"Softmax", "Mul_2"} <= {name for row in parts[POOLING].rows for name in row.nodes}
     quiet = {row.nodes[0]: row.signal_to_noise_db for row in rows}
     assert all(quiet[f"vgg7.{n}.1/Conv"] > 35 for n in (1, 2, 4, 5, 6, 7))

@@ -10,6 +10,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from support.traced import model
 
 from edgebench.errors import ModelError
 from edgebench.models.outputs import DIMENSIONS, EMOTION_LOGITS
@@ -59,9 +60,9 @@ def net(path: Path, *, named: bool = True) -> Path:
         ],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in stored.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, path)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(made, full_check=True)
+    onnx.save(made, path)
     return path
 
 
@@ -150,6 +151,27 @@ def test_labels_give_the_loss_of_ua_and_ccc(tmp_path: Path) -> None:
     unknown = Labels(np.full(8, -1), np.full((8, 3), np.nan))
     bare = Bench(path, CLIPS, labels=unknown).row(["spread"])
     assert (bare.ua_loss, bare.ccc_loss) == (None, None)
+
+
+def test_answers_that_are_no_numbers_lose_everything(tmp_path: Path) -> None:
+    """A logarithm of what rounds to zero: minus infinity, and no NaN in any figure."""
+    stored = {"small": np.array([1e-6] * 6 + [1.0], np.float32)}
+    nodes = [
+        NODE("Slice", ["waveform", "zero", "seven", "one"], ["x"]),
+        NODE("Mul", ["x", "x"], ["square"]),
+        NODE("Mul", ["square", "small"], ["s"], name="small"),
+        NODE("Log", ["s"], ["l"], name="log"),
+        NODE("Split", ["l", "sizes"], [DIMENSIONS, EMOTION_LOGITS], axis=1),
+    ]
+    stored |= {"zero": np.array([0]), "seven": np.array([7]), "one": np.array([1]), "sizes": np.array([3, 4])}
+    path = tmp_path / "log.onnx"
+    onnx.save(model(nodes, stored, outputs=[DIMENSIONS, EMOTION_LOGITS]), path)
+    bench = Bench(path, CLIPS)
+    truth = np.array([answer[DIMENSIONS][0] for answer in bench.answers], np.float64)
+    found = Bench(path, CLIPS, labels=Labels(np.zeros(8, np.int64), truth)).row(["small"])
+    assert found.signal_to_noise_db == -150.0
+    assert found.ccc_loss == pytest.approx(1.0)
+    assert found.ua_loss is not None and np.isfinite(found.ua_loss)
 
 
 def row(name: str, db: float, ccc: float | None = None, kind: str = "Conv") -> Sensitivity:

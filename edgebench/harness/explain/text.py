@@ -168,4 +168,4 @@ def _cause_text(explanation: Explanation, cause: Cause) -> str:
             f"Estimated saving: {number(cause.gain_ns, 'ns')}, {share:.0%} of the traced time "
             f"({cause.gain_from})."
         )
-    return f"{cause.why} They take {number(cause.time_ns, 'ns')}. {cause.advice} {gain}"
+    return f"{cause.why} Time now: {number(cause.time_ns, 'ns')}. {cause.advice} {gain}"
