@@ -115,6 +115,22 @@ def test_unsigned_weights_are_a_cause_where_the_probe_says_so() -> None:
     assert causes(sides(16, (100, 80), kind=np.int8), rates=fast) == {}
 
 
+def test_products_have_a_factor_of_their_own() -> None:
+    stored = {**PAIR_CONSTANTS, "w": np.ones((64, 8), np.uint8), "f": np.ones((64, 8), np.float32)}
+    product = {"name": "product"}
+    before = side(
+        "p", model([NODE("MatMul", ["waveform", "f"], ["y"], **product)], stored, outputs=["y"]), []
+    )
+    nodes = [*pair("waveform", "x"), NODE("DequantizeLinear", ["w", "scale", "zero"], ["wd"])]
+    made = model([*nodes, NODE("MatMul", ["x", "wd"], ["y"], **product)], stored, outputs=["y"])
+    after = side("c", made, [kernel(3, "MatMulIntegerToFloat", 90, BYTES)])
+    rates = Rates(1.0, 4.0, None, signed=4.0, unsigned=1.0, product_signed=3.0, product_unsigned=1.0)
+    cause = causes((before, after), rates=rates)["unsigned_weights"]
+    assert cause.operators == ("product",)
+    assert cause.gain_ns == pytest.approx(60e3)
+    assert "product is 3.0 times" in cause.gain_from
+
+
 def test_a_convolution_whose_pairs_did_not_melt_says_why() -> None:
     before, after = sides(16, (100, 120))
     left = [kernel(1, "Conv", 50), kernel(5, "Conv", 130), kernel(3, "DequantizeLinear", 20, BYTES)]
@@ -174,8 +190,8 @@ def test_the_probe_times_each_arithmetic_and_trusts_no_other_kernel() -> None:
     made = probe_model((16, 32, (3, 3)))
     onnx.checker.check_model(made, full_check=True)
     names = [node.name for node in made.graph.node]
-    signed, plain = names.index("signed_int8"), names.index("product_float32")
-    product, padded = names.index("product_int8"), names.index("padded_int8")
+    signed, plain = names.index("signed_int8"), names.index("product_signed_float32")
+    product, padded = names.index("product_signed_int8"), names.index("padded_int8")
     kernels = [
         kernel(signed, "QLinearConv", 1000, BYTES),
         kernel(plain, "MatMul", 500),

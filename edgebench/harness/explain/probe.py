@@ -38,7 +38,8 @@ class Rates:
     """Multiply-accumulates per nanosecond on one core, by arithmetic; None where it could not be told.
 
     ``padded``: of an int8 convolution with the padded channels of the file's own. ``signed`` and
-    ``unsigned``: of one and the same int8 convolution with weights of either kind.
+    ``unsigned``: of one and the same int8 convolution with weights of either kind; ``product_signed`` and
+    ``product_unsigned``: of a product likewise.
     """
 
     float32: float | None
@@ -46,6 +47,8 @@ class Rates:
     padded: float | None
     signed: float | None = None
     unsigned: float | None = None
+    product_signed: float | None = None
+    product_unsigned: float | None = None
 
     def to_json(self) -> dict[str, float | None]:
         """The public form, in MACs per second."""
@@ -77,9 +80,10 @@ def probe_model(padded: tuple[int, int, tuple[int, ...]] | None) -> onnx.ModelPr
 
     parts = _Parts(np.random.default_rng(0))
     for eight in (False, True):
-        parts.product(eight=eight)
+        parts.product("product_signed", eight=eight)
         parts.convolution("signed", _FRIENDLY, _EDGE, eight=eight)
         parts.convolution("slim", _SLIM, _EDGE, eight=eight)
+    parts.product("product_unsigned", eight=True)
     parts.convolution("unsigned", _FRIENDLY, _EDGE, eight=True)
     if padded is not None:
         inputs, _, kernel = padded
@@ -109,7 +113,7 @@ def rates_of(model: onnx.ModelProto, trace: Trace) -> Rates:
             continue  # the runtime took another kernel than the one that was to be timed
         label, _, arithmetic = operator.name.rpartition("_")
         rate = operator.macs / time_ns
-        if label not in ("padded", "unsigned"):
+        if label != "padded" and "unsigned" not in label:
             found[arithmetic].append(rate)
         if eight and label in found:
             found[label].append(rate)
@@ -131,9 +135,9 @@ class _Parts:
         self.outputs: list[str] = []
         self._rng = rng
 
-    def product(self, *, eight: bool) -> None:
-        """(256, 256) by (256, 256)."""
-        name = f"product_{'int8' if eight else 'float32'}"
+    def product(self, label: str, *, eight: bool) -> None:
+        """One of two square matrices."""
+        name = f"{label}_{'int8' if eight else 'float32'}"
         x = self._piece(name, (_WIDTH, _WIDTH))
         weights = self._rng.normal(0, 0.1, (_WIDTH, _WIDTH)).astype(np.float32)
         self._part(name, "MatMul", x, weights, eight=eight)
@@ -157,7 +161,7 @@ class _Parts:
             result = self._node(kind, [x, self._store(f"{name}.w", weights)], name, **attributes)
         else:
             scale = np.float32(np.abs(weights).max() / 127)
-            form, zero = (np.uint8, 128) if name.startswith("unsigned") else (np.int8, 0)
+            form, zero = (np.uint8, 128) if "unsigned" in name else (np.int8, 0)
             stored = (np.round(weights / scale) + zero).astype(form)
             ends = [self._store(f"{name}.ws", scale), self._store(f"{name}.wz", form(zero))]
             w = self._node("DequantizeLinear", [self._store(f"{name}.w", stored), *ends], f"{name}.dw")
