@@ -115,6 +115,16 @@ def test_unsigned_weights_are_a_cause_where_the_probe_says_so() -> None:
     assert causes(sides(16, (100, 80), kind=np.int8), rates=fast) == {}
 
 
+def test_work_that_was_never_quantized_is_named() -> None:
+    before, _ = sides(16, (100, 100))
+    total = MACS * 16 * 16 + 64 * 16
+    found = causes((before, Side("c", before.graph, before.trace)), rates=Rates(1.0, 4.0, None))
+    assert set(found) == {"left_in_float"}
+    assert found["left_in_float"].operators == ("conv", "first")
+    assert found["left_in_float"].gain_ns == pytest.approx(150e3 - total / 4.0)
+    assert "100% of the MACs" in found["left_in_float"].why
+
+
 def test_products_have_a_factor_of_their_own() -> None:
     stored = {**PAIR_CONSTANTS, "w": np.ones((64, 8), np.uint8), "f": np.ones((64, 8), np.float32)}
     product = {"name": "product"}

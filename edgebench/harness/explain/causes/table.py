@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from edgebench.harness.explain.causes.base import Case, Cause
 from edgebench.harness.explain.causes.channels import arm_channels, few_channels, narrow_channels
+from edgebench.harness.explain.causes.coverage import left_in_float
 from edgebench.harness.explain.causes.dynamic import dynamic_convolutions
 from edgebench.harness.explain.causes.fusions import gelu_in_parts
 from edgebench.harness.explain.causes.instructions import no_dot_product
@@ -22,6 +23,7 @@ RULES: tuple[Callable[[Case], Cause | None], ...] = (
     arm_channels,
     unsigned_weights,
     unfused,
+    left_in_float,
     gelu_in_parts,
     no_dot_product,
     slower_in_int8,
