@@ -229,3 +229,11 @@ def test_payments_are_measured(tmp_path):
     )
     assert found[0] == Payment("fold_constants", None, None, None, 0)
     assert 0 < found[1].low <= found[1].ratio <= found[1].high
+
+
+def test_time_first_takes_time_last_back(packaged):
+    plain = ["reshapes", "sum_into_product", "affine"]
+    before = rewrite(packaged, plain).model
+    last = rewrite(packaged, [*plain, "time_last"]).model
+    assert operators(last) != operators(before)
+    assert operators(rewrite(last, ["time_first"]).model) == operators(before)

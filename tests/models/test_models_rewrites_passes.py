@@ -184,6 +184,15 @@ APPLIES = [
         "MatMul Relu Mul Unsqueeze Conv MaxPool",
     ),
     Case(
+        "a Transpose goes back to its inverse, before product, convolution and pooling",
+        "time_first",
+        "(float[N,T,5] x) => (float[N,2,C,D] y) { t = Transpose<perm=[0,2,1]>(x) p = MatMul(w, t) "
+        "r = Relu(p) s = Mul(r, f) u = Unsqueeze(s, a) c = Conv<pads=[0,1,1,2],strides=[1,2]>(u, v) "
+        "m = MaxPool<kernel_shape=[3,2],strides=[2,1]>(c) y = Transpose<perm=[0,1,3,2]>(m) }",
+        {"w": normal(6, 5), "f": normal(6, 1), "a": axes(1), "v": normal(2, 1, 2, 3)},
+        "MatMul Relu Mul Unsqueeze Conv MaxPool",
+    ),
+    Case(
         "a softmax over the rows of a product",
         "softmax_last",
         "(float[N,T,4] x) => (float[N,T,3] y) { p = MatMul(x, w) s = Add(p, b) y = Softmax<axis=1>(s) }",
@@ -425,6 +434,20 @@ REFUSES = [
         "time_last",
         "(float[N,T,3,5] x) => (float[N,2,T,5] y) { t = Transpose<perm=[0,2,1,3]>(x) y = Conv(t, w) }",
         {"w": normal(2, 3, 1, 1)},
+    ),
+    Case(
+        "two read what is transposed, and features of a product are exchanged with its batch",
+        "time_first",
+        "(float[N,4,T] x, float[N,T,5] z) => (float[N,4,T] r, float[N,T,4] y, float[T,N,3] u) "
+        "{ r = Relu(x) y = Transpose<perm=[0,2,1]>(r) p = MatMul(z, w) u = Transpose<perm=[1,0,2]>(p) }",
+        {"w": normal(5, 3)},
+    ),
+    Case(
+        "a sum into a product of many outputs, which would multiply more than it saves",
+        "sum_into_product",
+        "(float[N,6] x) => (float[N,65] y) { a, b = Split<axis=1>(x) p = Abs(a) q = Abs(b) s = Add(p, q) "
+        "y = MatMul(s, w) }",
+        {"w": normal(3, 65)},
     ),
     Case(
         "a softmax over the last axis, or behind no product",

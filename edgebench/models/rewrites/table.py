@@ -16,6 +16,7 @@ from edgebench.models.rewrites import (
     gelu,
     generated_tables,
     join_heads,
+    layout,
     mean_shift,
     pad_channels,
     pool_first,
@@ -24,7 +25,6 @@ from edgebench.models.rewrites import (
     softmax_last,
     strip_names,
     sum_into_product,
-    time_last,
 )
 from edgebench.models.rewrites.base import OLDEST_OPSET, Pass, apply_pass, opset_of, require_packages
 
@@ -45,7 +45,8 @@ PASSES: Mapping[str, Pass] = MappingProxyType(
             affine.PASS,
             dead_channels.PASS,
             conv_2d.PASS,
-            time_last.PASS,
+            layout.LAST,
+            layout.FIRST,
             softmax_last.PASS,
             pool_first.PASS,
             pad_channels.POOLED,
@@ -56,7 +57,7 @@ PASSES: Mapping[str, Pass] = MappingProxyType(
     }
 )
 # All but what raises the opset, and what pays on some processors and costs on others.
-DEFAULT = tuple(name for name in PASSES if name not in ("gelu", "pad_pooled", "pad_channels"))
+DEFAULT = tuple(name for name in PASSES if name not in ("gelu", "time_first", "pad_pooled", "pad_channels"))
 
 
 def with_pass(name: str, passes: Sequence[str] = DEFAULT) -> tuple[str, ...]:
