@@ -216,6 +216,30 @@ APPLIES = [
         "Transpose MatMul Mul ReduceSum Transpose",
     ),
     Case(
+        "a softmax of clipped numbers",
+        "softmax_bounded",
+        "(float[N,T,4] x) => (float[N,T,4] y) { c = Clip(x, l, h) y = Softmax<axis=1>(c) }",
+        {"l": np.float32(-60), "h": np.float32(60)},
+        "Clip Exp ReduceSum Div",
+    ),
+    Case(
+        "a weighted sum of a product of numbers of eight bits",
+        "softmax_bounded",
+        "(float[N,T,4] x) => (float[N,3] y) { q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) "
+        "p = MatMul(d, w) t = Softmax<axis=1>(p) v = MatMul(x, w) m = Mul(v, t) "
+        "y = ReduceSum<keepdims=0>(m, a) }",
+        {"s": np.float32(0.03), "z": np.array(128, np.uint8), "w": normal(4, 3), "a": axes(1)},
+        "QuantizeLinear DequantizeLinear MatMul Exp ReduceSum MatMul Mul ReduceSum Squeeze Div",
+    ),
+    Case(
+        "bounds through a convolution, a Relu and arithmetic",
+        "softmax_bounded",
+        "(float[N,3,T] x) => (float[N,2,T] y) { t = Tanh(x) c = Conv<pads=[1,1]>(t, w, b) r = Relu(c) "
+        "m = Mul(r, f) s = Sub(m, r) y = Softmax(s) }",
+        {"w": normal(2, 3, 3), "b": normal(2), "f": np.float32(-0.5)},
+        "Tanh Conv Relu Mul Sub Exp ReduceSum Div",
+    ),
+    Case(
         "the batch of a reshape",
         "reshapes",
         "(float[N,4,T] x) => (float[N,A,2] y) { n = Shape<start=0,end=1>(x) r = Relu(x) "
@@ -469,6 +493,13 @@ REFUSES = [
         "(float[N,T,4] x, float[N,T,3] p) => (float[N,T] y) { l = MatMul(x, w) m = Mul(l, p) "
         "y = ReduceSum<keepdims=0>(m, a) }",
         {"w": normal(4, 3), "a": axes(2)},
+    ),
+    Case(
+        "a softmax of any numbers, of large ones, and of those bounded on one side",
+        "softmax_bounded",
+        "(float[N,T,4] x) => (float[N,T,4] y, float[N,T,4] z, float[N,T,4] u) { y = Softmax(x) "
+        "t = Tanh(x) m = Mul(t, f) z = Softmax(m) r = Relu(x) u = Softmax(r) }",
+        {"f": np.float32(61)},
     ),
     Case(
         "the batch of another input",

@@ -22,6 +22,7 @@ from edgebench.models.rewrites import (
     pool_first,
     reshapes,
     softmax_bias,
+    softmax_bounded,
     softmax_last,
     strip_names,
     sum_into_product,
@@ -49,6 +50,7 @@ PASSES: Mapping[str, Pass] = MappingProxyType(
             layout.FIRST,
             softmax_last.PASS,
             pool_first.PASS,
+            softmax_bounded.PASS,
             pad_channels.POOLED,
             pad_channels.PASS,
             generated_tables.PASS,
@@ -56,8 +58,9 @@ PASSES: Mapping[str, Pass] = MappingProxyType(
         )
     }
 )
-# All but what raises the opset, and what pays on some processors and costs on others.
-DEFAULT = tuple(name for name in PASSES if name not in ("gelu", "time_first", "pad_pooled", "pad_channels"))
+# All but what raises the opset, and what pays on some processors or beside 8 bits alone.
+_CHOSEN_BY_MEASURE = ("gelu", "time_first", "softmax_bounded", "pad_pooled", "pad_channels")
+DEFAULT = tuple(name for name in PASSES if name not in _CHOSEN_BY_MEASURE)
 
 
 def with_pass(name: str, passes: Sequence[str] = DEFAULT) -> tuple[str, ...]:
