@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from edgebench.errors import ModelError
 from edgebench.models.graph.shapes import shapes_at
+from edgebench.models.graph.spelling import standard_spelling
 
 if TYPE_CHECKING:
     import onnx
@@ -50,6 +51,7 @@ def macs_at(
     model: onnx.ModelProto, *, samples: int, others: Mapping[str, tuple[int, ...]] | None = None
 ) -> int:
     """Multiply-accumulates of ``samples`` of waveform; raises likewise. ``others``: other inputs' shapes."""
+    model = standard_spelling(model)
     _refuse_uncounted(model)
     shapes = shapes_at(model, samples=samples, others=others)
     return sum(_node_macs(node, shapes) for node in model.graph.node)
