@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,14 +32,18 @@ _PICKING = {
 
 
 def bounds(value: ir.Value | None) -> Bounds | None:
-    """The smallest and the largest number that a value can hold; None where nothing bounds it."""
-    return _bounds(value, {})
+    """The smallest and the largest number that a value can hold; None where one of them is not known."""
+    return _finite(_bounds(value, {}))
 
 
 def largest_magnitude(value: ir.Value | None) -> float | None:
     """The largest absolute number that a value can hold, or None."""
     found = bounds(value)
-    return None if found is None or not np.isfinite(found).all() else max(abs(found[0]), abs(found[1]))
+    return None if found is None else max(abs(found[0]), abs(found[1]))
+
+
+def _finite(found: Bounds | None) -> Bounds | None:
+    return found if found is not None and all(map(math.isfinite, found)) else None
 
 
 def _bounds(value: ir.Value | None, known: _Known) -> Bounds | None:
@@ -82,19 +87,23 @@ def _codes(node: ir.Node, known: _Known) -> Bounds | None:
 
 
 def _clipped(node: ir.Node, known: _Known) -> Bounds | None:
-    limits = [0.0, None] if is_op(node, "Relu") else [single(v) for v in [*node.inputs[1:], None, None][:2]]
-    before = _bounds(node.inputs[0], known)
-    low = [number for number in (limits[0], None if before is None else before[0]) if number is not None]
-    high = [number for number in (limits[1], None if before is None else before[1]) if number is not None]
-    if not low or not high:
-        return None
-    floor, ceiling = max(low), min(high)
-    return (floor, max(floor, ceiling)) if limits[1] is None else (min(floor, ceiling), ceiling)
+    """What a Clip or Relu lets through: known limits, and the bounds of its data where it has some."""
+    floor, ceiling = 0.0, math.inf
+    if is_op(node, "Clip"):
+        given = [*node.inputs[1:], None, None][:2]
+        limits = [single(value) for value in given]
+        if any(limit is None and value is not None for limit, value in zip(limits, given, strict=True)):
+            return None
+        floor = -math.inf if limits[0] is None else limits[0]
+        ceiling = math.inf if limits[1] is None else limits[1]
+    before = _bounds(node.inputs[0], known) or (-math.inf, math.inf)
+    low, high = (min(max(number, floor), ceiling) for number in before)
+    return None if (low, high) == (-math.inf, math.inf) else (low, high)
 
 
 def _product(product: Product, known: _Known) -> Bounds | None:
     """Each output at worst: the sum of what each weight makes of the lowest or the highest input."""
-    data = _bounds(product.data, known)
+    data = _finite(_bounds(product.data, known))
     if data is None:
         return None
     low, high = data
@@ -108,7 +117,7 @@ def _product(product: Product, known: _Known) -> Bounds | None:
 
 
 def _arithmetic(node: ir.Node, known: _Known) -> Bounds | None:
-    one, other = (_bounds(value, known) for value in node.inputs)
+    one, other = (_finite(_bounds(value, known)) for value in node.inputs)
     if one is None or other is None:
         return None
     if node.op_type == "Add":
