@@ -432,6 +432,12 @@ REFUSES = [
         {"f": np.float32(1e30), "w": 1e20 * np.ones((4, 3))},
     ),
     Case(
+        "a factor under which weights would vanish",
+        "affine",
+        "(float[N,4] x) => (float[N,3] y) { m = Mul(x, f) y = Gemm(m, w) }",
+        {"f": np.float32(1e-30), "w": 1e-20 * np.ones((4, 3))},
+    ),
+    Case(
         "a batch norm that is being trained",
         "affine",
         "(float[N,3,T] x) => (float[N,4,T] y, float[4] p, float[4] q) { c = Conv(x, w) "
@@ -692,3 +698,28 @@ def test_gelu_raises_the_opset_and_says_so():
     after = rewrite(graph(case.text, **case.tensors), ["gelu"]).model
     assert [entry.version for entry in after.opset_import] == [20]
     assert after.ir_version == 9
+
+
+def test_weights_that_two_products_share_are_stored_once():
+    text = (
+        "(float[N,4] x, float[N,4] z) => (float[N,3] y, float[N,3] u) "
+        "{ s = Add(x, b) y = Gemm(s, w, c) u = Gemm(z, w, c) }"
+    )
+    before = graph(text, w=normal(4, 3), c=normal(3), **BIAS4)
+    after = rewrite(before, ["affine"]).model
+    assert operators(after) == ["Gemm", "Gemm"]
+    assert stored(after) == [(3,), (3,), (4, 3)]
+    same(before, after)
+
+
+def test_what_a_branch_reads_is_left_to_it():
+    """The convolution's result is read inside an If as well: its channels must keep their number."""
+    text = (
+        "(float[N,2,T] x, bool c) => (float[N,3,T] y, float[N,A,T] z) { r = Conv(x, u) y = Conv(r, v) "
+        "z = If(c) <then_branch = g1 () => (float[N,A,T] p) { p = Relu(r) }, "
+        "else_branch = g2 () => (float[N,A,T] q) { q = Neg(r) }> }"
+    )
+    before = graph(text, u=normal(5, 2, 1), v=normal(3, 5, 1))
+    assert rewrite(before, ["pad_channels", "affine", "dead_channels"]).model is before
+    stripped = rewrite(before, ["strip_names"]).model
+    assert [node.op_type for node in stripped.graph.node] == ["Conv", "Conv", "If"]
