@@ -226,6 +226,7 @@ def test_payments_are_measured(tmp_path):
         load_artifact("wav2small.fp32").path,
         [RNG.uniform(-1, 1, RATE_HZ // 4).astype(np.float32)],
         candidates=["fold_constants", "time_last"],
+        rounds=5,
     )
     assert found[0] == Payment("fold_constants", None, None, None, 0)
     assert 0 < found[1].low <= found[1].ratio <= found[1].high
