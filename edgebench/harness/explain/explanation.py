@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edgebench.harness.explain.operators import Operator, partners
+from edgebench.harness.explain.probe import Rates
 from edgebench.harness.explain.side import Side
 
 if TYPE_CHECKING:
+    from edgebench.harness.explain.accuracy import LossyPart
+    from edgebench.harness.explain.causes.base import Cause
+    from edgebench.models.quantization.sensitivity import Sensitivity
     from edgebench.results.changes import Change
     from edgebench.results.records.messages import Fingerprint
 
@@ -54,6 +59,7 @@ class Row:
 class Explanation:
     """An int8 file and its parent on one device.
 
+    ``alone``: operators of the parent one at a time in 8 bits; ``lossy``: the parts that lose most.
     ``change``: of the median time over interleaved launches, without the profiler. ``input_s``: seconds.
     """
 
@@ -66,9 +72,13 @@ class Explanation:
     child: Side
     change: Change | None
     runs: tuple[str, str]
+    rates: Rates | None = None
+    causes: tuple[Cause, ...] = ()
+    alone: tuple[Sensitivity, ...] = ()
+    lossy: tuple[LossyPart, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
-    @property
+    @cached_property
     def rows(self) -> list[Row]:
         """Operators that take time in either file, in the parent's order, conversions last."""
         pairs = partners(self.parent.graph, self.child.graph)
@@ -79,6 +89,11 @@ class Explanation:
         ]
         rows += [self._row(None, o) for o in self.child.graph.operators if o.number not in pairs]
         return [row for row in rows if row.parent_ns is not None or row.child_ns is not None]
+
+    def alone_of(self, row: Row) -> Sensitivity | None:
+        """The measurement of a row's operator alone in 8 bits."""
+        outputs = row.parent.outputs if row.parent else ()
+        return next((found for found in self.alone if set(found.outputs) & set(outputs)), None)
 
     def _child(self, number: int | None) -> Operator | None:
         return None if number is None else self.child.graph.operators[number]
@@ -111,7 +126,13 @@ class Explanation:
                 "macs": self.child.int8_share_of_macs(),
                 "time": self.child.int8_share_of_time(),
             },
-            "operators": [_row_json(row) for row in self.rows],
+            "roof": self.rates.to_json() if self.rates else None,
+            "causes": [cause.to_json() for cause in self.causes],
+            "lossy_parts": [part.to_json() for part in self.lossy],
+            "operators": [
+                _row_json(row) | {"alone_in_int8": found.to_json() if (found := self.alone_of(row)) else None}
+                for row in self.rows
+            ],
             "notes": list(self.notes),
         }
 
