@@ -21,6 +21,7 @@ from edgebench.models.quantization.float_parts import ALL_PARTS, float_nodes, no
 from edgebench.models.quantization.ort_static import STATIC
 from edgebench.models.quantization.smoothing import smooth
 from edgebench.models.quantization.source import finished, source_model
+from edgebench.models.quantization.static_qdq import quantized_by_ranges
 from edgebench.models.quantization.weight_only import symmetric
 
 GENERAL = sorted(name for name, s in SCHEMES.items() if s.format == "onnx" and not s.of_own_nets)
@@ -235,6 +236,42 @@ def test_nothing_stays_float_that_was_not_asked_for(theirs: Path, clips):
             ).graph.initializer
         )[TensorProto.INT8]
     )
+
+
+def test_nodes_that_stay_float_read_unrounded_values(theirs: Path, clips):
+    """One of two products that read the same value is quantized; the other answers as if it were alone."""
+    source = source_model(theirs)
+    products = [node.name for node in source.graph.node if node.op_type == "MatMul"]
+    made = quantized_by_ranges(source, clips, STATIC, products[:1])
+    by_name = {node.name: node for node in made.graph.node}
+    makers = {name: node for node in made.graph.node for name in node.output}
+    assert by_name[products[1]].input[0] == "frames"
+    assert makers[by_name[products[0]].input[0]].op_type == "DequantizeLinear"
+
+
+def test_what_stays_float_is_measured(tmp_path: Path, clips):
+    """A product whose input has one huge channel that its weights cancel: alone in 8 bits it ruins the net.
+
+    No rule of structure keeps it; measuring does, and a limit that nothing keeps is told.
+    """
+    model = pooled_net()
+    for tensor in model.graph.initializer:
+        array = numpy_helper.to_array(tensor).copy()
+        if tensor.name in ("second", "bias"):
+            array[3] *= 1000
+        elif tensor.name in ("weigh", "value"):
+            array[3] /= 1000
+        else:
+            continue
+        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    path = save(model, tmp_path / "outlier.onnx")
+    by_rule, measured = (
+        largest_difference(path, quantize(path, scheme=name, waveforms=clips), clips)
+        for name in ("ort_static", "ort_static_measured")
+    )
+    assert measured < 0.2 * by_rule
+    with pytest.raises(ModelError, match=r"keep less than 200 dB \(the best one alone"):
+        quantize(path, scheme="ort_static_measured", waveforms=clips, settings={"least_db": 200.0})
 
 
 def test_an_operator_that_no_scheme_knows(tmp_path: Path, clips):
