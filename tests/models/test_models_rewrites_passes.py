@@ -143,6 +143,15 @@ APPLIES = [
         "Conv",
     ),
     Case(
+        "attention's factor, through reshapes and transposes and the product of two",
+        "affine",
+        "(float[N,7,4] x, float[N,2,T,2] k) => (float[N,2,7,T] y) { q = MatMul(x, w) s = Add(q, b) "
+        "r = Reshape(s, h) t = Transpose<perm=[0,2,1,3]>(r) u = Transpose<perm=[0,1,3,2]>(k) "
+        "p = MatMul(t, u) y = Div(p, f) }",
+        {"w": normal(4, 4), **BIAS4, "h": axes(0, 7, 2, 2), "f": np.float32(-8)},
+        "MatMul Add Reshape Transpose Transpose MatMul",
+    ),
+    Case(
         "scale and bias of an instance norm",
         "affine",
         "(float[N,3,T] x) => (float[N,3,T] y) { i = InstanceNormalization(x, s, o) m = Mul(i, f) "
@@ -351,6 +360,13 @@ REFUSES = [
         "affine",
         "(float[N,T,4] x) => (float[N,T,3] y) { m = Mul(x, f) r = Tanh(m) y = MatMul(r, w) }",
         {"f": np.float32(3), "w": normal(4, 3)},
+    ),
+    Case(
+        "a factor behind a product of two, of which somebody else sees the first",
+        "affine",
+        "(float[N,T,4] x, float[N,4,T] k) => (float[N,T,T] y, float[N,T,4] q) { q = MatMul(x, w) "
+        "p = MatMul(q, k) y = Mul(p, f) }",
+        {"w": normal(4, 4), "f": np.float32(3)},
     ),
     Case(
         "a factor for each frame",

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebench.models.host import HostModel
-from edgebench.models.rewrites.table import DEFAULT, rewrite
+from edgebench.models.rewrites.table import rewrite, with_pass
 
 if TYPE_CHECKING:
     import onnx
@@ -26,8 +26,7 @@ Waveform = NDArray[np.float32]
 # Compares two files: for each round the time of the first over the time of the second.
 Measure = Callable[[bytes, bytes, Sequence[Waveform]], NDArray[np.float64]]
 
-_LAST = ("generated_tables", "strip_names")  # what is best done to the final graph
-CANDIDATES = (*(name for name in DEFAULT if name not in _LAST), "pad_pooled:16", "pad_channels:16", *_LAST)
+CANDIDATES = with_pass("pad_channels:16", with_pass("pad_pooled:16"))
 ROUNDS = 15
 _BURST = 3  # calls that give one time, their median
 _RESAMPLES = 2000

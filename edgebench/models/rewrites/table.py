@@ -59,6 +59,12 @@ PASSES: Mapping[str, Pass] = MappingProxyType(
 DEFAULT = tuple(name for name in PASSES if name not in ("gelu", "pad_pooled", "pad_channels"))
 
 
+def with_pass(name: str, passes: Sequence[str] = DEFAULT) -> tuple[str, ...]:
+    """``passes`` with one more in its place in the table."""
+    order = {each: at for at, each in enumerate(PASSES)}
+    return tuple(sorted([*passes, name], key=lambda each: order[each.partition(":")[0]]))
+
+
 @dataclass(frozen=True)
 class Rewritten:
     """A model after passes, and the number of places that each changed, in the order applied."""
