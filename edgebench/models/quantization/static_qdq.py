@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import fnmatch
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,13 +66,23 @@ def static_qdq(parent: Path, waveforms: Sequence[Waveform], settings: Settings) 
 
 
 def quantized_by_ranges(
-    source: onnx.ModelProto, waveforms: Sequence[Waveform], settings: Settings, chosen: Sequence[str]
+    source: onnx.ModelProto,
+    waveforms: Sequence[Waveform],
+    settings: Settings,
+    chosen: Sequence[str],
+    *,
+    overrides: Mapping[str, Any] | None = None,
 ) -> onnx.ModelProto:
-    """``source`` with the nodes ``chosen`` (names) between pairs, as onnxruntime writes it."""
+    """``source`` with the nodes ``chosen`` (names) between pairs, as onnxruntime writes it.
+
+    ``overrides``: value or weight -> its scales, where they come from elsewhere (TensorQuantOverrides).
+    """
     import onnx  # noqa: PLC0415
     from onnxruntime import quantization as ort_quantization  # noqa: PLC0415
 
     extra: dict[str, Any] = {"OpTypesToExcludeOutputQuantization": list(settings["float_outputs"])}
+    if overrides:
+        extra["TensorQuantOverrides"] = dict(overrides)
     if settings["calibrator"] in _HISTOGRAMS:
         extra["CalibStridedMinMax"] = 1  # one clip at a time: clips differ in length, and need memory
     if settings["calibrator"] == "Percentile":
