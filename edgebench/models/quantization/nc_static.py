@@ -25,7 +25,7 @@ from edgebench.models.quantization.nc_ranges import (
 )
 from edgebench.models.quantization.ort_static import ALLOWED, STATIC
 from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
-from edgebench.models.quantization.source import finished, source_model
+from edgebench.models.quantization.source import finished, source_model, spread
 from edgebench.models.quantization.static_qdq import quantized_by_ranges
 
 ALGORITHMS = ("minmax", "kl")
@@ -49,7 +49,7 @@ class _Net:
         self._parent, self._waveforms, self._settings = parent, waveforms, settings
         self._source = source_model(parent)
         self._chosen = nodes_to_quantize(self._source, settings)
-        self.observed = waveforms[: settings["observed_clips"]]
+        self.observed = spread(waveforms, settings["observed_clips"])
 
     def quantized(self, ranges: Mapping[str, Ranges]) -> bytes:
         """The file with these scales."""

@@ -15,7 +15,7 @@ from edgebench.models.quantization.float_parts import WEIGHTED, nodes_to_quantiz
 from edgebench.models.quantization.ort_static import ALLOWED, STATIC
 from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
 from edgebench.models.quantization.sensitivity import Bench, float_nodes, value_of
-from edgebench.models.quantization.source import finished, source_model
+from edgebench.models.quantization.source import finished, source_model, spread
 from edgebench.models.quantization.static_qdq import quantized_by_ranges
 
 
@@ -23,7 +23,7 @@ def _quantize(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -
     source = source_model(parent)
     bench = Bench(
         parent,
-        _spread(waveforms, settings["measured_clips"]),
+        spread(waveforms, settings["measured_clips"]),
         calibration=waveforms,
         operators=tuple(settings["operators"]),
         float_outputs=settings["float_outputs"],
@@ -41,12 +41,6 @@ def _quantize(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -
         )
     chosen = nodes_to_quantize(source, settings, also_float=kept)
     return finished(quantized_by_ranges(source, waveforms, settings, chosen), source)
-
-
-def _spread(waveforms: Sequence[Waveform], most: int) -> list[Waveform]:
-    """Up to ``most`` of the clips, from all over their order."""
-    step = max(1, -(-len(waveforms) // most))
-    return list(waveforms[::step])
 
 
 SCHEME = Scheme(
