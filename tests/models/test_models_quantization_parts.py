@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from model_files import save
+from model_files import save, tiny_graph
 from onnx import TensorProto, helper, numpy_helper
 from support.speech_nets import pooled_net
 
@@ -301,6 +301,14 @@ def test_an_operator_that_no_scheme_knows(tmp_path: Path, clips):
     for name in ("fp16", "weight_only"):
         with pytest.raises(ModelError, match="nothing to store"):
             quantize(path, scheme=name)
+
+
+@pytest.mark.parametrize("shape", [["samples"], ["batch", 1, "samples"], ["batch", "samples", 1]])
+def test_every_shape_of_a_waveform_is_fed(shape: list[int | str], tmp_path: Path, clips):
+    path = save(tiny_graph(shape=shape), tmp_path / "shaped.onnx")
+    made = quantize(path, scheme="ort_static", waveforms=clips, settings={"float_parts": []})
+    assert {t.data_type for t in onnx.load_model_from_string(made).graph.initializer} >= {TensorProto.INT8}
+    assert largest_difference(path, made, clips) < 0.05
 
 
 def test_an_old_opset_is_brought_up(tmp_path: Path, clips):
