@@ -7,7 +7,7 @@ patches of its source, of which some are drawn from each clip.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ class Moment:
 
 
 def input_moments(
-    site: Site, node: onnx.NodeProto, shape: tuple[int, ...], sources: Sequence[NDArray[Any]], seed: int
+    site: Site, node: onnx.NodeProto, shape: tuple[int, ...], sources: Iterable[NDArray[Any]], seed: int
 ) -> list[Moment]:
     """One moment for each group of the site's inputs, over the sources of all clips.
 
@@ -46,7 +46,7 @@ def input_moments(
     """
     rng = np.random.default_rng(seed)
     if site.kind == "rows":
-        return [_by_row(sources, shape[0])]
+        return [_by_row(sources, shape)]
     inputs = math.prod(shape) // shape[site.axis]
     diagonal = site.groups * inputs * inputs > MOST_ELEMENTS
     sums = [np.zeros(inputs if diagonal else (inputs, inputs)) for _ in range(site.groups)]
@@ -61,9 +61,9 @@ def input_moments(
     return [Moment(total / count, mean / count) for total, mean in zip(sums, means, strict=True)]
 
 
-def _by_row(sources: Sequence[NDArray[Any]], outputs: int) -> Moment:
+def _by_row(sources: Iterable[NDArray[Any]], shape: tuple[int, ...]) -> Moment:
     """Each output's weights meet a row of their own."""
-    inputs = sources[0].shape[-1]
+    outputs, inputs = shape
     whole = outputs * inputs * inputs <= MOST_ELEMENTS
     total = np.zeros((outputs, inputs, inputs) if whole else inputs)
     count = 0
