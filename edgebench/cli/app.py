@@ -11,6 +11,7 @@ from edgebench.cli import (
     corpora,
     doctor,
     evaluate,
+    explain,
     quantize,
     reproduce,
     reproduce_distilhubert,
@@ -54,6 +55,7 @@ app.command("doctor")(doctor.doctor)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 app.command("quantize")(quantize.quantize)
+app.command("explain")(explain.explain)
 app.command("search")(search.search)
 app.add_typer(corpora.app, name="corpora")
 reproduce.app.command("distilhubert-table2")(reproduce_distilhubert.distilhubert_table2)

@@ -62,7 +62,7 @@ def quantize(
         )
     from edgebench.models.quantization import parse_overrides
 
-    speech = _speech(calibration or [], resample=resample)
+    speech = named_speech(calibration or [], resample=resample)
     texts = parse_overrides(set_ or [])
     if scheme == ALL:
         _all(model, speech, texts, output, json=json)
@@ -134,7 +134,7 @@ def _told(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
 
 
-def _speech(values: list[str], *, resample: bool) -> Speech:
+def named_speech(values: list[str], *, resample: bool) -> Speech:
     """What --calibration named: corpora, or one folder of audio files."""
     from edgebench.training.artifacts.quantize import Folder
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from model_files import manifest_values, pooled_net, save, tiny_graph
+from model_files import manifest_values, save, tiny_graph
+from support.speech_nets import pooled_net
 
 from edgebench.corpora import load_waveform, synthetic_corpus
 from edgebench.errors import ModelError, UsageError

@@ -143,6 +143,15 @@ APPLIES = [
         "Conv",
     ),
     Case(
+        "attention's factor, through reshapes and transposes and the product of two",
+        "affine",
+        "(float[N,7,4] x, float[N,2,T,2] k) => (float[N,2,7,T] y) { q = MatMul(x, w) s = Add(q, b) "
+        "r = Reshape(s, h) t = Transpose<perm=[0,2,1,3]>(r) u = Transpose<perm=[0,1,3,2]>(k) "
+        "p = MatMul(t, u) y = Div(p, f) }",
+        {"w": normal(4, 4), **BIAS4, "h": axes(0, 7, 2, 2), "f": np.float32(-8)},
+        "MatMul Add Reshape Transpose Transpose MatMul",
+    ),
+    Case(
         "scale and bias of an instance norm",
         "affine",
         "(float[N,3,T] x) => (float[N,3,T] y) { i = InstanceNormalization(x, s, o) m = Mul(i, f) "
@@ -353,6 +362,13 @@ REFUSES = [
         {"f": np.float32(3), "w": normal(4, 3)},
     ),
     Case(
+        "a factor behind a product of two, of which somebody else sees the first",
+        "affine",
+        "(float[N,T,4] x, float[N,4,T] k) => (float[N,T,T] y, float[N,T,4] q) { q = MatMul(x, w) "
+        "p = MatMul(q, k) y = Mul(p, f) }",
+        {"w": normal(4, 4), "f": np.float32(3)},
+    ),
+    Case(
         "a factor for each frame",
         "affine",
         "(float[N,7,4] x) => (float[N,7,3] y) { m = Mul(x, f) y = MatMul(m, w) }",
@@ -540,13 +556,26 @@ def chain(function: str) -> onnx.ModelProto:
     return graph(CHAIN.format(function=function), **tensors)
 
 
-@pytest.mark.parametrize(("name", "channels"), [("pad_channels", 16), ("pad_channels:4", 8)])
+@pytest.mark.parametrize(
+    ("name", "channels"), [("pad_channels", 16), ("pad_channels:4", 8), ("pad_pooled:8", 8)]
+)
 def test_channels_are_filled_up(name: str, channels: int):
     before = chain("Relu")
     found = rewrite(before, [name])
     assert found.places == {name: 1}
     assert stored(found.model) == sorted([(channels, 2, 3, 3), (channels,), (3, channels, 1, 1)])
     same(before, found.model)
+
+
+def test_only_channels_that_are_pooled():
+    text = (
+        "(float[N,2,T,6] x) => (float[N,3,A,B] y) { c = Conv(x, u) d = Conv(c, v) "
+        "m = AveragePool<kernel_shape=[2,2]>(d) y = Conv(m, w) }"
+    )
+    before = graph(text, u=normal(5, 2, 1, 1), v=normal(5, 5, 1, 1), w=normal(3, 5, 1, 1))
+    after = rewrite(before, ["pad_pooled:8"]).model
+    assert stored(after) == sorted([(5, 2, 1, 1), (8, 5, 1, 1), (3, 8, 1, 1)])
+    same(before, after)
 
 
 def test_channels_through_a_residual_connection():

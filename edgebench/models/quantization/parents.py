@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgebench.errors import ModelError
 from edgebench.models.artifact import Artifact
 from edgebench.models.graph.parity import outputs
-from edgebench.models.graph.tensors import nodes
+from edgebench.models.graph.tensors import constants, nodes
 from edgebench.models.quantization.scheme import Waveform
 from edgebench.models.quantization.table import SCHEMES
+
+if TYPE_CHECKING:
+    import onnx
 
 # Operators whose presence says that a file is quantized, beside all that are called QLinear...
 _QUANTIZED = {
@@ -21,7 +25,7 @@ _QUANTIZED = {
     *("QAttention", "QEmbedLayerNormalization", "QGemm", "QuantizeLinear"),
 }
 _RANDOM = {
-    *("Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform"),
+    *("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform"),
     "RandomUniformLike",
 }
 _LEAST_WEIGHT = 64  # elements; a smaller tensor of bytes is a constant of the graph, not a weight
@@ -48,26 +52,40 @@ def refuse_parent(parent: Artifact) -> None:
 def refuse_chance(path: Path, waveforms: Sequence[Waveform]) -> None:
     """Raise ModelError for a file whose answer to a waveform is another one the second time.
 
-    Then no difference says what a scheme cost. ``waveforms`` (samples,) are prepared.
+    Then no difference says what a scheme cost. ``waveforms`` (samples,) are prepared; the first is tried.
+    Dropout in training mode is refused by its graph: onnxruntime's inference passes its input on, and other
+    runtimes do not.
     """
     import onnx  # noqa: PLC0415
 
-    twice = [waveform for waveform in waveforms[:1] for _ in range(2)]
-    if not twice:
-        return
-    first, second = outputs(path, twice)
+    model = onnx.load_model(path, load_external_data=False)
+    advice = "Export it in evaluation mode, without dropout and sampling."
+    if _trains_dropout(model):
+        raise ModelError(
+            f"model {path} depends on chance: it holds Dropout in training mode, which throws values away at "
+            f"random where a runtime computes it. {advice}"
+        )
+    first, second = outputs(path, [waveforms[0]] * 2) if len(waveforms) else ([], [])
     largest = max(
         (float(np.abs(a - b).max(initial=0.0)) for a, b in zip(first, second, strict=True)), default=0.0
     )
     if not largest > 0.0:  # not a number is told by the comparison of files
         return
-    model = onnx.load_model(path, load_external_data=False)
     named = sorted({node.op_type for node in nodes(model)} & _RANDOM)
     raise ModelError(
         f"model {path} depends on chance: two inferences of one clip differ by up to {largest:.3g}"
         f"{' (it holds ' + ', '.join(named) + ')' if named else ''}, so nothing can say what a scheme costs "
-        "it. Export it in evaluation mode, without dropout and sampling."
+        f"it. {advice}"
     )
+
+
+def _trains_dropout(model: onnx.ModelProto) -> bool:
+    """Whether a Dropout has a stored training mode that is true."""
+    import onnx  # noqa: PLC0415
+
+    stored = {tensor.name: tensor for tensor in model.graph.initializer} | constants(model)
+    modes = [node.input[2] for node in nodes(model) if node.op_type == "Dropout" and len(node.input) > 2]
+    return any(bool(onnx.numpy_helper.to_array(stored[mode]).any()) for mode in modes if mode in stored)
 
 
 def _refuse_quantized(parent: Artifact) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -55,17 +56,26 @@ def inputs_of(model: onnx.ModelProto, waveform: Waveform) -> dict[str, NDArray[n
     return {given.name: waveform.reshape(shape_of(waveform, shape))}
 
 
-def finished(made: onnx.ModelProto, source: onnx.ModelProto, *, domains: Collection[str] = ()) -> bytes:
+def finished(
+    made: onnx.ModelProto,
+    source: onnx.ModelProto,
+    *,
+    domains: Collection[str] = (),
+    newer_opset: bool = False,
+) -> bytes:
     """The bytes of a new graph: opset and IR of its source, nothing that a quantizer noted for itself.
 
-    Operators of ``domains`` may stand in it besides those of the source. Raises ModelError for others and
-    for a graph that onnx finds broken.
+    With ``newer_opset`` it keeps the opset that a quantizer had to bring it up to. Operators of ``domains``
+    may stand in it besides those of the source. Raises ModelError for others and for a graph that onnx finds
+    broken.
     """
     import onnx  # noqa: PLC0415
 
     versions = {entry.domain: int(entry.version) for entry in made.opset_import}
     kept = {entry.domain: int(entry.version) for entry in source.opset_import}  # may be the same graph
     known = {"", *kept}
+    if newer_opset and "" in versions:
+        kept[""] = max(kept.get("", 0), versions[""])
     added = {node.domain for node in made.graph.node} - known
     foreign = sorted(added - set(domains))
     if foreign:
@@ -91,13 +101,14 @@ def finished(made: onnx.ModelProto, source: onnx.ModelProto, *, domains: Collect
 def third_party(doing: str) -> Iterator[None]:
     """Raise what a quantizer of others raises as a ModelError that says what was being done.
 
-    What it writes to the log is not shown: advice for users of its own command line.
+    What it prints and logs is not shown: advice for users of its own command line, and stdout is ours.
     """
     level = logging.root.manager.disable
     handlers = list(logging.root.handlers)
     logging.disable(logging.WARNING)
     try:
-        yield
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
     except EdgebenchError:
         raise
     except Exception as error:  # a quantizer raises whatever comes

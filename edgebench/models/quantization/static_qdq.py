@@ -61,8 +61,8 @@ def static_qdq(parent: Path, waveforms: Sequence[Waveform], settings: Settings) 
         chosen = _by_name(parent, source, settings)
     made = quantized_by_ranges(source, waveforms, settings, chosen)
     wide = settings["activations"] in ("int16", "uint16")
-    # Before opset 21 a QuantizeLinear of 16 bits is onnxruntime's own.
-    return finished(made, source, domains=(CONTRIB,) if wide else ())
+    # A QuantizeLinear of 16 bits is a standard operator since opset 21, and onnxruntime's own before.
+    return finished(made, source, domains=(CONTRIB,) if wide else (), newer_opset=wide)
 
 
 def quantized_by_ranges(

@@ -19,9 +19,12 @@ import numpy as np
 from edgebench.errors import CorpusError, ModelError, UsageError, nearest
 from edgebench.models.quantization import (
     fp16,
+    int4_matmul,
     int8_static,
     int8_static_conv,
     int8_static_dense,
+    litert_dynamic,
+    litert_fp16,
     litert_fp32,
     litert_static,
     ort_dynamic,
@@ -30,6 +33,7 @@ from edgebench.models.quantization import (
     packed,
     packed_int8,
     rewrite,
+    smoothquant,
     weight_only,
 )
 from edgebench.models.quantization.overrides import overridden
@@ -47,11 +51,15 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             ort_dynamic.SCHEME,
             ort_static.SCHEME,
             ort_static_dynamic.SCHEME,
+            smoothquant.SCHEME,
+            int4_matmul.SCHEME,
             int8_static.SCHEME,
             int8_static_dense.SCHEME,
             int8_static_conv.SCHEME,
             litert_fp32.SCHEME,
             litert_static.SCHEME,
+            litert_dynamic.SCHEME,
+            litert_fp16.SCHEME,
         )
     }
 )

@@ -4,6 +4,7 @@
   an InstanceNormalization or LayerNormalization: into its weights (its scale) and its bias.
 - Mul and Div before a Conv, Gemm or MatMul: into its weights; one number for all passes through whatever
   keeps a scale, such as Reshape or Relu.
+- Mul and Div by one number behind a product of two values, as attention has: into the weights of the first.
 - Add and Sub before a product: into its bias; not where a convolution reads zeros beside its data, which are
   zeros after the step and not before it.
 """
@@ -197,6 +198,38 @@ def _scale_from_afar(node: ir.Node) -> bool:
     return rebuild(product, data=data, weights=product.weights * scale) is not None
 
 
+def _scale_to_afar(node: ir.Node) -> bool:
+    """A factor that goes back to a product through nodes that keep a scale, and through a product of two.
+
+    Attention scales Q K so; the factor fits into the weights of Q.
+    """
+    scale = _factor(node)
+    if scale is None:
+        return False
+    data = node.inputs[0] if single(node.inputs[1]) is not None else node.inputs[1]
+    product = _product_before(data, scale)
+    if product is None or not only_reader(node, data) or not replaceable(node.outputs[0], data):
+        return False
+    bias = None if product.bias is None else product.bias * scale
+    if rebuild(product, weights=product.weights * scale, bias=bias) is None:
+        return False
+    replace(node.outputs[0], data)
+    return True
+
+
+def _product_before(value: ir.Value, scale: float) -> Product | None:
+    """The product by constants whose scale a value has, with nobody else on the way who would see it."""
+    while sole_user(value) is not None:
+        product = product_behind(value)
+        if product is not None:
+            return product
+        node = value.producer()
+        if node is None or not (carries_scale(node, scale) or is_op(node, "MatMul")):
+            return None
+        value = node.inputs[0]
+    return None
+
+
 def _factor(node: ir.Node) -> float | None:
     """The number by which a node multiplies its one data input, whose shape it keeps."""
     if not is_op(node, "Mul", "Div"):
@@ -214,5 +247,5 @@ def _factor(node: ir.Node) -> float | None:
 PASS = Pass(
     "affine",
     "constant factors and sums into the product or norm before or behind them",
-    everywhere(_behind_product, _behind_norm, _before_product, _scale_from_afar),
+    everywhere(_behind_product, _behind_norm, _before_product, _scale_from_afar, _scale_to_afar),
 )

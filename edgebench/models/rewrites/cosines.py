@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 _Whole = NDArray[np.int64]
 
 _CLOSE = 1e-6  # of the largest number
+_ROUGHLY = 1e-3  # of a row's largest number, divided by the window
+_CLEAR = 0.1  # of a window's largest number: a float's rounding is not blown up by more than ten
 # Generalised cosine windows a - (1 - a) cos: none, Hann, Hamming as written and as first published.
 _WINDOWS = (1.0, 0.5, 0.54, 25 / 46)
 _FLOAT, _INT64 = 1, 7  # onnx's numbers for these types
@@ -74,58 +76,76 @@ def _small(numbers: NDArray[np.int64]) -> NDArray[np.unsignedinteger]:
 def find_cosines(table: Array) -> Cosines | None:
     """The cosines that a table (rows, columns) holds, or None."""
     rows, columns = table.shape
-    if rows < 2 or columns < 8 or not np.abs(table).max() > 0:
+    largest = np.abs(table).max(initial=0.0)
+    if rows < 2 or columns < 8 or not largest > 0:
         return None
+    full = np.abs(table).max(axis=1) > _CLOSE * largest
     for a in _WINDOWS:
         for window_period in (columns, columns - 1) if a != 1.0 else (columns,):
             window = a - (1 - a) * np.cos(2 * np.pi * np.arange(columns) / window_period)
+            # One row decides in most cases, so it is tried alone.
+            if _angles(table[full][:1], window) is None or (angles := _angles(table[full], window)) is None:
+                continue
             for period in (columns, 2 * columns, 4 * columns):
-                found = _rows(table, window, period)
+                found = _whole(table, full, window, angles, period)
                 if found is not None:
                     steps, starts, amplitude = found
                     return Cosines(steps, starts, columns, period, amplitude, a, window_period)
     return None
 
 
-def _rows(
-    table: Array, window: Array, period: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], float] | None:
-    """Whole steps and starts of every row, and the amplitude of all; None where a row is something else."""
-    largest = np.abs(table).max()
-    full = np.abs(table).max(axis=1) > _CLOSE * largest
+def _angles(rows: Array, window: Array) -> Array | None:
+    """The angle from one column to the next of rows that are cosines under a window; None where one is not.
+
+    A cosine's neighbours on both sides add up to 2 cos(angle) times itself.
+    """
+    clear = window > _CLEAR * window.max()
+    within = clear[:-2] & clear[1:-1] & clear[2:]
+    plain = rows / np.where(clear, window, 1.0)
+    own, neighbours = plain[:, 1:-1][:, within], (plain[:, :-2] + plain[:, 2:])[:, within]
+    twice = (own * neighbours).sum(axis=1) / np.maximum((own**2).sum(axis=1), np.finfo(float).tiny)
+    rest = np.abs(neighbours - twice[:, np.newaxis] * own).max(axis=1)
+    if (rest > _ROUGHLY * np.abs(own).max(axis=1)).any():
+        return None
+    angles: Array = np.arccos(np.clip(twice / 2, -1.0, 1.0))
+    return angles
+
+
+def _whole(
+    table: Array, full: NDArray[np.bool_], window: Array, angles: Array, period: int
+) -> tuple[_Whole, _Whole, float] | None:
+    """Whole steps and starts of every row, and the amplitude of all; None where there are none.
+
+    ``angles`` are those of the rows that are ``full``; the others are zeros.
+    """
     if not full.all() and period % 4:
         return None
     # A row of zeros is a cosine that starts at a quarter turn and stays there.
-    best, starts = np.zeros(len(table), np.int64), np.full(len(table), period // 4)
-    waves = window * np.exp(
-        2j * np.pi * np.outer(np.arange(period // 2 + 1), np.arange(len(window))) / period
-    )
-    amplitude = 0.0
-    # One row decides in most cases, so it is tried alone.
-    for rows in (np.flatnonzero(full)[:1], np.flatnonzero(full)):
-        best[rows], fitted = _nearest(table[rows], waves)
-        turns = np.angle(fitted) / (2 * np.pi) * period
-        starts[rows] = np.round(turns).astype(np.int64) % period
-        amplitude = float(np.median(np.abs(fitted)))
-        shifts = np.exp(2j * np.pi * starts[rows] / period)[:, np.newaxis]
-        if np.abs(amplitude * (shifts * waves[best[rows]]).real - table[rows]).max() > _CLOSE * largest:
-            return None
-    return best, starts, _rounded(amplitude)
+    steps, starts = np.zeros(len(table), np.int64), np.full(len(table), period // 4)
+    steps[full] = np.round(angles / (2 * np.pi) * period)
+    phases = np.outer(steps[full], np.arange(len(window))) % period
+    waves = window * np.exp(2j * np.pi * phases / period)
+    fitted = _fitted(table[full], waves)
+    starts[full] = np.round(np.angle(fitted) / (2 * np.pi) * period).astype(np.int64) % period
+    amplitude = float(np.median(np.abs(fitted)))
+    shifts = np.exp(2j * np.pi * starts[full] / period)[:, np.newaxis]
+    if np.abs(amplitude * (shifts * waves).real - table[full]).max() > _CLOSE * np.abs(table).max():
+        return None
+    return steps, starts, _rounded(amplitude)
 
 
-def _nearest(rows: Array, waves: NDArray[np.complex128]) -> tuple[NDArray[np.intp], NDArray[np.complex128]]:
-    """For each row the wave that fits best, and the complex amplitude c of Re(c wave) that fits it best."""
+def _fitted(rows: Array, waves: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """For each row the complex amplitude c of Re(c wave) that fits it best."""
     cosine, sine = waves.real, -waves.imag
-    cc, ss, cs = (cosine**2).sum(1), (sine**2).sum(1), (cosine * sine).sum(1)
-    rc, rs = rows @ cosine.T, rows @ sine.T
+    cc, ss, cs = (cosine**2).sum(axis=1), (sine**2).sum(axis=1), (cosine * sine).sum(axis=1)
+    rc, rs = (rows * cosine).sum(axis=1), (rows * sine).sum(axis=1)
     determinant = cc * ss - cs**2
-    single = determinant <= 1e-9 * cc * np.maximum(cc, ss)  # a wave without a sine part
+    single = determinant <= _CLOSE * cc * np.maximum(cc, ss)  # a wave without a sine part
     safe = np.where(single, 1.0, determinant)
-    x = np.where(single, rc / np.where(cc > 0, cc, 1.0), (rc * ss - rs * cs) / safe)
+    x = np.where(single, rc / cc, (rc * ss - rs * cs) / safe)
     y = np.where(single, 0.0, (rs * cc - rc * cs) / safe)
-    best = (x * rc + y * rs).argmax(axis=1)  # the energy that each fit explains
-    at = np.arange(len(rows))
-    return best, x[at, best] + 1j * y[at, best]
+    found: NDArray[np.complex128] = x + 1j * y
+    return found
 
 
 def _rounded(amplitude: float) -> float:

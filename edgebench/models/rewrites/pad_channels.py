@@ -3,6 +3,9 @@
 13 channels become 16: more to multiply, in kernels that work on sixteen at a time. The new channels are zeros
 from the convolution that writes them to those that read them, so nothing but what keeps zeros may stand in
 between. It pays on some processors and costs on others.
+
+onnxruntime's blocked layout on x86 takes convolutions of any number of channels, and poolings of aligned ones
+alone. So there is a pass for all such channels, and one for those that go through a pooling.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgebench.models.rewrites.base import Pass, everywhere
-from edgebench.models.rewrites.graph import is_op, same_size, sizes
+from edgebench.models.rewrites.graph import is_op, producer, same_size, sizes
 from edgebench.models.rewrites.operators import elementwise_data, keeps_zeros
 from edgebench.models.rewrites.products import Product, product_behind, product_of, rebuild
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 MULTIPLE = 16
+_POOLINGS = ("MaxPool", "AveragePool")
 _TWO_INPUTS = ("Add", "Sub", "Mul", "Max", "Min")  # zeros of zeros, channel by channel
 
 
@@ -41,13 +45,15 @@ class _Region:
         return counts.pop() if len(counts) == 1 else 0
 
 
-def _rule(multiple: int) -> Callable[[ir.Node], bool]:
+def _rule(multiple: int, *, pooled: bool) -> Callable[[ir.Node], bool]:
     def fill(node: ir.Node) -> bool:
         product = _plain_convolution(node)
         if product is None or len(product.weights) % multiple == 0:
             return False
         region = _region(product.output)
         if region is None or not region.readers or not region.channels:
+            return False
+        if pooled and not any(producer(value, *_POOLINGS) for value in region.values):
             return False
         more = -region.channels % multiple
         for value in region.values:
@@ -110,7 +116,7 @@ def _plain_convolution(node: ir.Node) -> Product | None:
 
 def _channelwise(node: ir.Node) -> list[ir.Value] | None:
     """What a node reads, where it works channel by channel and makes zeros of zeros."""
-    if is_op(node, "MaxPool", "AveragePool") and len(node.outputs) == 1:
+    if is_op(node, *_POOLINGS) and len(node.outputs) == 1:
         return [node.inputs[0]]
     data = elementwise_data(node)
     if data is not None:
@@ -122,13 +128,23 @@ def _channelwise(node: ir.Node) -> list[ir.Value] | None:
     return None
 
 
-def _with_multiple(multiple: int) -> Callable[[ir.Model], int]:
-    return everywhere(_rule(multiple))
+def _all(multiple: int) -> Callable[[ir.Model], int]:
+    return everywhere(_rule(multiple, pooled=False))
+
+
+def _pooled(multiple: int) -> Callable[[ir.Model], int]:
+    return everywhere(_rule(multiple, pooled=True))
 
 
 PASS = Pass(
     "pad_channels",
-    "fill channels between convolutions up with zeros, to a multiple of :16 or another number",
-    _with_multiple(MULTIPLE),
-    with_number=_with_multiple,
+    "fill channels between convolutions up with zeros to a multiple of 16, or of :N",
+    _all(MULTIPLE),
+    with_number=_all,
+)
+POOLED = Pass(
+    "pad_pooled",
+    "the same for channels that go through a pooling alone",
+    _pooled(MULTIPLE),
+    with_number=_pooled,
 )

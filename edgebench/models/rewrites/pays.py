@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebench.models.host import HostModel
-from edgebench.models.rewrites.table import DEFAULT, rewrite
+from edgebench.models.rewrites.table import rewrite, with_pass
 
 if TYPE_CHECKING:
     import onnx
@@ -26,7 +26,7 @@ Waveform = NDArray[np.float32]
 # Compares two files: for each round the time of the first over the time of the second.
 Measure = Callable[[bytes, bytes, Sequence[Waveform]], NDArray[np.float64]]
 
-CANDIDATES = (*DEFAULT[:-1], "pad_channels:16", DEFAULT[-1])
+CANDIDATES = with_pass("pad_channels:16", with_pass("pad_pooled:16"))
 ROUNDS = 15
 _BURST = 3  # calls that give one time, their median
 _RESAMPLES = 2000
@@ -62,10 +62,10 @@ def passes_that_pay(
     candidates: Sequence[str] = CANDIDATES,
     measure: Measure | None = None,
 ) -> list[Payment]:
-    """A verdict on each of ``candidates``, in their order, for a float model on waveforms (samples,).
+    """A verdict on each of ``candidates``, in their order, for a float model.
 
-    The waveforms are prepared. Times are CPU time of this process, on one thread of the runtime that boards use. Raises as
-    :func:`rewrite` does, and ModelError where the runtime refuses the model.
+    The waveforms (samples,) are prepared. Times are CPU time of this process, on one thread of the runtime
+    that boards use. Raises as :func:`rewrite` does, and ModelError where the runtime refuses the model.
     """
     import onnx  # noqa: PLC0415
 
@@ -74,7 +74,7 @@ def passes_that_pay(
     places = rewrite(model, candidates).places
     chosen = [name for name in candidates if places[name]]
     verdicts: dict[str, Payment] = {}
-    for name in list(chosen):
+    for name in chosen[::-1]:  # a broad pass stands behind a narrow one, and is asked first
         without = [other for other in chosen if other != name]
         pair = _bytes(model, chosen), _bytes(model, without)
         verdicts[name] = _verdict(name, compare(*pair, waveforms), len(pair[1]) - len(pair[0]))

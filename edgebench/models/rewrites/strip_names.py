@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import string
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgebench.models.rewrites.base import Pass
 
@@ -31,41 +31,42 @@ def _apply(model: ir.Model) -> int:
     common.ClearMetadataAndDocStringPass()(model)
     common.DeduplicateInitializersPass()(model)
     graph = model.graph
-    for node in graph.all_nodes():
-        _drop_defaults(node, graph.opset_imports.get(node.domain, 0))
-    seen = {value.name for value in [*graph.inputs, *graph.outputs]}
-    names = (name for name in _short_names() if name not in seen)
+    changed = sum(_drop_defaults(node, graph.opset_imports.get(node.domain, 0)) for node in graph.all_nodes())
     graph.name = "g"
-    changed = 0
-    for part in [graph, *graph.subgraphs()]:
-        for value in _values(part):
-            if value not in graph.outputs and value.name:
-                value.name = next(names)
-                changed += 1
-        for node in part:
-            node.name = ""
-    return changed
+    parts = [graph, *graph.subgraphs()]
+    kept = {value.name for part in parts for value in part.inputs} | {value.name for value in graph.outputs}
+    values = [value for part in parts for value in _values(part) if value.name and value not in graph.outputs]
+    before = [value.name for value in values]
+    for number, value in enumerate(values):
+        value.name = f"~{number}"  # a short name may be one that another value still has
+    for value, name in zip(values, (name for name in _short_names() if name not in kept), strict=False):
+        value.name = name
+    changed += sum(value.name != name for value, name in zip(values, before, strict=True))
+    for node in graph.all_nodes():
+        changed += bool(node.name)
+        node.name = ""
+    return int(changed)
 
 
-def _drop_defaults(node: ir.Node, version: int) -> None:
-    """Remove attributes that are the operator's defaults, by its schema and by its words for kernels."""
+def _drop_defaults(node: ir.Node, version: int) -> int:
+    """Remove attributes that say what the operator does without them, and count them."""
     import onnx  # noqa: PLC0415
 
     try:
         schema = onnx.defs.get_schema(node.op_type, version, node.domain)
     except onnx.defs.SchemaError:
-        return
+        return 0
+    before = len(node.attributes)
     for name, found in list(node.attributes.items()):
         known = schema.attributes.get(name)
         said = known is not None and bool(known.default_value.type)
-        if (said and onnx.helper.get_attribute_value(known.default_value) == _encoded(found.value)) or (
-            node.op_type in _KERNELS and found.value in _KERNEL_DEFAULTS.get(name, ())
-        ):
+        defaults = [onnx.helper.get_attribute_value(known.default_value)] if said else []
+        if node.op_type in _KERNELS:
+            defaults += _KERNEL_DEFAULTS.get(name, ())  # by the standard's words, not by the schema
+        value = found.value.encode() if isinstance(found.value, str) else found.value
+        if value in defaults:
             del node.attributes[name]
-
-
-def _encoded(value: Any) -> Any:
-    return value.encode() if isinstance(value, str) else value
+    return before - len(node.attributes)
 
 
 def _values(graph: ir.Graph) -> Iterator[ir.Value]:

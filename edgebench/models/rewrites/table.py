@@ -33,29 +33,36 @@ if TYPE_CHECKING:
 
 PASSES: Mapping[str, Pass] = MappingProxyType(
     {
-        module.PASS.name: module.PASS
-        for module in (
-            fold_constants,
-            gelu,
-            reshapes,
-            softmax_bias,
-            mean_shift,
-            join_heads,
-            sum_into_product,
-            affine,
-            dead_channels,
-            conv_2d,
-            time_last,
-            softmax_last,
-            pool_first,
-            pad_channels,
-            generated_tables,
-            strip_names,
+        each.name: each
+        for each in (
+            fold_constants.PASS,
+            gelu.PASS,
+            reshapes.PASS,
+            softmax_bias.PASS,
+            mean_shift.PASS,
+            join_heads.PASS,
+            sum_into_product.PASS,
+            affine.PASS,
+            dead_channels.PASS,
+            conv_2d.PASS,
+            time_last.PASS,
+            softmax_last.PASS,
+            pool_first.PASS,
+            pad_channels.POOLED,
+            pad_channels.PASS,
+            generated_tables.PASS,
+            strip_names.PASS,
         )
     }
 )
-# What keeps opset and IR, and pays, or costs nothing, wherever it was measured.
-DEFAULT = tuple(name for name in PASSES if name not in ("gelu", "pad_channels", "generated_tables"))
+# All but what raises the opset, and what pays on some processors and costs on others.
+DEFAULT = tuple(name for name in PASSES if name not in ("gelu", "pad_pooled", "pad_channels"))
+
+
+def with_pass(name: str, passes: Sequence[str] = DEFAULT) -> tuple[str, ...]:
+    """``passes`` with one more in its place in the table."""
+    order = {each: at for at, each in enumerate(PASSES)}
+    return tuple(sorted([*passes, name], key=lambda each: order[each.partition(":")[0]]))
 
 
 @dataclass(frozen=True)

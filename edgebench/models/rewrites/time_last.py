@@ -99,12 +99,9 @@ def _unsqueeze(node: ir.Node, turned: ir.Node, perm: list[int]) -> _Moved | None
 def _matmul(node: ir.Node, turned: ir.Node, perm: list[int]) -> _Moved | None:
     """X W = (Wt Xt)t for stored weights W, where the Transpose exchanges the last two axes."""
     product = product_of(node)
-    if product is None or product.data is not turned.outputs[0] or perm != swap(len(perm)):
+    if product is None or product.position != 1 or perm != swap(len(perm)):
         return None
-    weights = product.weights.astype(np.float32)
-    if product.position == 1:
-        return emit(node, "MatMul", [weights, turned.inputs[0]]), perm
-    return emit(node, "MatMul", [turned.inputs[0], weights.T]), perm
+    return emit(node, "MatMul", [product.weights.astype(np.float32), turned.inputs[0]]), perm
 
 
 def _image(node: ir.Node, turned: ir.Node, perm: list[int]) -> _Moved | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebench.models.rewrites.graph import emit
+from edgebench.models.rewrites.graph import emit, store
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -46,7 +46,8 @@ class Triangles:
         filters = len(self.corners) - 2
         small = self.bins.astype(np.min_scalar_type(int(self.bins.max())))[:, np.newaxis]
         bins = emit(before, "Cast", [small], {"to": _FLOAT})
-        corners = emit(before, "Identity", [self.corners.astype(np.float32)])
+        assert before.graph is not None
+        corners = store(before.graph, self.corners.astype(np.float32))
         low, centre, high = (
             emit(before, "Slice", [corners, *(np.array([at], np.int64) for at in (start, start + filters))])
             for start in range(3)
