@@ -52,7 +52,7 @@ def test_a_convolutions_moment_foretells_the_energy_of_its_answers(source, weigh
     y = answer(node, {"x": x, "w": w})
     groups = attributes.get("group", 1)
     site = Site(0, "convolution", "x", "w", 0, None, groups)
-    moments = input_moments(site, node, weight, [x], seed=0)
+    moments = input_moments(site, node, weight, [x], clips=1, seed=0)
     matrix = site.matrix(w)
     per_group = weight[0] // groups
     assert len(moments) == groups
@@ -71,7 +71,7 @@ def test_a_products_moment_foretells_the_energy_of_its_answers(left):
     node = helper.make_node("MatMul", ["w", "x"] if left else ["x", "w"], ["y"])
     y = answer(node, {"x": x, "w": w})
     site = Site(0, "product", "x", "w", 0 if left else 1, None, 1, left=left)
-    (moment,) = input_moments(site, node, w.shape, [x], seed=0)
+    (moment,) = input_moments(site, node, w.shape, [x], clips=1, seed=0)
     energies = (y.astype(float) ** 2).mean(axis=(0, 2) if left else (0, 1))
     found = [column @ moment.second @ column for column in site.matrix(w).T]
     np.testing.assert_allclose(found, energies, rtol=1e-5)
@@ -81,7 +81,9 @@ def test_a_large_moment_is_its_diagonal(monkeypatch):
     monkeypatch.setattr("edgebench.models.quantization.moments.MOST_ELEMENTS", 30)
     x = np.random.default_rng(2).standard_normal((1, 50, 6)).astype(np.float32)
     site = Site(0, "product", "x", "w", 1, None, 1)
-    (moment,) = input_moments(site, helper.make_node("MatMul", ["x", "w"], ["y"]), (6, 4), [x], seed=0)
+    (moment,) = input_moments(
+        site, helper.make_node("MatMul", ["x", "w"], ["y"]), (6, 4), [x], clips=1, seed=0
+    )
     np.testing.assert_allclose(moment.second, (x[0].astype(float) ** 2).mean(axis=0), rtol=1e-6)
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 # How much of the plain moment is added to one that is made of gradients, of which there are few.
 _RIDGE = 0.05
 _TOGETHER = 64  # sensitivities that are multiplied at once
-# A net with more outputs is asked about this many random sums of them.
-_MOST_SEEDS = 16
+# A net with more outputs than this is asked about random sums of them.
+_MOST_SEEDS = 4
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _code(model: onnx.ModelProto, site: Site, pieces: Pieces, levels: int) -> Co
     node = model.graph.node[site.place]
     weight = numpy_helper.to_array(tensors[site.weight])
     sources = (clip[site.source] for clip in pieces.values())
-    plain = input_moments(site, node, weight.shape, sources, seed=site.place)
+    plain = input_moments(site, node, weight.shape, sources, clips=len(pieces), seed=site.place)
     aware = _output_moment(model, site, pieces, plain[0]) if site.kind == "product" else None
     kept = weight[_without_zero_ends(weight, site)]
     matrix = site.matrix(kept).astype(np.float64)
