@@ -7,7 +7,7 @@ import importlib.util
 import numpy as np
 import onnx
 import pytest
-from small_graphs import graph, operators
+from small_graphs import graph, operators, stored
 
 from edgebench.corpora import load_waveform, synthetic_corpus
 from edgebench.errors import ModelError, UsageError
@@ -229,3 +229,17 @@ def test_payments_are_measured(tmp_path):
     )
     assert found[0] == Payment("fold_constants", None, None, None, 0)
     assert 0 < found[1].low <= found[1].ratio <= found[1].high
+
+
+def weights(model: onnx.ModelProto) -> list[tuple[int, ...]]:
+    return [shape for shape in stored(model) if len(shape) > 1]
+
+
+def test_time_first_takes_time_last_back(packaged):
+    plain = ["reshapes", "sum_into_product", "affine"]
+    before = rewrite(packaged, plain).model
+    last = rewrite(packaged, [*plain, "time_last"]).model
+    again = rewrite(last, ["time_first"]).model
+    assert weights(last) != weights(before)
+    assert weights(again) == weights(before)
+    assert sorted(operators(again)) == sorted(operators(before))

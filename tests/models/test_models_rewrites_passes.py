@@ -184,6 +184,15 @@ APPLIES = [
         "MatMul Relu Mul Unsqueeze Conv MaxPool",
     ),
     Case(
+        "a Transpose goes back to its inverse, before product, convolution and pooling",
+        "time_first",
+        "(float[N,T,5] x) => (float[N,2,C,D] y) { t = Transpose<perm=[0,2,1]>(x) p = MatMul(w, t) "
+        "r = Relu(p) s = Mul(r, f) u = Unsqueeze(s, a) c = Conv<pads=[0,1,1,2],strides=[1,2]>(u, v) "
+        "m = MaxPool<kernel_shape=[3,2],strides=[2,1]>(c) y = Transpose<perm=[0,1,3,2]>(m) }",
+        {"w": normal(6, 5), "f": normal(6, 1), "a": axes(1), "v": normal(2, 1, 2, 3)},
+        "MatMul Relu Mul Unsqueeze Conv MaxPool",
+    ),
+    Case(
         "a softmax over the rows of a product",
         "softmax_last",
         "(float[N,T,4] x) => (float[N,T,3] y) { p = MatMul(x, w) s = Add(p, b) y = Softmax<axis=1>(s) }",
@@ -205,6 +214,30 @@ APPLIES = [
         "y = ReduceSum(m, a) }",
         {"w": normal(4, 3), "a": axes(-2)},
         "Transpose MatMul Mul ReduceSum Transpose",
+    ),
+    Case(
+        "a softmax of clipped numbers",
+        "softmax_bounded",
+        "(float[N,T,4] x) => (float[N,T,4] y) { c = Clip(x, l, h) y = Softmax<axis=1>(c) }",
+        {"l": np.float32(-60), "h": np.float32(60)},
+        "Clip Exp ReduceSum Div",
+    ),
+    Case(
+        "a weighted sum of a product of numbers of eight bits",
+        "softmax_bounded",
+        "(float[N,T,4] x) => (float[N,3] y) { q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) "
+        "p = MatMul(d, w) t = Softmax<axis=1>(p) v = MatMul(x, w) m = Mul(v, t) "
+        "y = ReduceSum<keepdims=0>(m, a) }",
+        {"s": np.float32(0.03), "z": np.array(128, np.uint8), "w": normal(4, 3), "a": axes(1)},
+        "QuantizeLinear DequantizeLinear MatMul Exp ReduceSum MatMul Mul ReduceSum Squeeze Div",
+    ),
+    Case(
+        "bounds through a convolution, a Relu and arithmetic",
+        "softmax_bounded",
+        "(float[N,3,T] x) => (float[N,2,T] y) { t = Tanh(x) c = Conv<pads=[1,1]>(t, w, b) r = Relu(c) "
+        "m = Mul(r, f) s = Sub(m, r) y = Softmax(s) }",
+        {"w": normal(2, 3, 3), "b": normal(2), "f": np.float32(-0.5)},
+        "Tanh Conv Relu Mul Sub Exp ReduceSum Div",
     ),
     Case(
         "the batch of a reshape",
@@ -427,6 +460,20 @@ REFUSES = [
         {"w": normal(2, 3, 1, 1)},
     ),
     Case(
+        "two read what is transposed, and features of a product are exchanged with its batch",
+        "time_first",
+        "(float[N,4,T] x, float[N,T,5] z) => (float[N,4,T] r, float[N,T,4] y, float[T,N,3] u) "
+        "{ r = Relu(x) y = Transpose<perm=[0,2,1]>(r) p = MatMul(z, w) u = Transpose<perm=[1,0,2]>(p) }",
+        {"w": normal(5, 3)},
+    ),
+    Case(
+        "a sum into a product of many outputs, which would multiply more than it saves",
+        "sum_into_product",
+        "(float[N,6] x) => (float[N,65] y) { a, b = Split<axis=1>(x) p = Abs(a) q = Abs(b) s = Add(p, q) "
+        "y = MatMul(s, w) }",
+        {"w": normal(3, 65)},
+    ),
+    Case(
         "a softmax over the last axis, or behind no product",
         "softmax_last",
         "(float[N,T,4] x) => (float[N,T,3] y, float[N,T,4] z) { p = MatMul(x, w) y = Softmax<axis=2>(p) "
@@ -446,6 +493,13 @@ REFUSES = [
         "(float[N,T,4] x, float[N,T,3] p) => (float[N,T] y) { l = MatMul(x, w) m = Mul(l, p) "
         "y = ReduceSum<keepdims=0>(m, a) }",
         {"w": normal(4, 3), "a": axes(2)},
+    ),
+    Case(
+        "a softmax of any numbers, of large ones, and of those bounded on one side",
+        "softmax_bounded",
+        "(float[N,T,4] x) => (float[N,T,4] y, float[N,T,4] z, float[N,T,4] u) { y = Softmax(x) "
+        "t = Tanh(x) m = Mul(t, f) z = Softmax(m) r = Relu(x) u = Softmax(r) }",
+        {"f": np.float32(61)},
     ),
     Case(
         "the batch of another input",

@@ -16,15 +16,16 @@ from edgebench.models.rewrites import (
     gelu,
     generated_tables,
     join_heads,
+    layout,
     mean_shift,
     pad_channels,
     pool_first,
     reshapes,
     softmax_bias,
+    softmax_bounded,
     softmax_last,
     strip_names,
     sum_into_product,
-    time_last,
 )
 from edgebench.models.rewrites.base import OLDEST_OPSET, Pass, apply_pass, opset_of, require_packages
 
@@ -45,9 +46,11 @@ PASSES: Mapping[str, Pass] = MappingProxyType(
             affine.PASS,
             dead_channels.PASS,
             conv_2d.PASS,
-            time_last.PASS,
+            layout.LAST,
+            layout.FIRST,
             softmax_last.PASS,
             pool_first.PASS,
+            softmax_bounded.PASS,
             pad_channels.POOLED,
             pad_channels.PASS,
             generated_tables.PASS,
@@ -55,8 +58,9 @@ PASSES: Mapping[str, Pass] = MappingProxyType(
         )
     }
 )
-# All but what raises the opset, and what pays on some processors and costs on others.
-DEFAULT = tuple(name for name in PASSES if name not in ("gelu", "pad_pooled", "pad_channels"))
+# All but what raises the opset, and what pays on some processors or beside 8 bits alone.
+_CHOSEN_BY_MEASURE = ("gelu", "time_first", "softmax_bounded", "pad_pooled", "pad_channels")
+DEFAULT = tuple(name for name in PASSES if name not in _CHOSEN_BY_MEASURE)
 
 
 def with_pass(name: str, passes: Sequence[str] = DEFAULT) -> tuple[str, ...]:
