@@ -18,11 +18,15 @@ from edgebench.models.quantization.borders import SHAPE_ALONE, Borders, find_bor
 from edgebench.models.quantization.coding import Coded, code_weights
 from edgebench.models.quantization.packed import (
     CLIPS,
+    PROVED,
+    STRIP_NAMES,
     decoded_codes,
     float_weight,
     names_of,
     numbers_of,
     opened,
+    replaced,
+    rewritten,
     written,
 )
 from edgebench.models.quantization.packing import Prologue, add_numbers
@@ -75,7 +79,10 @@ def packed_int8(parent: Path, waveforms: Sequence[Waveform], settings: Settings)
             renamed[code.site.weight] = float_weight(prologue, code, flat, scale, cast=True)
         if code.site.bias is not None:
             renamed[code.site.bias] = next(names)
-    return written(model, prologue, integers.nodes(places), renamed)
+    quantized = replaced(model, integers.nodes(places), prologue.tensors, {})
+    proved = [name for name in settings["passes"] if name in PROVED]
+    # What only codes prove is rewritten while the weights are still constants.
+    return written(rewritten(quantized, proved), prologue, renamed, settings)
 
 
 class _Integers:
@@ -215,12 +222,17 @@ def _scheme(name: str, summary: str, convolutions: int, products: int) -> Scheme
     )
 
 
+_FLOAT_LAYOUT = ("time_last", "softmax_last", "pool_first")
 # The integer kernels want channels last and 16 of them, and a product's weights on its right.
 _PASSES = (
-    *(name for name in DEFAULT if name not in ("time_last", "softmax_last", "pool_first", "strip_names")),
+    *(name for name in DEFAULT if name not in (*_FLOAT_LAYOUT, "generated_tables", STRIP_NAMES)),
+    "time_first",
     "pad_channels:16",
+    "pad_last:16",
+    "patch_channels",
     "generated_tables",
-    "strip_names",
+    *PROVED,
+    STRIP_NAMES,
 )
 _LEVELS = (3, 5, 7, 15, 31, 63, 127)
 
