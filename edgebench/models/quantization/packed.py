@@ -40,9 +40,9 @@ def packed(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -> b
     return written(model, prologue, renamed, settings)
 
 
-def numbers_of(code: Coded, *, with_bias: bool = True) -> list[NDArray[Any]]:
+def numbers_of(code: Coded) -> list[NDArray[Any]]:
     """The scales of a site and its bias, if it has one."""
-    return [code.scales] if code.bias is None or not with_bias else [code.scales, code.bias]
+    return [code.scales] if code.bias is None else [code.scales, code.bias]
 
 
 def float_weight(prologue: Prologue, code: Coded, flat: str, scale: str, *, cast: bool = False) -> str:
@@ -120,6 +120,10 @@ def replaced(
     for node in made.graph.node:
         for at, name in enumerate(node.input):
             node.input[at] = renamed.get(name, name)
+        if node.op_type == "Conv":  # the weight's shape says it
+            kept = [attribute for attribute in node.attribute if attribute.name != "kernel_shape"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
     used = {name for node in made.graph.node for name in node.input}
     used.update(value.name for value in made.graph.output)
     stored = {tensor.name: tensor for tensor in [*model.graph.initializer, *more] if tensor.name in used}

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgebench.errors import ModelError
 from edgebench.models.quantization.borders import SHAPE_ALONE, Borders, find_borders, integer_sites
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     import onnx
 
 _INT32 = 2**31 - 1
-_ONE = np.float32(1.0)
 
 
 def packed_int8(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -> bytes:
@@ -62,9 +62,7 @@ def packed_int8(parent: Path, waveforms: Sequence[Waveform], settings: Settings)
     prologue = Prologue(names_of(model))
     integers = _Integers(model, prologue, borders, ranges)
     places = {site.place for site in chosen}
-    numbers = [
-        array for code in coded for array in numbers_of(code, with_bias=not integers.takes_bias(code, places))
-    ]
+    numbers = [array for code in coded for array in integers.numbers(code, places)]
     names = iter(add_numbers(prologue, numbers))
     renamed: dict[str, str] = {}
     for code, flat in zip(coded, decoded_codes(prologue, coded, "INT8"), strict=True):
@@ -85,6 +83,10 @@ def packed_int8(parent: Path, waveforms: Sequence[Waveform], settings: Settings)
     return written(rewritten(quantized, proved), prologue, renamed, settings)
 
 
+def _filled(scales: NDArray[np.float64], more: int) -> NDArray[np.float64]:
+    return np.pad(scales, (0, more), constant_values=1.0)
+
+
 class _Integers:
     """The integer side of a graph: quantized values, and what reads them."""
 
@@ -101,11 +103,17 @@ class _Integers:
         self._ranges = dict(ranges)
         self._whole: dict[str, str] = {}  # value -> its uint8 form
         self._back: dict[str, str] = {}  # value -> its dequantized form
-        self._padded: dict[str, str] = {}
         # The range of a value that only moves is that of the value it came from.
         for at, node in enumerate(model.graph.node):
             if at in borders.moving:
                 self._ranges[node.output[0]] = self._ranges[node.input[0]]
+
+    def numbers(self, code: Coded, places: set[int]) -> list[NDArray[Any]]:
+        """The float numbers of a site: scales, with ones for outputs that padding added, and a float bias."""
+        found = numbers_of(code)
+        if code.site.place in places:
+            found[0] = _filled(found[0], code.missing[code.codes.ndim + code.site.axis])
+        return found[:1] if self.takes_bias(code, places) else found
 
     def takes_bias(self, code: Coded, places: set[int]) -> bool:
         """Whether the bias is added in integers: it is an operand of the node itself."""
@@ -118,26 +126,16 @@ class _Integers:
         whole = prologue.node("Reshape", flat, np.array(code.codes.shape, np.int64))
         if any(code.missing):
             whole = prologue.node("Pad", whole, np.array(code.missing, np.int64))
-        return prologue.node("DequantizeLinear", whole, self._scale(code, scale), axis=code.site.axis)
+        return prologue.node("DequantizeLinear", whole, scale, axis=code.site.axis)
 
     def bias(self, code: Coded, scale: str) -> str:
         """The dequantized bias: int32 in steps of the source's scale times the weight's."""
         assert code.bias is not None
         step = self._ranges[code.site.source][0]
-        weights = code.scales.astype(np.float32)
-        steps = np.pad(weights, (0, len(code.bias) - len(weights)), constant_values=_ONE).astype(np.float64)
-        whole = np.clip(np.round(code.bias / (steps * float(step))), -_INT32, _INT32).astype(np.int32)
-        product = self._prologue.node("Mul", self._scale(code, scale), step)
+        steps = _filled(code.scales, len(code.bias) - len(code.scales)) * float(step)
+        whole = np.clip(np.round(code.bias / steps), -_INT32, _INT32).astype(np.int32)
+        product = self._prologue.node("Mul", scale, step)
         return self._prologue.node("DequantizeLinear", whole, product, axis=0)
-
-    def _scale(self, code: Coded, scale: str) -> str:
-        """The scales with ones for the outputs that padding added."""
-        more = code.missing[code.codes.ndim + code.site.axis]
-        if not more:
-            return scale
-        if scale not in self._padded:
-            self._padded[scale] = self._prologue.node("Pad", scale, np.array([0, more], np.int64), _ONE)
-        return self._padded[scale]
 
     def nodes(self, places: set[int]) -> list[onnx.NodeProto]:
         """The graph's nodes with the borders between them; sites read dequantized values."""

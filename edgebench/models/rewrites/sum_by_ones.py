@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgebench.models.rewrites.base import Pass, everywhere
-from edgebench.models.rewrites.graph import attribute, axes, emit, from_front, is_op, rank, replace
+from edgebench.models.rewrites.graph import (
+    attribute,
+    axes,
+    emit,
+    from_front,
+    is_op,
+    producer,
+    rank,
+    replace,
+    same_shape,
+)
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -26,15 +36,29 @@ def _multiply(node: ir.Node) -> bool:
         return False
     import onnx_ir as ir  # noqa: PLC0415
 
-    data, one = node.inputs[0], np.array([1], np.int64)
-    count = emit(node, "Shape", [data], {"start": number - 2, "end": number - 1})
-    shape = emit(node, "Concat", [one, count], {"axis": 0})
-    ones = emit(node, "ConstantOfShape", [shape], {"value": ir.tensor(np.ones(1, np.float32))})
+    data = node.inputs[0]
+    ones = _known_ones(data)
+    if ones is None:
+        count = emit(node, "Shape", [data], {"start": number - 2, "end": number - 1})
+        shape = emit(node, "Concat", [np.array([1], np.int64), count], {"axis": 0})
+        ones = emit(node, "ConstantOfShape", [shape], {"value": ir.tensor(np.ones(1, np.float32))})
     value = emit(node, "MatMul", [ones, data])
     if not attribute(node, "keepdims", 1):
         value = emit(node, "Squeeze", [value, np.array([number - 2], np.int64)])
     replace(node.outputs[0], value)
     return True
+
+
+def _known_ones(data: ir.Value) -> ir.Value | None:
+    """The row of ones of another sum, over a value that ``data`` is a product of."""
+    product = producer(data, "Mul")
+    for factor in product.inputs if product is not None else ():
+        for user in factor.consumers():
+            if is_op(user, "MatMul") and user.inputs[1] is factor and same_shape(factor, data):
+                ones = producer(user.inputs[0], "ConstantOfShape")
+                if ones is not None:
+                    return ones.outputs[0]
+    return None
 
 
 def _floats(value: ir.Value) -> bool:
