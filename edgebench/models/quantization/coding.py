@@ -98,7 +98,7 @@ def _code(model: onnx.ModelProto, site: Site, pieces: Pieces, levels: int) -> Co
     weight = numpy_helper.to_array(tensors[site.weight])
     sources = (clip[site.source] for clip in pieces.values())
     plain = input_moments(site, node, weight.shape, sources, clips=len(pieces), seed=site.place)
-    aware = _output_moment(model, site, pieces, plain[0]) if site.kind == "product" else None
+    aware = output_moment(model, site, pieces, plain[0]) if site.kind == "product" else None
     kept = weight[_without_zero_ends(weight, site)]
     matrix = site.matrix(kept).astype(np.float64)
     inputs, outputs = matrix.shape
@@ -154,7 +154,7 @@ def as_stored(bias: NDArray[np.float64]) -> NDArray[np.float32]:
     return half if fits else bias.astype(np.float32)
 
 
-def _output_moment(model: onnx.ModelProto, site: Site, pieces: Pieces, plain: Moment) -> Moment | None:
+def output_moment(model: onnx.ModelProto, site: Site, pieces: Pieces, plain: Moment) -> Moment | None:
     """The second moments, one for each output of the site, of how the net's answers move with its weights.
 
     A net that averages over time with weights of its own cares for a frame as much as it weighs it; this

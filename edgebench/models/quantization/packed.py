@@ -168,6 +168,6 @@ LEVELS = (3, 5, 7, 15, 31, 63, 127, 255)
 
 SCHEMES = (
     _scheme("packed8", "weights of 255 levels by GPTQ; float arithmetic", 255, 255),
-    _scheme("packed_mixed", "convolutions of 127 levels, products of 7, by GPTQ; float arithmetic", 127, 7),
+    _scheme("packed_mixed", "convolutions of 127 levels, products of 11, by GPTQ; float arithmetic", 127, 11),
     _scheme("packed_ternary", "convolutions of 31 levels, products of 3, by GPTQ; float arithmetic", 31, 3),
 )
