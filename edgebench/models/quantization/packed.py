@@ -157,7 +157,7 @@ STRIP_NAMES = "strip_names"
 PROVED = ("softmax_bounded", "sum_by_ones")
 # Passes that run behind the quantization: what is proved of codes holds there, and names are there to strip.
 _AFTERWARDS = (*PROVED, STRIP_NAMES)
-# With a quarter of them, Wav2Small lost .011 of UA.
+# On validation speakers packed_ternary_int8 of Wav2Small lost .011 of UA with 60 clips and .005 with 240.
 CLIPS = 240
 PASSES = (
     *(name for name in DEFAULT if name not in ("generated_tables", STRIP_NAMES)),

@@ -238,7 +238,7 @@ SCHEMES = (
     _scheme("packed8_int8", "weights of 127 levels by GPTQ; int8 arithmetic", 127, 127),
     _scheme("packed4_int8", "weights of 15 levels by GPTQ; int8 arithmetic", 15, 15),
     _scheme(
-        "packed_mixed_int8", "convolutions of 127 levels, products of 11, by GPTQ; int8 arithmetic", 127, 7
+        "packed_mixed_int8", "convolutions of 127 levels, products of 11, by GPTQ; int8 arithmetic", 127, 11
     ),
     _scheme(
         "packed_ternary_int8", "convolutions of 31 levels, products of 3, by GPTQ; int8 arithmetic", 31, 3
