@@ -150,7 +150,7 @@ def test_a_file_of_an_old_opset_is_refused():
         ("softmax_bais", "did you mean 'softmax_bias'"),
         ("pad_channels:0", "a whole number above 0"),
         ("pad_channels:many", "a whole number above 0"),
-        ("affine:4", "only pad_pooled, pad_channels takes one"),
+        ("affine:4", "only pad_pooled, pad_channels, pad_last takes one"),
     ],
 )
 def test_names_that_are_no_pass(name: str, said: str):
