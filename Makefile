@@ -53,7 +53,7 @@ $(VENV)/run.done: $(VENV)/bin/python pyproject.toml requirements/lock.txt
 $(VENV)/test.done: $(VENV)/run.done
 	$(BIN)/edgebench models
 	$(PIP) $(TORCH)
-	$(PIP) --editable '.[train,test]'
+	$(PIP) --editable '.[train,quantize,test]'
 	@touch $@
 
 $(VENV)/bench.done: $(VENV)/test.done

@@ -89,7 +89,7 @@ def report(
 def compare(
     before: Annotated[
         str, typer.Argument(metavar="RUN_A", help="The run to compare against, or the only one.")
-    ],
+    ] = "last",
     after: Annotated[
         str | None,
         typer.Argument(
@@ -107,6 +107,13 @@ def compare(
             "--against", help="With one run: the reference (default: the parent, else the first artifact)."
         ),
     ] = None,
+    schemes: Annotated[
+        str | None,
+        typer.Option(
+            "--schemes",
+            help="With one run: A,B,... compares the files of these schemes with those of the first.",
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Compare runs of unlike devices or suites all the same.")
     ] = False,
@@ -120,17 +127,21 @@ def compare(
     from edgebench.errors import UsageError
     from edgebench.results import summarise
     from edgebench.results.compare import compare as compare_runs
-    from edgebench.results.compare import compare_artifacts
+    from edgebench.results.compare import compare_artifacts, compare_schemes
     from edgebench.results.report import comparison_markdown, print_comparison
 
     results = open_store(store)
     first = summarise(results.run(before))
-    if after is None:
+    if after is None and schemes:
+        if artifact or against:
+            raise UsageError("compare: --schemes names what is compared; leave --artifact and --against out.")
+        comparison = compare_schemes(first, [name.strip() for name in schemes.split(",")])
+    elif after is None:
         comparison = compare_artifacts(first, artifacts=artifact or (), against=against)
-    elif artifact or against:
+    elif artifact or against or schemes:
         raise UsageError(
-            f"compare: --artifact and --against choose among the artifacts of one run, and two were named "
-            f"({before}, {after}). Leave the options or the second run out."
+            f"compare: --artifact, --against and --schemes choose among the artifacts of one run, and "
+            f"two were named ({before}, {after}). Leave the options or the second run out."
         )
     else:
         comparison = compare_runs(first, summarise(results.run(after)), force=force)

@@ -141,6 +141,35 @@ def compare_artifacts(
     return Comparison(summary, summary, paired=True, rows=_compared(pairs, paired=True))
 
 
+def compare_schemes(summary: RunSummary, schemes: Sequence[str]) -> Comparison:
+    """Compare the quantization schemes of one run with the first that is named, paired by round.
+
+    Two files belong together where they are of one parent, or one is the parent of the other. ``fp32`` names
+    the parent. Raises UsageError for fewer than two schemes, one that the run did not measure, and where no
+    two files belong together.
+    """
+    if len(dict.fromkeys(schemes)) < 2:
+        raise UsageError("name two schemes or more to compare, as in --schemes fp32,int8_static.")
+    by_scheme: dict[str, list[Row]] = {}
+    for row in summary.rows:
+        if row.artifact is not None and row.artifact.scheme is not None:
+            by_scheme.setdefault(row.artifact.scheme, []).append(row)
+    for name in schemes:
+        if name not in by_scheme:
+            raise UsageError(
+                f"run {summary.run_id} measured no file of the scheme {name!r}; {nearest(name, by_scheme)}."
+            )
+    first, *others = dict.fromkeys(schemes)
+    wanted = [row for name in others for row in by_scheme[name]]
+    pairs = [(base, row) for row in wanted if (base := _relative(row, by_scheme[first])) is not None]
+    if not pairs:
+        raise UsageError(
+            f"run {summary.run_id} measured {', '.join(schemes)}, but no two of these files come from one "
+            "parent. Quantize one fp32 file by both schemes, and measure the two in one run."
+        )
+    return Comparison(summary, summary, paired=True, rows=_compared(pairs, paired=True))
+
+
 def _compared(pairs: Sequence[tuple[Row, Row]], *, paired: bool) -> tuple[ComparedRow, ...]:
     changes = decided([changes_of(before, after, paired=paired) for before, after in pairs])
     return tuple(
@@ -163,6 +192,20 @@ def _reference(row: Row, summary: RunSummary, keys: Sequence[str], against: str 
     # Another runtime is compared with only where this one did not measure the reference.
     candidates.sort(key=lambda other: other.condition.runtime != row.condition.runtime)
     return candidates[0] if candidates else None
+
+
+def _relative(row: Row, candidates: Sequence[Row]) -> Row | None:
+    """The candidate of the same parent and input as ``row``, in its runtime where there is one."""
+    assert row.artifact is not None
+    like = [
+        other
+        for other in candidates
+        if other.artifact is not None
+        and other.artifact.origin == row.artifact.origin
+        and _input_of(other) == _input_of(row)
+    ]
+    like.sort(key=lambda other: other.condition.runtime != row.condition.runtime)
+    return like[0] if like else None
 
 
 def _input_of(row: Row) -> tuple[Any, ...]:

@@ -91,6 +91,9 @@ def test_the_artifacts_of_one_run_are_compared(measured: Edgebench) -> None:
     assert "paired by round" in measured.here("compare", "last", "--markdown").stdout
     measured.refuses("compare", "last", "--against", "nobody", status=2, says=["no artifact 'nobody'"])
     measured.refuses("compare", "last", "last", "--artifact", "my", status=2, says=["--artifact", "one run"])
+    measured.refuses("compare", "--schemes", "a,b", status=2, says=["no file of the scheme 'a'"])
+    measured.refuses("compare", "last", "last", "--schemes", "a,b", status=2, says=["--schemes", "one run"])
+    measured.refuses("compare", "--schemes", "a,b", "--against", "my", status=2, says=["--against"])
 
 
 def test_unlike_runs_are_not_compared(measured: Edgebench, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from support import results_builder as b
 
 from edgebench.errors import UsageError
 from edgebench.results import METRICS, summarise
-from edgebench.results.compare import compare, compare_artifacts
+from edgebench.results.compare import compare, compare_artifacts, compare_schemes
 from edgebench.results.metrics.ratios import by_round, paired_ratio, unpaired_ratio
 from edgebench.results.report import comparison_markdown, run_markdown
 
@@ -277,3 +277,62 @@ def test_the_report_and_the_json_say_the_level_of_their_words():
 def test_where_nothing_can_be_tested_the_report_says_so():
     text = comparison_markdown(compare_artifacts(two_files([20e6, 20.1e6], [10e6, 10.1e6])))
     assert "none is called" in text and "tests of this comparison" not in text
+
+
+# ------------------------------------------------------------------------------- schemes of one run
+
+
+def of_schemes(*, parents=("1", "1"), runtimes=("onnxruntime", "onnxruntime")):
+    """A run of one fp32 file and of two schemes, int8 at half its time; ``parents`` of the two schemes."""
+    medians = {"fp32": 20e6, "dynamic": 15e6, "static": 10e6}
+    shas = dict(zip(medians, "123", strict=True))
+    origins = dict(zip(("dynamic", "static"), parents, strict=True))
+    artifacts = [
+        b.artifact(
+            f"net.{name}",
+            sha256=shas[name] * 64,
+            manifest={"scheme": {"name": name}, "parent": origins[name] * 64 if name in origins else None},
+        )
+        for name in medians
+    ]
+    ran = dict(zip(medians, ("onnxruntime", *runtimes), strict=True))
+    lines = [b.header(run_id="01A", artifacts=artifacts, corpora=[], launches=6)]
+    for number in range(6):
+        for name, median in medians.items():
+            message = b.trial(number, samples_ns=[round(median * (1 + 0.01 * number))] * 20)
+            where = b.condition(f"net.{name}", artifact_sha256=shas[name] * 64, runtime=ran[name])
+            lines.append(b.trial_line(where, message, launch=number, run_id="01A"))
+    return summarise(b.records(lines))
+
+
+def test_schemes_are_compared_with_the_first_that_is_named():
+    found = compare_schemes(of_schemes(), ["dynamic", "static"])
+    (row,) = found.rows
+    assert (row.before.condition.artifact, row.after.condition.artifact) == ("net.dynamic", "net.static")
+    assert found.paired
+    assert change_of(found).ratio == pytest.approx(10 / 15, rel=1e-6)
+
+
+def test_fp32_is_the_scheme_of_the_parent_and_another_runtime_is_no_hindrance():
+    summary = of_schemes(runtimes=("onnxruntime", "litert"))
+    rows = compare_schemes(summary, ["fp32", "static", "dynamic"]).rows
+    assert [row.after.condition.artifact for row in rows] == ["net.static", "net.dynamic"]
+    assert {row.before.condition.artifact for row in rows} == {"net.fp32"}
+
+
+def test_schemes_of_two_parents_are_not_compared():
+    with pytest.raises(UsageError, match=r"measured dynamic, static, but no two .* one parent"):
+        compare_schemes(of_schemes(parents=("1", "7")), ["dynamic", "static"])
+
+
+@pytest.mark.parametrize(
+    ("schemes", "words"),
+    [
+        (["static"], "two schemes or more"),
+        (["static", "static"], "two schemes"),
+        (["fp32", "statc"], "'statc'.*static"),
+    ],
+)
+def test_too_few_or_unknown_schemes_are_refused(schemes, words):
+    with pytest.raises(UsageError, match=words):
+        compare_schemes(of_schemes(), schemes)

@@ -23,7 +23,8 @@ class Scheme:
     new file, which has the format ``format``. ``settings`` go into the manifest as they stand.
     ``calibrated`` says whether waveforms are needed. ``summary`` is one line for ``edgebench quantize
     --list``. ``needs`` names the packages beyond the base install. ``preparation(settings)`` gives steps
-    that the new file needs after its parent's.
+    that the new file needs after its parent's. ``choices`` are the values that ``edgebench search`` may give
+    to a setting, by its name.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Scheme:
     format: str = "onnx"
     needs: tuple[str, ...] = ()
     preparation: Sequence[Mapping[str, Any]] = field(default=())
+    choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def described(self) -> dict[str, Any]:
         """Name and settings as a manifest records them: plain JSON."""

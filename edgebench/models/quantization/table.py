@@ -19,13 +19,14 @@ from edgebench.models.quantization import (
     int8_static_dense,
     litert_fp32,
     litert_static,
+    rewrite,
 )
 from edgebench.models.quantization.scheme import Scheme, Waveform
 
 SCHEMES: Mapping[str, Scheme] = MappingProxyType(
     {
         module.SCHEME.name: module.SCHEME
-        for module in (int8_static, int8_static_dense, int8_static_conv, litert_fp32, litert_static)
+        for module in (int8_static, int8_static_dense, int8_static_conv, rewrite, litert_fp32, litert_static)
     }
 )
 

@@ -78,6 +78,19 @@ class ArtifactFacts(RecordModel):
     opset: int | None = None
     ir_version: int | None = None
 
+    @property
+    def scheme(self) -> str | None:
+        """The quantization scheme that the manifest names; None without a manifest."""
+        named = (self.manifest or {}).get("scheme")
+        name = named.get("name") if isinstance(named, dict) else None
+        return name if isinstance(name, str) else None
+
+    @property
+    def origin(self) -> str:
+        """The hash that a file shares with those made from the same parent: its parent's, else its own."""
+        parent = (self.manifest or {}).get("parent")
+        return parent if isinstance(parent, str) else self.sha256
+
     def macs_at(self, input_s: float) -> int | None:
         """MACs of one inference on ``input_s`` seconds, or None where nobody counted them."""
         return next((n for length, n in self.macs.items() if float(length) == input_s), None)

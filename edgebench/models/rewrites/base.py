@@ -1,0 +1,118 @@
+"""What a rewrite is: a pass that changes how a float graph computes its answers, and not the answers.
+
+A pass finds its places by operators, shapes and values, never by names, so it serves anybody's net. It works
+on a copy. The copy is given back only after onnx's checker took it, so a pass changes a model whole or not
+at all.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgebench.errors import ModelError, UsageError
+from edgebench.models.graph.shapes import outline
+from edgebench.models.rewrites.graph import Rule, used
+
+if TYPE_CHECKING:
+    import onnx
+    import onnx_ir as ir
+
+NEEDS = ("onnx_ir", "onnxscript")
+OLDEST_OPSET = 13  # before it, Softmax flattened its input and axes were attributes everywhere
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A rewrite.
+
+    ``apply(model)`` changes the model in place and gives the number of places that it changed. ``summary``
+    is one line for lists.
+    """
+
+    name: str
+    summary: str
+    apply: Callable[[ir.Model], int]
+
+
+def require_packages() -> None:
+    """Raise UsageError where a package of the extra ``quantize`` is not installed."""
+    missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"rewriting a graph needs {', '.join(missing)}, which this environment does not have. "
+            "Install the extra: pip install 'edgebench[quantize]'."
+        )
+
+
+def everywhere(*rules: Rule) -> Callable[[ir.Model], int]:
+    """An ``apply`` that tries rules at every node of the graph until none of them changes anything.
+
+    A rule looks at one node whose result somebody reads, changes the graph around it and says whether it
+    did. What it leaves unused is removed, and shapes are found anew, after every sweep.
+    """
+
+    def apply(model: ir.Model) -> int:
+        changed = 0
+        while found := sum(_swept(rule, model) for rule in rules):
+            changed += found
+        return changed
+
+    return apply
+
+
+def _swept(rule: Rule, model: ir.Model) -> int:
+    found = sum(rule(node) for node in list(model.graph) if used(node))
+    if found:
+        tidy(model)
+    return found
+
+
+def tidy(model: ir.Model) -> None:
+    """Remove what nobody reads, and find the shapes of new values."""
+    from onnx_ir.passes import common  # noqa: PLC0415
+
+    common.RemoveUnusedNodesPass()(model)
+    # A shape that cannot be found is no fault here: rules that need it do not apply.
+    logger = logging.getLogger("onnx_ir")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        common.ShapeInferencePass(check_type=False, strict_mode=False)(model)
+    finally:
+        logger.setLevel(level)
+
+
+def apply_pass(model: onnx.ModelProto, chosen: Pass) -> tuple[onnx.ModelProto, int]:
+    """The model after a pass and the number of places changed; with 0, the very same model.
+
+    ``model`` itself is left as it is. Raises ModelError where the checker refuses what the pass made.
+    """
+    import onnx  # noqa: PLC0415
+    import onnx_ir as ir  # noqa: PLC0415
+    from onnx_ir.passes import common  # noqa: PLC0415
+
+    source = onnx.ModelProto()
+    source.CopyFrom(model)  # onnx_ir's values share their tensors with the file's, names included
+    graph = ir.from_proto(source)
+    common.LiftConstantsToInitializersPass(lift_all_constants=False, size_limit=0)(graph)
+    tidy(graph)
+    places = chosen.apply(graph)
+    if not places:
+        return model, 0
+    tidy(graph)
+    common.TopologicalSortPass()(graph)
+    after: onnx.ModelProto = ir.to_proto(graph)
+    del after.graph.value_info[:]
+    try:
+        onnx.checker.check_model(outline(after), full_check=True)
+    except Exception as error:  # the checker raises classes of its own, and of C++
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelError(
+            f"rewrite {chosen.name!r} made a graph that onnx refuses: {said[0]}. Nothing was changed; leave "
+            "this pass out."
+        ) from None
+    return after, places

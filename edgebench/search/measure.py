@@ -1,0 +1,96 @@
+"""How long a file takes on the device beside its parent: short launches of both, interleaved, in one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgebench.errors import MeasurementError
+from edgebench.harness.events import Events, Silent
+from edgebench.harness.runner import Request
+from edgebench.harness.runner import run as run_suite
+from edgebench.harness.suite import Repeats, Suite, Warmup
+from edgebench.results import METRICS, Store, summarise
+from edgebench.results.metrics.ratios import paired_ratio
+from edgebench.results.verdicts.ratios import judge_ratio
+
+if TYPE_CHECKING:
+    from edgebench.devices import Device
+    from edgebench.results.summary import Row
+
+LENGTH_S = 5.0
+LAUNCHES = 8
+MISMATCH = "OUTPUT_MISMATCH"
+METRIC = "cpu_p50_ns"  # processor time: what else runs on the board is not in it
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Time of a file over its parent's, with the 95 % interval and the verdict, and the run that says so."""
+
+    ratio: float
+    lo: float | None
+    hi: float | None
+    verdict: str
+    run_id: str
+
+
+def suite_of_two() -> Suite:
+    """Eight launches of half a second of each file, one thread, one length."""
+    return Suite(
+        name="search",
+        scenarios=("single_stream",),
+        input_s=(LENGTH_S,),
+        min_duration_s=0.4 * LAUNCHES,
+        launches=LAUNCHES,
+        min_count=3 * LAUNCHES,
+        corpora=(),
+        null_runtime=False,
+        warmup=Warmup(min_count=3, max_s=0.3, window=3, tolerance=0.05),
+        repeats=Repeats(budget=0.0),
+    )
+
+
+@dataclass(frozen=True)
+class Stopwatch:
+    """Where files are timed: ``device``, with ``host`` as ``--host`` said it; runs go to ``store``."""
+
+    device: Device
+    host: str | None
+    store: Store
+    cache: Path
+    offline: bool = False
+    events: Callable[[], Events] = Silent
+
+    def time(self, parent: Path, file: Path) -> Timing:
+        """Measure both. Raises MeasurementError where the device fails on the file, or answers otherwise."""
+        request = Request(
+            device=self.device,
+            host=self.host,
+            suite=suite_of_two(),
+            models=[str(parent), str(file)],
+            corpora={},
+            include_seen=False,
+            offline=self.offline,
+            cache=self.cache,
+            command=["edgebench", "search"],
+        )
+        run_id = run_suite(request, self.store, self.events())
+        before, after = _rows(summarise(self.store.run(run_id)).rows, run_id)
+        ratio = paired_ratio(METRICS[METRIC], before.trials, after.trials)
+        verdict = judge_ratio(METRICS[METRIC], ratio, before.verdict, after.verdict)
+        if ratio.value is None or MISMATCH in after.verdict.codes:
+            raise MeasurementError(
+                f"{file.name}: the device gives no time for it ({ratio.reason or 'its answers differ'}); see "
+                f"run {run_id}."
+            )
+        interval = ratio.interval
+        return Timing(ratio.value, interval.lo, interval.hi, verdict.status, run_id)
+
+
+def _rows(rows: tuple[Row, ...], run_id: str) -> tuple[Row, Row]:
+    if len(rows) != 2:
+        raise MeasurementError(f"run {run_id}: of two files, {len(rows)} could be measured.")
+    return rows[0], rows[1]

@@ -1,0 +1,158 @@
+"""One search: a parent, a device, clips, a study, and the folder that holds the files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgebench.errors import ModelError
+from edgebench.models import load_artifact
+from edgebench.models.making.quantized import quantize_artifact
+from edgebench.models.manifest import manifest_path
+from edgebench.results import Store
+from edgebench.search import study as studies
+from edgebench.search.losses import Judge
+from edgebench.search.measure import Stopwatch
+from edgebench.search.point import Point, front
+from edgebench.search.space import Settings, Space, require_optuna
+from edgebench.training.artifacts.quantize import Chosen, choose_clips
+from edgebench.training.clips.gather import ids_sha256
+
+if TYPE_CHECKING:
+    import optuna
+
+    from edgebench.corpora import Where
+    from edgebench.devices import Device
+    from edgebench.models import Artifact
+
+FILES = "files"
+RUNS = "runs"
+
+
+@dataclass(frozen=True)
+class Searching:
+    """A search that can be gone on with. ``output`` holds files, runs, and the study where none is named."""
+
+    parent: Artifact
+    space: Space
+    clips: Chosen
+    judge: Judge
+    stopwatch: Stopwatch
+    study: optuna.Study
+    output: Path
+
+    @classmethod
+    def open(
+        cls,
+        model: str,
+        *,
+        device: Device,
+        host: str | None,
+        calibration: Mapping[str, Where | None],
+        schemes: Sequence[str],
+        storage: str | None,
+        study: str | None,
+        output: Path,
+        cache: Path,
+        offline: bool,
+    ) -> Searching:
+        """Read the model and the clips, and open the study.
+
+        Raises UsageError, ModelError and CorpusError for what cannot be searched, before anything is written.
+        """
+        require_optuna()
+        parent = load_artifact(model)
+        if parent.manifest is None or parent.manifest.parent is not None:
+            raise ModelError(
+                f"model {parent.path}: a search starts from an fp32 file with its manifest, so that what is "
+                "lost can be measured. Give such a file, as `edgebench train` leaves one."
+            )
+        space = Space.of(schemes)
+        clips = choose_clips(parent, calibration)
+        output.mkdir(parents=True, exist_ok=True)
+        subject = {
+            "model": parent.sha256,
+            "device": device.name,
+            "calibration": clips.calibration.sha256 if clips.calibration else None,
+            "validation": ids_sha256(clips.judged),
+        }
+        opened = studies.open_study(
+            storage or studies.default_storage(output),
+            study or f"{parent.key} on {device.name}",
+            space=space,
+            subject=json.dumps(subject, sort_keys=True),
+        )
+        stopwatch = Stopwatch(device, host, Store(output / RUNS), cache, offline)
+        return cls(parent, space, clips, Judge(parent, clips.judged), stopwatch, opened, output)
+
+    @property
+    def done(self) -> int:
+        """Trials that have ended, whoever made them."""
+        return studies.finished(self.study)
+
+    def front(self) -> list[Point]:
+        """The points that no other beats."""
+        return front(studies.points(self.study))
+
+    def refused(self) -> dict[str, str]:
+        """Settings that gave no file -> why."""
+        return studies.refused(self.study)
+
+    def search(self, *, budget: int, told: Callable[[], None]) -> None:
+        """Try settings until ``budget`` have ended in the study."""
+        studies.search(self.study, self.space, self.make, budget=budget, told=told)
+
+    def make(self, settings: Settings) -> Point:
+        """Build one file, see what it loses, and time it. Raises EdgebenchError where any of that fails."""
+        with tempfile.TemporaryDirectory(dir=self.output, prefix=".trial-") as folder:
+            made = quantize_artifact(
+                self.parent,
+                settings.scheme,
+                overrides=settings.overrides,
+                clips=self.clips.calibration_waveforms(),
+                calibration=self.clips.calibration,
+                validation=self.clips.validation_waveforms(),
+                folder=Path(folder),
+            )
+            losses = self.judge(made)
+            timing = self.stopwatch.time(self.parent.path, made.path)
+            kept = self._keep(made)
+        assert made.manifest is not None and made.manifest.parity is not None
+        return Point(
+            settings=settings.text(),
+            file=str(kept.relative_to(self.output)),
+            sha256=made.sha256,
+            size_bytes=made.size_bytes,
+            ratio=timing.ratio,
+            ratio_lo=timing.lo,
+            ratio_hi=timing.hi,
+            verdict=timing.verdict,
+            ua_loss=losses.ua,
+            ccc_loss=losses.ccc,
+            changed=losses.changed,
+            parity_max_abs=made.manifest.parity.max_abs,
+            run_id=timing.run_id,
+        )
+
+    def keep_front(self) -> list[Point]:
+        """The front, where its files lie in this folder; files of other points are removed."""
+        kept = [point for point in self.front() if (self.output / point.file).is_file()]
+        names = {Path(point.file).stem for point in kept}
+        for path in (self.output / FILES).glob("*"):
+            if path.stem not in names:
+                path.unlink()
+        return kept
+
+    def _keep(self, made: Artifact) -> Path:
+        """Move the file and its manifest into the folder, named by its hash."""
+        folder = self.output / FILES
+        folder.mkdir(exist_ok=True)
+        kept = folder / f"{made.key}.{made.sha256[:12]}{made.path.suffix}"
+        shutil.move(manifest_path(made.path), manifest_path(kept))
+        shutil.move(made.path, kept)
+        return kept

@@ -1,0 +1,92 @@
+"""What is searched: a scheme, and a value for each of its settings that has choices.
+
+Optuna knows each value by its JSON text, since a study in a database holds plain values alone. A setting's
+parameter has the scheme's name before its own, so that two schemes never share one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgebench.errors import UsageError
+from edgebench.models.quantization import SCHEMES, scheme_named
+
+if TYPE_CHECKING:
+    import optuna
+
+SCHEME = "scheme"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A scheme's name, and the settings that differ from its own."""
+
+    scheme: str
+    overrides: Mapping[str, Any]
+
+    def text(self) -> str:
+        """One line: ``ort_static per_channel=true, ...``."""
+        return " ".join(
+            [self.scheme, ", ".join(f"{key}={json.dumps(value)}" for key, value in self.overrides.items())]
+        ).strip()
+
+
+@dataclass(frozen=True)
+class Space:
+    """Schemes by name, each with the choices of its settings."""
+
+    schemes: Mapping[str, Mapping[str, Sequence[Any]]]
+
+    @classmethod
+    def of(cls, names: Sequence[str] = (), *, model_format: str = "onnx") -> Space:
+        """The schemes of these names; without any, all that write ``model_format`` and need no extra package.
+
+        Raises UsageError for an unknown name.
+        """
+        chosen = [scheme_named(name) for name in names] or [
+            scheme for scheme in SCHEMES.values() if scheme.format == model_format and not scheme.needs
+        ]
+        return cls({scheme.name: dict(scheme.choices) for scheme in chosen})
+
+    def suggest(self, trial: optuna.trial.Trial) -> Settings:
+        """The settings of one trial."""
+        name = trial.suggest_categorical(SCHEME, list(self.schemes))
+        overrides = {
+            key: json.loads(trial.suggest_categorical(f"{name}.{key}", _texts(values)))
+            for key, values in self.schemes[name].items()
+        }
+        return Settings(name, overrides)
+
+    def starts(self) -> list[dict[str, str]]:
+        """Parameters of the trials that are made first: each scheme with its own settings."""
+        return [{SCHEME: name} | self._own(name) for name in self.schemes]
+
+    def _own(self, name: str) -> dict[str, str]:
+        """The scheme's own value of each setting; the first choice where its own is none of them."""
+        found = {}
+        for key, values in self.schemes[name].items():
+            own, texts = json.dumps(scheme_named(name).settings.get(key)), _texts(values)
+            found[f"{name}.{key}"] = own if own in texts else texts[0]
+        return found
+
+    def described(self) -> str:
+        """What decides whether a study belongs to this space, as JSON."""
+        return json.dumps({name: {k: list(v) for k, v in c.items()} for name, c in self.schemes.items()})
+
+
+def _texts(values: Sequence[Any]) -> list[str]:
+    return [json.dumps(value) for value in values]
+
+
+def require_optuna() -> None:
+    """Raise UsageError where the extra ``search`` is not installed."""
+    import importlib.util  # noqa: PLC0415
+
+    if importlib.util.find_spec("optuna") is None:
+        raise UsageError(
+            "a search needs optuna, which this environment does not have. Install the extra: pip install "
+            "'edgebench[search]'."
+        )
