@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+# Before numpy is imported. As many test processes as processors run side by side, and threads of one that
+# wait for each other take the time of the others. Processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from support.cli import Edgebench
 from support.sshd import SshServer, find_sshd
+
+from edgebench.corpora import audio
 
 MakeServer = Callable[..., SshServer]
 
@@ -68,6 +76,13 @@ def corpora_root() -> Path:
 def edgebench(tmp_path: Path) -> Edgebench:
     """The real command line with a folder of its own, a suite of seconds and an empty inventory in it."""
     return Edgebench.in_folder(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def synthetic_speech_is_made_once() -> Iterator[None]:
+    """Whoever loads a clip of the synthetic corpus a second time in this process waits no second time."""
+    with mock.patch.object(audio, "synthetic_waveform", functools.cache(audio.synthetic_waveform)):
+        yield
 
 
 @pytest.fixture
