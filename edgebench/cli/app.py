@@ -11,10 +11,12 @@ from edgebench.cli import (
     corpora,
     doctor,
     evaluate,
+    explain,
     quantize,
     reproduce,
     reproduce_distilhubert,
     run,
+    search,
     show,
     train,
 )
@@ -53,6 +55,8 @@ app.command("doctor")(doctor.doctor)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 app.command("quantize")(quantize.quantize)
+app.command("explain")(explain.explain)
+app.command("search")(search.search)
 app.add_typer(corpora.app, name="corpora")
 reproduce.app.command("distilhubert-table2")(reproduce_distilhubert.distilhubert_table2)
 app.add_typer(reproduce.app, name="reproduce")

@@ -46,6 +46,13 @@ def run(
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Score speakers seen in training too, marked as such.")
     ] = False,
+    schemes: Annotated[
+        str | None,
+        typer.Option(
+            "--schemes",
+            help="Quantize each fp32 model by these schemes first, A,B,... or all, and measure all files.",
+        ),
+    ] = None,
     resample: ResampleOption = False,
     suite: Annotated[str, typer.Option("--suite", help="Packaged suite or TOML file.")] = "packaged",
     level: Annotated[
@@ -98,11 +105,19 @@ def run(
         runtimes=known_runtimes(runtime) if runtime else None,
         corpora=list(sources) or None,
     )
+    models = model or packaged_artifacts()
+    if schemes is not None:
+        from edgebench.cli.family import family
+
+        with display:
+            models = family(
+                model or [], schemes, sources, cache=cache_dir(), stage=display.stage, warn=display.warn
+            )
     request = Request(
         device=resolve_device(device, host=host, inventory=inventory),
         host=host,
         suite=settings,
-        models=model or packaged_artifacts(),
+        models=models,
         corpora=_sources(settings, sources),
         include_seen=include_seen,
         offline=offline,

@@ -10,16 +10,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edgebench.corpora import Clip
-from edgebench.models.outputs import EMOTION_LOGITS
-from edgebench.results.metrics.table import CCC, Figure
+from edgebench.results.metrics.table import CCC, CHANGED, Figure
 from edgebench.training.artifacts.score import accuracy_drop, predict_corpora
 
 if TYPE_CHECKING:
     from edgebench.models import Artifact
-    from edgebench.results.records.messages import Predictions
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ class Judge:
         return Losses(
             ua=fmean(_values(drops, ["ua"])),
             ccc=max(_values(drops, CCC)),
-            changed=sum(_changed(self._before[corpus], after[corpus]) for corpus in after),
+            changed=sum(int(found[CHANGED].value or 0) for found in drops.values()),
             clips=len(self.clips),
             by_corpus=drops,
         )
@@ -60,13 +56,3 @@ def _values(drops: Mapping[str, Mapping[str, Figure]], metrics: Sequence[str]) -
     figures = [found.get(f"{metric}_loss") for found in drops.values() for metric in metrics]
     values = [figure.value for figure in figures if figure is not None]
     return [float(value) for value in values if value is not None] or [0.0]
-
-
-def _changed(before: Predictions, after: Predictions) -> int:
-    """Clips whose largest emotion logit is another one."""
-    if EMOTION_LOGITS not in before.names:
-        return 0
-    first, second = (
-        np.asarray(one.values[one.names.index(EMOTION_LOGITS)]).argmax(1) for one in (before, after)
-    )
-    return int((first != second).sum())

@@ -7,7 +7,7 @@ parameter has the scheme's name before its own, so that two schemes never share 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ SCHEME = "scheme"
 
 @dataclass(frozen=True)
 class Settings:
-    """A scheme's name, and the settings that differ from its own."""
+    """A scheme's name, and the settings that differ from the scheme's own."""
 
     scheme: str
     overrides: Mapping[str, Any]
@@ -54,11 +54,12 @@ class Space:
     def suggest(self, trial: optuna.trial.Trial) -> Settings:
         """The settings of one trial."""
         name = trial.suggest_categorical(SCHEME, list(self.schemes))
-        overrides = {
-            key: json.loads(trial.suggest_categorical(f"{name}.{key}", _texts(values)))
-            for key, values in self.schemes[name].items()
+        values = {
+            key: json.loads(trial.suggest_categorical(f"{name}.{key}", _texts(choices)))
+            for key, choices in self.schemes[name].items()
         }
-        return Settings(name, overrides)
+        own = _texts_by_key(name, values)
+        return Settings(name, {key: value for key, value in values.items() if json.dumps(value) != own[key]})
 
     def starts(self) -> list[dict[str, str]]:
         """Parameters of the trials that are made first: each scheme with its own settings."""
@@ -66,15 +67,20 @@ class Space:
 
     def _own(self, name: str) -> dict[str, str]:
         """The scheme's own value of each setting; the first choice where its own is none of them."""
-        found = {}
+        found, own = {}, _texts_by_key(name, self.schemes[name])
         for key, values in self.schemes[name].items():
-            own, texts = json.dumps(scheme_named(name).settings.get(key)), _texts(values)
-            found[f"{name}.{key}"] = own if own in texts else texts[0]
+            texts = _texts(values)
+            found[f"{name}.{key}"] = own[key] if own[key] in texts else texts[0]
         return found
 
     def described(self) -> str:
         """What decides whether a study belongs to this space, as JSON."""
         return json.dumps({name: {k: list(v) for k, v in c.items()} for name, c in self.schemes.items()})
+
+
+def _texts_by_key(scheme: str, keys: Iterable[str]) -> dict[str, str]:
+    """The scheme's own value of each setting, as text."""
+    return {key: json.dumps(scheme_named(scheme).settings.get(key)) for key in keys}
 
 
 def _texts(values: Sequence[Any]) -> list[str]:

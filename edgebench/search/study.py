@@ -7,6 +7,7 @@ parameters are tried again.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ _SAME_AS = "same_as"
 _SUBJECT = "subject"
 
 
-def open_study(url: str, name: str, *, space: Space, subject: str, seed: int = 1) -> optuna.Study:
+def open_study(url: str, name: str, *, space: Space, subject: str) -> optuna.Study:
     """The study of this name in the database at ``url``, made where there is none.
 
     ``subject``: what was asked (parent, device, clips), as text: a study answers one question. Raises
@@ -35,20 +36,21 @@ def open_study(url: str, name: str, *, space: Space, subject: str, seed: int = 1
     import optuna  # noqa: PLC0415
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError  # noqa: PLC0415
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    _quiet()
     logging.getLogger("alembic").setLevel(logging.ERROR)
     try:
         storage = optuna.storages.RDBStorage(
             url,
             heartbeat_interval=HEARTBEAT_S,
             grace_period=3 * HEARTBEAT_S,
-            failed_trial_callback=optuna.storages.RetryFailedTrialCallback(max_retry=2),
+            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=2),
         )
         study = optuna.create_study(
             storage=storage,
             study_name=name,
             directions=list(DIRECTIONS),
-            sampler=optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed),
+            # Without a seed: processes that share a study must not try the same settings.
+            sampler=optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True),
             load_if_exists=True,
         )
     except (SQLAlchemyError, ArgumentError, ImportError, ValueError) as error:
@@ -106,8 +108,6 @@ def search(
     """
     import optuna  # noqa: PLC0415
 
-    optuna.storages.fail_stale_trials(study)
-
     def objective(trial: optuna.trial.Trial) -> tuple[float, ...]:
         settings = space.suggest(trial)
         tried = {point.settings: point for point in points(study)}
@@ -125,6 +125,14 @@ def search(
     while finished(study) < budget:
         study.optimize(objective, n_trials=1)
         told()
+
+
+def _quiet() -> None:
+    """Optuna tells of every trial, and warns that what is used here may change: its range is pinned."""
+    import optuna  # noqa: PLC0415
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
 def default_storage(folder: Path) -> str:

@@ -51,7 +51,7 @@ def test_a_file_that_no_net_fits(tmp_path: Path):
         net_from_onnx(with_manifest(path, key="wav2small.fp32"))
 
 
-@pytest.mark.parametrize("scheme", ["litert_fp32", "litert_static"])
+@pytest.mark.parametrize("scheme", ["litert_fp32", "litert_static", "litert_dynamic", "litert_fp16"])
 def test_a_tflite_of_wav2small(tmp_path: Path, scheme: str):
     """Made, read back, and run by LiteRT: answers of the parent, at every length and for every clip."""
     for package in ("litert_torch", "ai_edge_quantizer", "ai_edge_litert"):

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from model_files import manifest_values, save, tiny_graph
+from support.speech_nets import pooled_net
 
 from edgebench.corpora import load_waveform, synthetic_corpus
 from edgebench.errors import ModelError, UsageError
@@ -73,12 +74,16 @@ def test_the_same_clips_give_the_same_bytes(made, speech, tmp_path: Path):
     assert again.sha256 == made.sha256
 
 
-def test_a_parent_without_a_manifest(tmp_path: Path, speech):
-    parent = load_artifact(save(tiny_graph(), tmp_path / "m.onnx"))
-    with pytest.raises(ModelError, match="has no manifest"):
-        quantize_artifact(
-            parent, "int8_static", clips=speech, calibration=FACTS, validation=[], folder=tmp_path
-        )
+def test_a_parent_without_a_manifest_gives_a_file_that_claims_no_task(tmp_path: Path, speech):
+    parent = load_artifact(save(pooled_net(), tmp_path / "My net-v2.onnx"))
+    made = quantize_artifact(
+        parent, "fp16", clips=[], calibration=None, validation=speech[:1], folder=tmp_path / "new"
+    )
+    manifest = made.manifest
+    assert made.path.name == "my_net_v2.fp16.onnx"
+    assert (manifest.tasks, manifest.training, manifest.preparation) == ({}, None, [])
+    assert (manifest.parent, manifest.parity.reference) == (parent.sha256, parent.sha256)
+    assert (manifest.sha256, manifest.size_bytes) == (made.sha256, made.size_bytes)
 
 
 @pytest.mark.parametrize(("error", "refused"), [(0.0, False), (0.1, True)])
@@ -94,9 +99,8 @@ def test_a_float_file_that_answers_differently_is_no_conversion(
         model.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(weights, "kernel"))
         return model.SerializeToString()
 
-    scheme = Scheme("copied", "", shifted, {}, calibrated=False)
+    scheme = Scheme("copied", "", shifted, {}, calibrated=False, exact=True)
     monkeypatch.setattr(quantized, "scheme_named", lambda _: scheme)
-    monkeypatch.setattr(quantized, "quantize", lambda parent, **_: shifted(parent))
 
     def make():
         return quantize_artifact(

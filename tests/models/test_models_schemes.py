@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +19,32 @@ from edgebench.models.quantization import SCHEMES, quantize, scheme_named
 
 # Scheme -> (largest part of the parent's bytes, largest difference to the parent on speech). One row each.
 EXPECTED = {
+    "fp16": (0.6, 5e-3),
+    "int4_matmul": (0.4, 0.3),
     "int8_static": (0.5, 0.05),
     "int8_static_conv": (0.5, 0.05),
     "int8_static_dense": (0.5, 0.05),
+    "litert_dynamic": (1.0, 0.3),
+    "litert_fp16": (1.2, 5e-3),
     "litert_fp32": (1.6, 1e-4),  # seven signatures; the same weights
     "litert_static": (1.0, 0.3),
+    "ort_dynamic": (0.5, 0.05),
+    "ort_static": (0.4, 0.15),
+    "ort_static_dynamic": (0.4, 0.15),
+    "packed4_int8": (0.2, 0.5),  # tests of their own in test_models_packed.py
+    "packed8": (0.3, 0.1),
+    "packed8_int8": (0.3, 0.3),
+    "packed_mixed": (0.2, 0.3),
+    "packed_mixed_int8": (0.2, 0.3),
+    "packed_ternary": (0.1, 0.5),
+    "packed_ternary_int8": (0.11, 0.5),
     "rewrite": (1.0, 1e-4),  # tests of its own in test_models_rewrites.py
+    "smoothquant": (0.4, 0.15),
+    "weight_only": (0.4, 0.15),
 }
-ONNX = sorted(name for name, scheme in SCHEMES.items() if scheme.format == "onnx" and scheme.calibrated)
+ONNX = sorted(name for name, scheme in SCHEMES.items() if scheme.format == "onnx" and not scheme.needs)
+PAIRS = [name for name in ONNX if name.startswith("int8_static") or name == "ort_static"]
+UNSIGNED = [name for name in ONNX if SCHEMES[name].settings.get("weights") == "uint8"]
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +57,15 @@ def speech() -> list[np.ndarray]:
     return [load_waveform(clip) for clip in synthetic_corpus(split="train")[::20]]
 
 
+@pytest.fixture(scope="module")
+def make(parent, speech) -> Callable[[str], onnx.ModelProto]:
+    """The packaged net by a scheme, made once."""
+    return cache(lambda name: onnx.load_model_from_string(quantize(parent, scheme=name, waveforms=speech)))
+
+
 @pytest.fixture(scope="module", params=ONNX)
-def quantized(request, parent, speech) -> onnx.ModelProto:
-    return onnx.load_model_from_string(quantize(parent, scheme=request.param, waveforms=speech))
+def quantized(request, make) -> onnx.ModelProto:
+    return make(request.param)
 
 
 def test_every_scheme_has_its_row():
@@ -93,7 +119,9 @@ def test_front_end_and_pooling_stay_float(quantized, parent):
             )
 
 
-def test_weights_of_the_big_products_are_8_bit_per_channel(quantized):
+@pytest.mark.parametrize("name", PAIRS)
+def test_weights_of_the_big_products_are_8_bit_per_channel(make, name):
+    quantized = make(name)
     scales = {t.name: t for t in quantized.graph.initializer}
     producers = {name: node for node in quantized.graph.node for name in node.output}
     for module in ("sof", "lin"):
@@ -104,8 +132,10 @@ def test_weights_of_the_big_products_are_8_bit_per_channel(quantized):
         assert list(scales[weight.input[1]].dims) == [169]
 
 
-def test_no_product_of_bytes_can_saturate(quantized):
+@pytest.mark.parametrize("name", UNSIGNED)
+def test_no_product_of_bytes_can_saturate(make, name):
     """AVX2 adds two products of unsigned by signed bytes in 16 bits: 2 * 255 * 127 does not fit."""
+    quantized = make(name)
     tensors = {t.name: t for t in quantized.graph.initializer}
     producers = {name: node for node in quantized.graph.node for name in node.output}
     for node in quantized.graph.node:
@@ -145,4 +175,4 @@ def test_a_model_with_nothing_to_quantize(tmp_path):
     graph.graph.node[2].name = "log_mel/conv"
     path = save(graph, tmp_path / "m.onnx")
     with pytest.raises(ModelError, match="no node that this scheme would quantize"):
-        quantize(path, scheme="int8_static", waveforms=[np.zeros(1600, np.float32)])
+        quantize(path, scheme="int8_static", waveforms=[np.ones(1600, np.float32)] * 2)

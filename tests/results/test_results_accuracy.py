@@ -14,6 +14,7 @@ from edgebench.results import record_from
 from edgebench.results.metrics import accuracy
 from edgebench.results.records.messages import Predictions
 from edgebench.results.records.record import CorpusFacts
+from edgebench.results.report.words import figure_text
 
 
 def corpus_facts(rows, **changes):
@@ -197,7 +198,29 @@ def test_a_child_that_is_its_parent_loses_nothing():
     rows = b.clips()
     same = predicted(rows)
     figures = accuracy.losses(same, same, corpus_facts(rows), b.TASKS, b.TASKS)
+    changed = figures.pop("classes_changed")
+    assert (changed.value, changed.n, changed.lo) == (0, len(rows), None)
     assert {(f.value, f.lo, f.hi) for f in figures.values()} == {(0.0, 0.0, 0.0)}
+
+
+def test_classes_that_changed_are_counted_whether_right_or_wrong():
+    rows = b.clips()
+    before = b.predictions(rows)
+    after = json.loads(json.dumps(before))
+    logits = after["names"].index("emotion_logits")
+    for clip in (0, 3, 7):
+        after["values"][logits][clip] = after["values"][logits][clip][::-1]
+    # A clip that only one of the two predicted has not changed.
+    after["clips"].pop()
+    for column in after["values"]:
+        column.pop()
+    first, second = (Predictions.model_validate_json(json.dumps(p)) for p in (before, after))
+    figure = accuracy.losses(first, second, corpus_facts(rows), b.TASKS, b.TASKS)["classes_changed"]
+    assert (figure.value, figure.unit, figure.n) == (3, "clips", len(rows) - 1)
+    assert figure_text(figure) == f"3 of {len(rows) - 1}"
+    other = {**b.TASKS, "emotion_logits": {"kind": "categorical", "labels": ["a", "b", "c", "d"]}}
+    unlike = accuracy.losses(first, second, corpus_facts(rows), b.TASKS, other)["classes_changed"]
+    assert unlike.value is None and "same emotions" in unlike.reason
 
 
 def test_seen_clips_are_counted():

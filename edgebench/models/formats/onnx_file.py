@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 FORMAT = "onnx"
 STANDARD_DOMAINS = ("", "ai.onnx")
+_LARGEST_BYTES = 2**31 - 1
 
 
 def read(path: Path) -> Contents:
@@ -55,6 +57,7 @@ def parse(path: Path) -> onnx.ModelProto:
     """The model without its external data; refuses what is not a whole ONNX model."""
     import onnx  # noqa: PLC0415
 
+    _refuse_size(path)
     try:
         model = onnx.load_model(path, load_external_data=False)
     except Exception as error:
@@ -74,12 +77,28 @@ def parse(path: Path) -> onnx.ModelProto:
     return model
 
 
+def _refuse_size(path: Path, besides: Sequence[Path] = ()) -> None:
+    """Protobuf, in which ONNX is written, holds at most 2 GiB."""
+    try:
+        size = sum(file.stat().st_size for file in (path, *besides))
+    except OSError:
+        return  # told where the file is read
+    if size > _LARGEST_BYTES:
+        weights = " with its weights" if besides else ""
+        raise ModelError(
+            f"model {path} takes {size / 1e9:.2f} GB{weights}, and an ONNX file holds at most "
+            f"{_LARGEST_BYTES / 1e9:.2f} GB (protobuf's limit); edgebench sends a board one file, and "
+            "schemes start from one. Take a smaller net, or export a part of it, such as the encoder."
+        )
+
+
 def _refuse_external_data(path: Path, model: onnx.ModelProto) -> None:
     """A board is sent one file, addressed by its hash; weights beside it would be neither sent nor hashed."""
     places = external_places(model)
     if not places:
         return
     missing = sorted(place for place in places if not (path.parent / place).is_file())
+    _refuse_size(path, [path.parent / place for place in sorted(places) if place not in missing])
     if missing:
         raise ModelError(
             f"model {path} keeps weights in {', '.join(map(repr, missing))} beside it, and "

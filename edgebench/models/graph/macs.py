@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from edgebench.errors import ModelError
 from edgebench.models.graph.shapes import shapes_at
+from edgebench.models.graph.spelling import standard_spelling
 
 if TYPE_CHECKING:
     import onnx
@@ -50,19 +51,43 @@ def macs_at(
     model: onnx.ModelProto, *, samples: int, others: Mapping[str, tuple[int, ...]] | None = None
 ) -> int:
     """Multiply-accumulates of ``samples`` of waveform; raises likewise. ``others``: other inputs' shapes."""
+    model = standard_spelling(model)
     _refuse_uncounted(model)
     shapes = shapes_at(model, samples=samples, others=others)
     return sum(_node_macs(node, shapes) for node in model.graph.node)
 
 
+def macs_by_node(
+    model: onnx.ModelProto, *, samples: int, others: Mapping[str, tuple[int, ...]] | None = None
+) -> list[int | None]:
+    """Multiply-accumulates of each node of the graph, in its order; 0 where the rule counts none.
+
+    None where the rule does not cover the operator, or a shape that it needs is not known. Raises
+    :class:`ModelError` where shape inference fails altogether.
+    """
+    shapes = shapes_at(model, samples=samples, others=others)
+    found: list[int | None] = []
+    for node in model.graph.node:
+        try:
+            _refuse_uncounted_node(node)
+            found.append(_node_macs(node, shapes))
+        except ModelError:
+            found.append(None)
+    return found
+
+
 def _refuse_uncounted(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
-        subgraphs = any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
-        if node.op_type in _UNCOUNTED or node.domain not in ("", "ai.onnx") or subgraphs:
-            kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-            raise ModelError(
-                f"MACs cannot be counted: the rule {RULE!r} does not cover operator {kind} ({node.name!r})."
-            )
+        _refuse_uncounted_node(node)
+
+
+def _refuse_uncounted_node(node: onnx.NodeProto) -> None:
+    subgraphs = any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
+    if node.op_type in _UNCOUNTED or node.domain not in ("", "ai.onnx") or subgraphs:
+        kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+        raise ModelError(
+            f"MACs cannot be counted: the rule {RULE!r} does not cover operator {kind} ({node.name!r})."
+        )
 
 
 def _node_macs(node: onnx.NodeProto, shapes: Mapping[str, Sequence[int]]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import hashlib
 import io
 import logging
 import warnings
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgebench.errors import ModelError
-from edgebench.files import sha256_of, write_bytes
+from edgebench.files import replacing, write_bytes
 from edgebench.models.artifact import Artifact, load_artifact
 from edgebench.models.graph.shapes import outline
 from edgebench.models.manifest import METADATA_KEY, Manifest, manifest_path
@@ -94,10 +95,16 @@ def save_onnx(model: onnx.ModelProto, path: Path) -> None:
 def save_artifact(graph: onnx.ModelProto, manifest: Manifest, folder: Path) -> Artifact:
     """Write ``<key>.onnx`` with the manifest inside, and the manifest with hash and size beside it."""
     embed_manifest(graph, manifest)
-    path = folder / f"{manifest.key}.onnx"
-    save_onnx(graph, path)
-    whole = manifest.model_copy(update={"sha256": sha256_of(path), "size_bytes": path.stat().st_size})
-    manifest_path(path).write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return write_pair(folder / f"{manifest.key}.onnx", graph.SerializeToString(deterministic=True), manifest)
+
+
+def write_pair(path: Path, data: bytes, manifest: Manifest) -> Artifact:
+    """Write a model file and the manifest beside it, with hash and size: both, or neither."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    whole = manifest.model_copy(update={"sha256": sha256, "size_bytes": len(data)})
+    with replacing(path) as model, replacing(manifest_path(path)) as beside:
+        model.write_bytes(data)
+        beside.write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return load_artifact(path)
 
 

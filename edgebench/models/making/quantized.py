@@ -6,9 +6,11 @@ found sets the difference that a board may show; a float file that differs at al
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +24,15 @@ from edgebench.models.graph.macs import RULE
 from edgebench.models.graph.parity import largest_difference
 from edgebench.models.making.save import save_model
 from edgebench.models.manifest import Calibration, Macs, Manifest, Parity
-from edgebench.models.quantization import quantize, scheme_named
+from edgebench.models.quantization import overridden, quantize, require_packages, scheme_named
+from edgebench.models.quantization.parents import refuse_chance, refuse_parent
 
 MACS_INPUT_S = 5.0
 # Other processors round the 8-bit products otherwise; a file that is wrong is wrong by far more.
 PARITY_MARGIN = 2.0
 LEAST_TOLERANCE = 1e-3  # float kernels of two processors add in another order
 NOISE_LENGTHS_S = (1.0, 2.0, 5.0, 10.0)  # the suite's generated inputs are noise: a tolerance covers them
+UNKNOWN_LICENCE = "unknown"
 
 Waveform = NDArray[np.float32]
 
@@ -41,29 +45,34 @@ def quantize_artifact(
     calibration: Calibration | None,
     validation: Sequence[Waveform],
     folder: Path,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Artifact:
-    """Write ``<architecture>.<scheme>`` into ``folder``.
+    """Write ``<architecture>.<scheme>`` into ``folder``, which is made where it is missing.
 
     ``clips`` (samples,) set the ranges of a calibrated scheme, and ``calibration`` says which they are;
     ``validation`` clips, which set nothing, and noise give the tolerance. All come unprepared.
+    ``overrides`` replace some of the scheme's settings. A parent without a manifest gives a file with one
+    that claims no task: its cost and its distance to the parent can be measured, its accuracy not.
 
-    Raises ModelError for a parent without a manifest, where the scheme does not fit it, and where a float
-    file answers differently; UsageError for an unknown scheme or a missing package.
+    Nothing is written unless all of it can be. Raises UsageError for an unknown scheme or setting and for a
+    missing package, ModelError for a parent that no scheme can start from, where the scheme does not fit it,
+    and where a float file answers differently, CorpusError for clips that set no range.
     """
-    scheme = scheme_named(scheme_name)
-    before = parent.manifest
-    if before is None:
-        raise ModelError(
-            f"model {parent.path} has no manifest, so nothing says how its clips are prepared and what its "
-            "outputs mean. Put its manifest (.json) beside it, as `edgebench train` leaves one."
-        )
+    scheme = overridden(scheme_named(scheme_name), overrides or {})
+    require_packages(scheme)
+    refuse_parent(parent)
+    before = parent.manifest or manifest_without_claims(parent)
+    before_steps = [*before.preparation, *_fit(parent)]
     steps = [*before.preparation, *(dict(step) for step in scheme.preparation)]
-    ready = [prepare(clip, list(before.preparation), before.sample_rate_hz) for clip in clips]
-    data = quantize(parent.path, scheme=scheme.name, waveforms=ready)
-    contents, macs = _read(data, scheme.format, before.sample_rate_hz)
-    inputs = [prepare(clip, steps, before.sample_rate_hz) for clip in validation]
-    difference = largest_difference(parent.path, data, [*inputs, *_noise(before.sample_rate_hz)])
-    if not scheme.calibrated and difference > LEAST_TOLERANCE:
+    rate_hz = before.sample_rate_hz
+    inputs = [prepare(clip, [*before_steps, *map(dict, scheme.preparation)], rate_hz) for clip in validation]
+    inputs += [prepare(clip, _fit(parent), rate_hz) for clip in _noise(rate_hz)]
+    refuse_chance(parent.path, inputs)
+    ready = [prepare(clip, before_steps, rate_hz) for clip in clips]
+    data = quantize(parent.path, scheme=scheme, waveforms=ready)
+    contents, macs = _read(data, scheme.format, rate_hz)
+    difference = largest_difference(parent.path, data, inputs)
+    if scheme.exact and difference > LEAST_TOLERANCE:
         raise ModelError(
             f"scheme {scheme.name!r} changes no number, and its file of {parent.key} answers up to "
             f"{difference:.3g} away from it: the conversion is wrong. Nothing was written."
@@ -75,7 +84,7 @@ def quantize_artifact(
         format="tflite" if scheme.format == "tflite" else "onnx",
         opset=contents.opset,
         ir_version=contents.ir_version,
-        sample_rate_hz=before.sample_rate_hz,
+        sample_rate_hz=rate_hz,
         tasks=before.tasks,
         preparation=steps,
         parameters=before.parameters,
@@ -91,7 +100,39 @@ def quantize_artifact(
         licence=before.licence,
         card=before.card,
     )
+    folder.mkdir(parents=True, exist_ok=True)
     return save_model(data, manifest, folder)
+
+
+def manifest_without_claims(artifact: Artifact) -> Manifest:
+    """The manifest of somebody else's file: what the file itself shows, no task and no training.
+
+    Its key is the file's name in lower case with what a key may not hold as ``_``, and ``fp32``.
+    """
+    stem = artifact.path.stem.lower().removesuffix(".fp32")
+    name = re.sub("[^a-z0-9_]+", "_", stem).strip("_") or "model"
+    return Manifest(
+        key=f"{name}.fp32",
+        sha256=artifact.sha256,
+        size_bytes=artifact.size_bytes,
+        format="onnx",
+        opset=artifact.opset,
+        ir_version=artifact.ir_version,
+        sample_rate_hz=artifact.sample_rate_hz,
+        tasks={},
+        preparation=[],
+        parameters=artifact.parameters,
+        macs=None,
+        scheme={"name": "fp32"},
+        licence=UNKNOWN_LICENCE,
+    )
+
+
+def _fit(parent: Artifact) -> list[dict[str, Any]]:
+    """The step that gives a clip a length that the file takes, where it does not take any."""
+    if not parent.lengths:
+        return []
+    return [{"step": "fit", "lengths_s": [length / parent.sample_rate_hz for length in parent.lengths]}]
 
 
 def _read(data: bytes, model_format: str, rate_hz: int) -> tuple[Contents, Macs | None]:
@@ -100,11 +141,13 @@ def _read(data: bytes, model_format: str, rate_hz: int) -> tuple[Contents, Macs 
         path = Path(folder) / "model"
         path.write_bytes(data)
         contents = READERS[model_format](path)
+        samples = round(MACS_INPUT_S * rate_hz)
+        if contents.lengths and samples not in contents.lengths:
+            samples = contents.lengths[0]
         try:
-            value = contents.macs(round(MACS_INPUT_S * rate_hz))
+            return contents, Macs(value=contents.macs(samples), input_s=samples / rate_hz, rule=RULE)
         except ModelError:
             return contents, None
-    return contents, Macs(value=value, input_s=MACS_INPUT_S, rule=RULE)
 
 
 def _noise(rate_hz: int) -> list[Waveform]:

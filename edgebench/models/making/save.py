@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgebench.files import replacing, sha256_of
-from edgebench.models.artifact import Artifact, load_artifact
+from edgebench.models.artifact import Artifact
 from edgebench.models.formats.table import SUFFIXES
-from edgebench.models.making.export import save_artifact
-from edgebench.models.manifest import METADATA_KEY, Manifest, manifest_path
+from edgebench.models.making.export import save_artifact, write_pair
+from edgebench.models.manifest import METADATA_KEY, Manifest
 
 
 def save_model(data: bytes, manifest: Manifest, folder: Path) -> Artifact:
@@ -20,9 +19,4 @@ def save_model(data: bytes, manifest: Manifest, folder: Path) -> Artifact:
     from edgebench.models.quantization.litert_tidy import with_metadata  # noqa: PLC0415
 
     path = folder / f"{manifest.key}{SUFFIXES[manifest.format]}"
-    with replacing(path) as part:
-        part.write_bytes(with_metadata(data, {METADATA_KEY: manifest.embedded().encode()}))
-    whole = manifest.model_copy(update={"sha256": sha256_of(path), "size_bytes": path.stat().st_size})
-    with replacing(manifest_path(path)) as part:
-        part.write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return load_artifact(path)
+    return write_pair(path, with_metadata(data, {METADATA_KEY: manifest.embedded().encode()}), manifest)

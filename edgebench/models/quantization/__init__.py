@@ -1,6 +1,23 @@
 """Quantization schemes: what each does to an fp32 file. One file a scheme, and the table."""
 
+from edgebench.models.quantization.overrides import overridden, parse_overrides, read_overrides
 from edgebench.models.quantization.scheme import Scheme
-from edgebench.models.quantization.table import SCHEMES, quantize, scheme_named
+from edgebench.models.quantization.table import (
+    SCHEMES,
+    missing_packages,
+    quantize,
+    require_packages,
+    scheme_named,
+)
 
-__all__ = ["SCHEMES", "Scheme", "quantize", "scheme_named"]
+__all__ = [
+    "SCHEMES",
+    "Scheme",
+    "missing_packages",
+    "overridden",
+    "parse_overrides",
+    "quantize",
+    "read_overrides",
+    "require_packages",
+    "scheme_named",
+]

@@ -21,4 +21,5 @@ SCHEME = Scheme(
         operators=[*PRODUCTS, "Conv"], float_nodes=["log_mel/*", *_UNFIT_CONVOLUTIONS, *_HEADS]
     ),
     calibrated=True,
+    of_own_nets=True,
 )

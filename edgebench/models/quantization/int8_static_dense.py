@@ -16,4 +16,5 @@ SCHEME = Scheme(
     quantize=static_qdq,
     settings=static_settings(operators=PRODUCTS, float_nodes=["log_mel/*", "adv/*", "emotion/*"]),
     calibrated=True,
+    of_own_nets=True,
 )

@@ -7,7 +7,6 @@ their weights. A clip of another length is repeated up to the next one (the prep
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import logging
 import os
@@ -20,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebench.errors import UsageError
 from edgebench.models.quantization.net_from_onnx import net_from_onnx
 
 # The lengths of the packaged suite, and what lies between them for clips of speech.
@@ -43,10 +41,8 @@ def fitted(waveform: NDArray[np.float32], length_s: float) -> NDArray[np.float32
 def convert(parent: Path, lengths_s: Sequence[float]) -> bytes:
     """The float .tflite of an fp32 ONNX artifact, with one signature for each of ``lengths_s``.
 
-    Raises UsageError where the extra ``litert`` is not installed, ModelError where the net cannot be built
-    from the file.
+    Raises ModelError where the net cannot be built from the file.
     """
-    require_litert()
     import torch  # noqa: PLC0415
 
     net = net_from_onnx(parent)
@@ -58,16 +54,6 @@ def convert(parent: Path, lengths_s: Sequence[float]) -> bytes:
             example = {"waveform": torch.zeros(1, round(length_s * SAMPLE_RATE_HZ))}
             converter = converter.signature(signature_name(length_s), net, sample_kwargs=example)
         return _bytes(converter.convert())
-
-
-def require_litert() -> None:
-    """Raise UsageError where a package of the extra ``litert`` is not installed."""
-    missing = [name for name in ("torch", *NEEDS) if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"this scheme needs {', '.join(missing)}, which this environment does not have. Install a CPU "
-            "build of torch first and then the extra: pip install 'edgebench[train,litert]'."
-        )
 
 
 @contextlib.contextmanager

@@ -21,6 +21,9 @@ SCHEME = Scheme(
     settings=settings(converter="litert-torch", lengths_s=LENGTHS_S),
     calibrated=False,
     format="tflite",
-    needs=NEEDS,
+    needs=("torch", *NEEDS),
+    extra="train,litert",
+    exact=True,
     preparation=(FIT,),
+    of_own_nets=True,
 )

@@ -67,6 +67,8 @@ SCHEME = Scheme(
     ),
     calibrated=True,
     format="tflite",
-    needs=NEEDS,
+    needs=("torch", *NEEDS),
+    extra="train,litert",
     preparation=(FIT,),
+    of_own_nets=True,
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
-from edgebench.models.rewrites import DEFAULT, rewrite
+from edgebench.models.rewrites import DEFAULT, rewrite, with_pass
 from edgebench.models.rewrites.base import NEEDS
 
 
@@ -26,4 +26,7 @@ SCHEME = Scheme(
     settings=settings(passes=DEFAULT),
     calibrated=False,
     needs=NEEDS,
+    extra="quantize",
+    exact=True,
+    choices={"passes": (DEFAULT, with_pass("pad_pooled:16"), with_pass("pad_channels:16"))},
 )

@@ -21,10 +21,16 @@ class Scheme:
 
     ``quantize(path of the fp32 file, calibration waveforms (samples,), settings)`` gives the bytes of the
     new file, which has the format ``format``. ``settings`` go into the manifest as they stand.
-    ``calibrated`` says whether waveforms are needed. ``summary`` is one line for ``edgebench quantize
-    --list``. ``needs`` names the packages beyond the base install. ``preparation(settings)`` gives steps
-    that the new file needs after its parent's. ``choices`` are the values that ``edgebench search`` may give
-    to a setting, by its name.
+    ``calibrated`` says whether waveforms are needed, ``exact`` whether the new file must answer as its
+    parent does. ``summary`` is one line for ``edgebench quantize --list``. ``needs`` names the modules
+    beyond the base install, ``extra`` the extras of edgebench that bring them. ``preparation`` are steps
+    that the new file needs after its parent's. ``of_own_nets`` says that the scheme chooses by the names of
+    nets that edgebench trains, and fits no others.
+
+    ``clips`` is how many calibration clips the scheme asks for; 0 where the usual number will do.
+
+    ``allowed`` says what a setting may be, where it is a word of few: for a setting of several values, what
+    each may be. ``choices`` are the values that ``edgebench search`` may give to a setting, by its name.
     """
 
     name: str
@@ -36,6 +42,11 @@ class Scheme:
     needs: tuple[str, ...] = ()
     preparation: Sequence[Mapping[str, Any]] = field(default=())
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    extra: str = ""
+    exact: bool = False
+    of_own_nets: bool = False
+    clips: int = 0
+    allowed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def described(self) -> dict[str, Any]:
         """Name and settings as a manifest records them: plain JSON."""

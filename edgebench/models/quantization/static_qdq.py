@@ -1,32 +1,36 @@
 """Static quantization by onnxruntime, shared by the schemes that choose different nodes for it.
 
 The file holds pairs of QuantizeLinear and DequantizeLinear around the chosen nodes, and a runtime computes
-what stands between two pairs in 8 bits. Weights have one scale for each output channel.
+what stands between two pairs in 8 bits. Products (MatMul, Gemm) keep float results.
 
-Weights are unsigned: on processors with AVX2 and without VNNI the product of unsigned by signed bytes
-saturates without notice unless the weights give up a bit. Products (MatMul, Gemm) keep float results.
+On processors with AVX2 and without VNNI the product of unsigned by signed bytes saturates without notice
+unless the weights give up a bit. Unsigned weights, and ``reduce_range``, are safe there; signed weights are
+what the fast kernels of convolutions take. The parity of a run on the device tells.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
-import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgebench.errors import ModelError
+from edgebench.models.quantization.float_parts import PRODUCTS, nodes_to_quantize
 from edgebench.models.quantization.scheme import Settings, Waveform, settings
+from edgebench.models.quantization.source import CONTRIB, finished, inputs_of, source_model, third_party
 
 if TYPE_CHECKING:
     import onnx
 
-PRODUCTS = ("MatMul", "Gemm")
+__all__ = ["PRODUCTS", "quantized_by_ranges", "static_qdq", "static_settings"]
+
+_TYPES = {"int8": "QInt8", "uint8": "QUInt8", "int16": "QInt16", "uint16": "QUInt16"}
+_HISTOGRAMS = ("Entropy", "Percentile")
 
 
 def static_settings(*, operators: Sequence[str], float_nodes: Sequence[str]) -> Settings:
@@ -46,88 +50,82 @@ def static_settings(*, operators: Sequence[str], float_nodes: Sequence[str]) -> 
 def static_qdq(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -> bytes:
     """Quantize the chosen nodes of ``parent``, with ranges from ``waveforms``, one at a time.
 
-    The graph keeps inputs, outputs, opset and IR of its parent; its metadata is empty. Raises ModelError
-    for a file without a node to quantize.
+    Nodes are chosen by structure where the settings have ``float_parts``, else by their names alone. The
+    graph keeps inputs, outputs, opset and IR of its parent; its metadata is empty. Raises ModelError for a
+    file without a node to quantize.
     """
+    source = source_model(parent)
+    if "float_parts" in settings:
+        chosen = nodes_to_quantize(source, settings)
+    else:
+        chosen = _by_name(parent, source, settings)
+    made = quantized_by_ranges(source, waveforms, settings, chosen)
+    wide = settings["activations"] in ("int16", "uint16")
+    # A QuantizeLinear of 16 bits is a standard operator since opset 21, and onnxruntime's own before.
+    return finished(made, source, domains=(CONTRIB,) if wide else (), newer_opset=wide)
+
+
+def quantized_by_ranges(
+    source: onnx.ModelProto, waveforms: Sequence[Waveform], settings: Settings, chosen: Sequence[str]
+) -> onnx.ModelProto:
+    """``source`` with the nodes ``chosen`` (names) between pairs, as onnxruntime writes it."""
     import onnx  # noqa: PLC0415
     from onnxruntime import quantization as ort_quantization  # noqa: PLC0415
 
-    model = onnx.load_model(parent)
-    names = [node.name for node in model.graph.node if node.op_type in settings["operators"]]
+    extra: dict[str, Any] = {"OpTypesToExcludeOutputQuantization": list(settings["float_outputs"])}
+    if settings["calibrator"] in _HISTOGRAMS:
+        extra["CalibStridedMinMax"] = 1  # one clip at a time: clips differ in length, and need memory
+    if settings["calibrator"] == "Percentile":
+        extra["CalibPercentile"] = settings["percentile"]
+    with tempfile.TemporaryDirectory() as folder, third_party("onnxruntime's static quantizer"):
+        target = Path(folder) / "quantized.onnx"
+        # The quantizer writes a file of its own beside the one that it reads.
+        path = Path(folder) / "parent.onnx"
+        path.write_bytes(source.SerializeToString())
+        ort_quantization.quantize_static(
+            str(path),
+            str(target),
+            _Reader(source, waveforms),
+            quant_format=ort_quantization.QuantFormat.QDQ,
+            op_types_to_quantize=list(settings["operators"]),
+            nodes_to_quantize=list(chosen),
+            per_channel=bool(settings["per_channel"]),
+            reduce_range=bool(settings["reduce_range"]),
+            activation_type=ort_quantization.QuantType[_TYPES[settings["activations"]]],
+            weight_type=ort_quantization.QuantType[_TYPES[settings["weights"]]],
+            calibrate_method=ort_quantization.CalibrationMethod[settings["calibrator"]],
+            extra_options=extra,
+        )
+        return onnx.load_model(target)
+
+
+def _by_name(parent: Path, source: onnx.ModelProto, settings: Settings) -> list[str]:
+    names = [node.name for node in source.graph.node if node.op_type in settings["operators"]]
     chosen = [name for name in names if not any(fnmatch.fnmatch(name, p) for p in settings["float_nodes"])]
     if not chosen:
         raise ModelError(
             f"model {parent} has no node that this scheme would quantize: it looks for "
             f"{', '.join(settings['operators'])} outside {', '.join(settings['float_nodes'])}."
         )
-    types = {"int8": ort_quantization.QuantType.QInt8, "uint8": ort_quantization.QuantType.QUInt8}
-    method = ort_quantization.CalibrationMethod[settings["calibrator"]]
-    with tempfile.TemporaryDirectory() as folder, _no_advice():
-        target = Path(folder) / "quantized.onnx"
-        # The quantizer writes a file of its own beside the one that it reads.
-        source = Path(folder) / "parent.onnx"
-        source.write_bytes(parent.read_bytes())
-        ort_quantization.quantize_static(
-            str(source),
-            str(target),
-            _Reader(model.graph.input[0].name, waveforms),
-            quant_format=ort_quantization.QuantFormat.QDQ,
-            op_types_to_quantize=list(settings["operators"]),
-            nodes_to_quantize=chosen,
-            per_channel=bool(settings["per_channel"]),
-            reduce_range=bool(settings["reduce_range"]),
-            activation_type=types[settings["activations"]],
-            weight_type=types[settings["weights"]],
-            calibrate_method=method,
-            extra_options={"OpTypesToExcludeOutputQuantization": list(settings["float_outputs"])},
-        )
-        quantized = onnx.load_model(target)
-    _tidy(quantized, model)
-    data: bytes = quantized.SerializeToString(deterministic=True)
-    return data
-
-
-@contextlib.contextmanager
-def _no_advice() -> Iterator[None]:
-    """The quantizer advises a preparation of graphs that are prepared already, on the root logger."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        root.setLevel(level)
-
-
-def _tidy(quantized: onnx.ModelProto, parent: onnx.ModelProto) -> None:
-    """Give the graph its parent's opset and IR back, and drop what the quantizer noted for itself."""
-    import onnx  # noqa: PLC0415
-
-    quantized.ir_version = parent.ir_version
-    del quantized.opset_import[:]
-    quantized.opset_import.extend(parent.opset_import)
-    used = {node.domain for node in quantized.graph.node}
-    foreign = sorted(used - {entry.domain for entry in parent.opset_import} - {""})
-    if foreign:
-        raise ModelError(
-            f"quantizing left operators of {', '.join(foreign)}, which other runtimes do not have."
-        )
-    quantized.producer_name, quantized.producer_version = parent.producer_name, ""
-    del quantized.metadata_props[:]
-    del quantized.graph.value_info[:]
-    onnx.checker.check_model(quantized, full_check=True)
+    return chosen
 
 
 class _Reader:
     """Feeds calibration clips one by one, as onnxruntime's calibrator asks for them."""
 
-    def __init__(self, name: str, waveforms: Sequence[Waveform]) -> None:
-        self._name, self._waveforms = name, waveforms
+    def __init__(self, source: onnx.ModelProto, waveforms: Sequence[Waveform]) -> None:
+        self._source, self._waveforms = source, waveforms
         self._rest: Iterator[Waveform] = iter(waveforms)
+
+    def __len__(self) -> int:
+        return len(self._waveforms)
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
         waveform = next(self._rest, None)
-        return None if waveform is None else {self._name: waveform[np.newaxis, :]}
+        return None if waveform is None else inputs_of(self._source, waveform)
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        self._rest = iter(self._waveforms[start_index:end_index])
 
     def rewind(self) -> None:
         self._rest = iter(self._waveforms)

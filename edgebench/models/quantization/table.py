@@ -8,27 +8,62 @@ made by ``python -m benchmarks.int8_choices``.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-from edgebench.errors import ModelError, UsageError, nearest
+import numpy as np
+
+from edgebench.errors import CorpusError, ModelError, UsageError, nearest
 from edgebench.models.quantization import (
+    fp16,
+    int4_matmul,
     int8_static,
     int8_static_conv,
     int8_static_dense,
+    litert_dynamic,
+    litert_fp16,
     litert_fp32,
     litert_static,
+    ort_dynamic,
+    ort_static,
+    ort_static_dynamic,
+    packed,
+    packed_int8,
     rewrite,
+    smoothquant,
+    weight_only,
 )
+from edgebench.models.quantization.overrides import overridden
 from edgebench.models.quantization.scheme import Scheme, Waveform
 
 SCHEMES: Mapping[str, Scheme] = MappingProxyType(
     {
-        module.SCHEME.name: module.SCHEME
-        for module in (int8_static, int8_static_dense, int8_static_conv, rewrite, litert_fp32, litert_static)
+        scheme.name: scheme
+        for scheme in (
+            rewrite.SCHEME,
+            fp16.SCHEME,
+            weight_only.SCHEME,
+            *packed.SCHEMES,
+            *packed_int8.SCHEMES,
+            ort_dynamic.SCHEME,
+            ort_static.SCHEME,
+            ort_static_dynamic.SCHEME,
+            smoothquant.SCHEME,
+            int4_matmul.SCHEME,
+            int8_static.SCHEME,
+            int8_static_dense.SCHEME,
+            int8_static_conv.SCHEME,
+            litert_fp32.SCHEME,
+            litert_static.SCHEME,
+            litert_dynamic.SCHEME,
+            litert_fp16.SCHEME,
+        )
     }
 )
+_SILENCE = 1e-4  # of full scale, -80 dB: dither and digital silence lie below, speech far above
 
 
 def scheme_named(name: str) -> Scheme:
@@ -38,12 +73,57 @@ def scheme_named(name: str) -> Scheme:
     return SCHEMES[name]
 
 
-def quantize(parent: Path, *, scheme: str, waveforms: Sequence[Waveform] = ()) -> bytes:
+def quantize(
+    parent: Path,
+    *,
+    scheme: str | Scheme,
+    waveforms: Sequence[Waveform] = (),
+    settings: Mapping[str, Any] | None = None,
+) -> bytes:
     """The fp32 ONNX file ``parent`` after a scheme; ``waveforms`` (samples,) calibrate it.
 
-    Raises ModelError where a calibrated scheme gets no clip, and where the scheme does not fit the file.
+    ``settings`` replace some of the scheme's. Raises UsageError where a package is missing and for a setting
+    that the scheme does not have, ModelError where a calibrated scheme gets no clip and where
+    the scheme does not fit the file, CorpusError for clips that set no range.
     """
-    chosen = scheme_named(scheme)
-    if chosen.calibrated and not waveforms:
-        raise ModelError(f"scheme {scheme!r} sets its ranges from speech, and no calibration clip was given.")
-    return chosen.quantize(parent, waveforms, chosen.settings)
+    chosen = overridden(scheme_named(scheme) if isinstance(scheme, str) else scheme, settings or {})
+    require_packages(chosen)
+    if chosen.calibrated:
+        _refuse_clips(chosen.name, waveforms)
+    try:
+        return chosen.quantize(parent, waveforms, chosen.settings)
+    except ModelError as error:
+        raise ModelError(f"scheme {chosen.name!r} does not fit {parent.name}: {error}") from error
+
+
+def missing_packages(scheme: Scheme) -> list[str]:
+    """Modules that a scheme needs and that cannot be found here."""
+    return [name for name in scheme.needs if importlib.util.find_spec(name) is None]
+
+
+def require_packages(scheme: Scheme) -> None:
+    """Raise UsageError, with what to install, where a scheme's packages are missing."""
+    missing = missing_packages(scheme)
+    if missing:
+        raise UsageError(
+            f"scheme {scheme.name!r} needs {', '.join(missing)}, which this environment does not have. "
+            f"Install the extra: pip install 'edgebench[{scheme.extra}]'"
+            f"{' (a CPU build of torch first)' if 'torch' in scheme.needs else ''}."
+        )
+
+
+def _refuse_clips(name: str, waveforms: Sequence[Waveform]) -> None:
+    """Ranges come from what the clips hold: none, one, or silence gives ranges that fit nothing else."""
+    if not waveforms:
+        raise ModelError(f"scheme {name!r} sets its ranges from speech, and no calibration clip was given.")
+    silent = sum(float(np.abs(waveform).max(initial=0.0)) < _SILENCE for waveform in waveforms)
+    if silent:
+        raise CorpusError(
+            f"scheme {name!r} sets its ranges from speech, and {silent} of {len(waveforms)} calibration "
+            "clips are silent (no sample beyond -80 dB of full scale). Take them out, or give others."
+        )
+    if len(waveforms) == 1:
+        raise CorpusError(
+            f"scheme {name!r} sets its ranges from speech, and one clip is the range of one voice. Give at "
+            "least two; a hundred of several speakers are usual."
+        )

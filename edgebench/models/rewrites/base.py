@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 NEEDS = ("onnx_ir", "onnxscript")
+_IR_OF_OPSET = {20: 9}  # what onnx wrote beside it
 OLDEST_OPSET = 13  # before it, Softmax flattened its input and axes were attributes everywhere
 
 
@@ -30,12 +31,16 @@ class Pass:
     """A rewrite.
 
     ``apply(model)`` changes the model in place and gives the number of places that it changed. ``summary``
-    is one line for lists.
+    is one line for lists. ``opset``, where given, is the oldest in which the pass can say what it does: a
+    file of an older one is raised. ``with_number(number)`` gives an ``apply`` for a pass that has a number to
+    choose, written behind its name: ``pad_channels:8``.
     """
 
     name: str
     summary: str
     apply: Callable[[ir.Model], int]
+    opset: int | None = None
+    with_number: Callable[[int], Callable[[ir.Model], int]] | None = None
 
 
 def require_packages() -> None:
@@ -65,7 +70,14 @@ def everywhere(*rules: Rule) -> Callable[[ir.Model], int]:
 
 
 def _swept(rule: Rule, model: ir.Model) -> int:
-    found = sum(rule(node) for node in list(model.graph) if used(node))
+    from onnx_ir.passes import common  # noqa: PLC0415
+
+    found = 0
+    for node in list(model.graph):
+        if used(node) and rule(node):
+            found += 1
+            # What nobody reads any more must not count as a reader of what is left.
+            common.RemoveUnusedNodesPass()(model)
     if found:
         tidy(model)
     return found
@@ -95,9 +107,7 @@ def apply_pass(model: onnx.ModelProto, chosen: Pass) -> tuple[onnx.ModelProto, i
     import onnx_ir as ir  # noqa: PLC0415
     from onnx_ir.passes import common  # noqa: PLC0415
 
-    source = onnx.ModelProto()
-    source.CopyFrom(model)  # onnx_ir's values share their tensors with the file's, names included
-    graph = ir.from_proto(source)
+    graph = ir.from_proto(_copied(model, chosen.opset or 0))
     common.LiftConstantsToInitializersPass(lift_all_constants=False, size_limit=0)(graph)
     tidy(graph)
     places = chosen.apply(graph)
@@ -116,3 +126,27 @@ def apply_pass(model: onnx.ModelProto, chosen: Pass) -> tuple[onnx.ModelProto, i
             "this pass out."
         ) from None
     return after, places
+
+
+def _copied(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """A copy of the file, at least of an opset: onnx_ir shares tensors with the file, names included."""
+    import onnx  # noqa: PLC0415
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    if opset_of(model) >= opset:
+        return copy
+    try:
+        copy = onnx.version_converter.convert_version(copy, opset)
+    except Exception as error:  # of C++
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"the file cannot be raised to opset {opset}: {said}. Nothing was changed."
+        ) from None
+    copy.ir_version = max(model.ir_version, _IR_OF_OPSET[opset])
+    return copy
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """The version of the standard operators that a file uses; 0 where it uses none."""
+    return max((int(e.version) for e in model.opset_import if e.domain in ("", "ai.onnx")), default=0)

@@ -107,6 +107,11 @@ def from_front(axis: int, number: int) -> int:
     return axis + number if axis < 0 else axis
 
 
+def swap(number: int) -> list[int]:
+    """The permutation of ``number`` axes that exchanges the last two."""
+    return [*range(number - 2), number - 1, number - 2]
+
+
 def sole_user(value: ir.Value) -> ir.Node | None:
     """The one node that reads a value, possibly twice; None where others or the caller see it too."""
     users = value.consumers()
@@ -115,6 +120,11 @@ def sole_user(value: ir.Value) -> ir.Node | None:
     producing = value.producer()
     user: ir.Node = users[0]
     return user if producing is None or user.graph is producing.graph else None
+
+
+def only_reader(node: ir.Node, value: ir.Value) -> bool:
+    """Whether a node alone reads a value."""
+    return sole_user(value) is node
 
 
 def used(node: ir.Node) -> bool:

@@ -3,22 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from edgebench.errors import ModelError, UsageError, nearest
-from edgebench.models.rewrites import fold_constants, softmax_bias, strip_names
-from edgebench.models.rewrites.base import OLDEST_OPSET, Pass, apply_pass, require_packages
+from edgebench.models.rewrites import (
+    affine,
+    conv_2d,
+    dead_channels,
+    fold_constants,
+    gelu,
+    generated_tables,
+    join_heads,
+    mean_shift,
+    pad_channels,
+    pool_first,
+    reshapes,
+    softmax_bias,
+    softmax_last,
+    strip_names,
+    sum_into_product,
+    time_last,
+)
+from edgebench.models.rewrites.base import OLDEST_OPSET, Pass, apply_pass, opset_of, require_packages
 
 if TYPE_CHECKING:
     import onnx
 
 PASSES: Mapping[str, Pass] = MappingProxyType(
-    {module.PASS.name: module.PASS for module in (fold_constants, softmax_bias, strip_names)}
+    {
+        each.name: each
+        for each in (
+            fold_constants.PASS,
+            gelu.PASS,
+            reshapes.PASS,
+            softmax_bias.PASS,
+            mean_shift.PASS,
+            join_heads.PASS,
+            sum_into_product.PASS,
+            affine.PASS,
+            dead_channels.PASS,
+            conv_2d.PASS,
+            time_last.PASS,
+            softmax_last.PASS,
+            pool_first.PASS,
+            pad_channels.POOLED,
+            pad_channels.PASS,
+            generated_tables.PASS,
+            strip_names.PASS,
+        )
+    }
 )
-# Everything that keeps opset and IR.
-DEFAULT = ("fold_constants", "softmax_bias", "strip_names")
+# All but what raises the opset, and what pays on some processors and costs on others.
+DEFAULT = tuple(name for name in PASSES if name not in ("gelu", "pad_pooled", "pad_channels"))
+
+
+def with_pass(name: str, passes: Sequence[str] = DEFAULT) -> tuple[str, ...]:
+    """``passes`` with one more in its place in the table."""
+    order = {each: at for at, each in enumerate(PASSES)}
+    return tuple(sorted([*passes, name], key=lambda each: order[each.partition(":")[0]]))
 
 
 @dataclass(frozen=True)
@@ -30,10 +74,19 @@ class Rewritten:
 
 
 def pass_named(name: str) -> Pass:
-    """Look a pass up. Raises :class:`UsageError` with the nearest names."""
-    if name not in PASSES:
-        raise UsageError(f"rewrite {name!r} is not known: {nearest(name, PASSES)}.")
-    return PASSES[name]
+    """Look a pass up; ``pad_channels:8`` is one with its number. Raises :class:`UsageError`."""
+    plain, colon, number = name.partition(":")
+    if plain not in PASSES:
+        raise UsageError(f"rewrite {plain!r} is not known: {nearest(plain, PASSES)}.")
+    found = PASSES[plain]
+    if not colon:
+        return found
+    if found.with_number is None or not number.isdecimal() or int(number) < 1:
+        raise UsageError(
+            f"rewrite {name!r}: a colon is followed by a whole number above 0, and only "
+            f"{', '.join(each.name for each in PASSES.values() if each.with_number)} takes one."
+        )
+    return replace(found, name=name, apply=found.with_number(int(number)))
 
 
 def rewrite(model: onnx.ModelProto, passes: Sequence[str] = DEFAULT) -> Rewritten:
@@ -44,8 +97,7 @@ def rewrite(model: onnx.ModelProto, passes: Sequence[str] = DEFAULT) -> Rewritte
     """
     chosen = [pass_named(name) for name in passes]
     require_packages()
-    found = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
-    if found < OLDEST_OPSET:
+    if (found := opset_of(model)) < OLDEST_OPSET:
         raise ModelError(
             f"the rewrites read opset {OLDEST_OPSET} and newer, and this file has {found}. Export it again "
             "with a newer opset, or convert it with onnx.version_converter."

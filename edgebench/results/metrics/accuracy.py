@@ -28,7 +28,18 @@ from edgebench.results.metrics.scores import (
     recall_mean,
 )
 from edgebench.results.metrics.statistics import Floats
-from edgebench.results.metrics.table import CATEGORICAL, CCC, DIMENSIONS, METRICS, Figure, figure, missing
+from edgebench.results.metrics.table import (
+    CATEGORICAL,
+    CCC,
+    CHANGED,
+    COUNTED,
+    DIMENSIONS,
+    METRICS,
+    Figure,
+    exact,
+    figure,
+    missing,
+)
 from edgebench.results.records.messages import Predictions
 from edgebench.results.records.record import ClipTruth, CorpusFacts
 
@@ -209,9 +220,25 @@ def drops(
 def losses(
     parent: Predictions, child: Predictions, corpus: CorpusFacts, parent_tasks: Tasks, tasks: Tasks
 ) -> dict[str, Figure]:
-    """The figures of ``drops`` by their own names (``ua_loss`` and so on)."""
+    """The figures of ``drops`` by their own names (``ua_loss`` and so on), and ``classes_changed``."""
     found = drops(parent, child, corpus, parent_tasks, tasks)
-    return {f"{name}_loss": drop.figure for name, drop in found.items()}
+    changed = _classes_changed(parent, child, corpus, parent_tasks, tasks)
+    return {**{f"{name}_loss": drop.figure for name, drop in found.items()}, CHANGED: changed}
+
+
+def _classes_changed(
+    parent: Predictions, child: Predictions, corpus: CorpusFacts, parent_tasks: Tasks, tasks: Tasks
+) -> Figure:
+    """How many of the clips that both predicted have another class; ``n`` counts these clips."""
+    labels, before, _ = answers(parent, corpus, parent_tasks)
+    child_labels, after, _ = answers(child, corpus, tasks)
+    if before is None or after is None or labels != child_labels:
+        return missing(CHANGED, "the two artifacts do not name the same emotions")
+    said = dict(zip(after.clip_ids, after.prediction, strict=True)) if after.problem is None else {}
+    pairs = [(a, said[i]) for i, a in zip(before.clip_ids, before.prediction, strict=True) if i in said]
+    if before.problem is not None or not pairs:
+        return missing(CHANGED, before.problem or after.problem or "no clip was predicted by both")
+    return exact(CHANGED, sum(bool(a != b) for a, b in pairs), n=len(pairs), reason=COUNTED)
 
 
 def corpus_json(corpus: CorpusFacts, scored: Scoring | None) -> dict[str, Any]:

@@ -25,8 +25,9 @@ Aspect = Literal["file", "timing", "memory", "outputs"]
 # clips     sums over clips; jackknife over speakers on the metric's scale
 # drop      the parent's clips metric minus the artifact's; jackknife over the speakers of both
 # ratio     two artifacts' launches of one round; geometric mean of the ratios, Student's t on the log scale
+# changes   clips that the parent and the artifact classify differently: exact, no interval
 # parity    largest difference from the host's outputs: exact, no interval
-Statistic = Literal["file", "typical", "largest", "clips", "drop", "ratio", "parity"]
+Statistic = Literal["file", "typical", "largest", "clips", "drop", "changes", "ratio", "parity"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Metric:
     scale: Scale = PLAIN
     of: str = ""
     scenarios: tuple[str, ...] = ("single_stream", "offline")
-    counts: Literal["launches", "utterances"] = "launches"
+    counts: Literal["launches", "utterances", "clips"] = "launches"
     absent: str = "the agent did not measure it"
     compared: bool = True
     public: bool = True
@@ -70,7 +71,7 @@ class Metric:
     @property
     def exact(self) -> bool:
         """Whether the figure is a fact, not an estimate."""
-        return self.statistic in {"file", "largest", "parity"}
+        return self.statistic in {"file", "largest", "changes", "parity"}
 
     @property
     def drawn(self) -> Draw | None:

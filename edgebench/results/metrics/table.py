@@ -14,6 +14,8 @@ from edgebench.results.metrics.metric import Aspect, Figure, Metric, Quantile
 __all__ = [
     "CATEGORICAL",
     "CCC",
+    "CHANGED",
+    "COUNTED",
     "DIMENSIONS",
     "EMOTIONS",
     "EXACT",
@@ -34,6 +36,8 @@ CATEGORICAL = ("ua", "wa", "macro_f1")
 CCC = tuple(f"ccc_{name}" for name in DIMENSIONS)
 
 EXACT = "exact: a property of the file, not an estimate"
+CHANGED = "classes_changed"
+COUNTED = "exact: a count of these clips, not an estimate"
 LARGEST = "exact: the largest that was seen, not an estimate"
 
 
@@ -300,6 +304,18 @@ _FURTHER = (
         )
         for name, title in [("ua", "UA"), ("wa", "WA"), ("macro_f1", "macro F1")]
         + [(f"ccc_{name}", f"CCC {name}") for name in DIMENSIONS]
+    ),
+    Metric(
+        CHANGED,
+        "clips",
+        "lower",
+        "Classes changed",
+        "clips to which this artifact gives another class than its parent does",
+        aspect="outputs",
+        statistic="changes",
+        counts="clips",
+        compared=False,
+        public=False,
     ),
     _against_parent("latency_ratio", "Latency", "latency_p50_ns"),
     _against_parent("cpu_ratio", "CPU time", "cpu_p50_ns"),

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgebench.agent.runtimes.table import runtimes_for
-from edgebench.results.metrics.table import EXACT, METRICS, Figure
+from edgebench.results.metrics.table import CHANGED, EXACT, METRICS, Figure
 from edgebench.results.report.notes import corpus_notes
 from edgebench.results.report.words import NOTHING, figure_text, number, seconds
 from edgebench.results.summary import SYNTHETIC, Row, RunSummary
@@ -255,17 +255,24 @@ def _run_corpus_notes(rows: Sequence[Row]) -> list[str]:
 
 
 def _losses(summary: RunSummary) -> Section:
-    names = ("ua_loss", "macro_f1_loss", "ccc_arousal_loss", "ccc_dominance_loss", "ccc_valence_loss")
+    names = (
+        "ua_loss",
+        "macro_f1_loss",
+        "ccc_arousal_loss",
+        "ccc_dominance_loss",
+        "ccc_valence_loss",
+        CHANGED,
+    )
     columns = (
         Column("Artifact", right=False),
         Column("Corpus", right=False),
-        *(Column(METRICS[name].title, (0, 4, 1, 3, 2)[n]) for n, name in enumerate(names)),
+        *(Column(METRICS[name].title, (0, 5, 2, 4, 3, 1)[n]) for n, name in enumerate(names)),
     )
     rows = [
         (
             Cell(row.condition.artifact),
             Cell(row.condition.corpus or NOTHING),
-            *(_cell(row, name, bounded=True) for name in names),
+            *(_cell(row, name, bounded=name != CHANGED) for name in names),
         )
         for row in summary.rows
         if "ua_loss" in row.figures

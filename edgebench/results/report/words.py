@@ -72,6 +72,8 @@ def figure_text(figure: Figure | None, *, interval: bool = True, bounded: bool =
     """
     if figure is None or figure.value is None:
         return NOTHING
+    if figure.unit == "clips":
+        return f"{figure.value:.0f} of {figure.n:,}"
     if bounded:
         text, show = share(figure.value), share
     else:

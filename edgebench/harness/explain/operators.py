@@ -1,0 +1,191 @@
+"""The operators of one file: what each computes, from which neighbours, and in how many multiplications."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from edgebench.models.graph.macs import macs_by_node
+from edgebench.models.graph.shapes import shapes_at
+
+if TYPE_CHECKING:
+    import onnx
+
+QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
+PAIRS = (QUANTIZE, DEQUANTIZE)
+CONVOLUTIONS = ("Conv", "ConvInteger", "QLinearConv")
+# Where the weights stand among the inputs.
+_WEIGHTS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3, "MatMul": 1, "MatMulInteger": 1} | {
+    "Gemm": 1,
+    "QLinearMatMul": 3,
+}
+Step = Callable[["Operator"], "list[Operator]"]
+_FAR = 8  # steps from a kernel's node back to the operator that it computes
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One node of a file. ``number`` is its place; ``name`` is the file's, or kind and number without one.
+
+    ``macs``: None where they cannot be counted. ``weights``: shape of the constant operand, for a
+    convolution (out, in / groups, *kernel); None without one.
+    """
+
+    number: int
+    name: str
+    kind: str
+    macs: int | None
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    weights: tuple[int, ...] | None = None
+    groups: int = 1
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether it only converts between float and 8 bits."""
+        return self.kind in PAIRS
+
+    @property
+    def is_convolution(self) -> bool:
+        """Whether it is a convolution in any spelling."""
+        return self.kind in CONVOLUTIONS
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The operators of a file in its order. ``constants``: names of tensors that do not depend on the input.
+
+    ``shapes``: of the tensors, as far as they are known at the input length.
+    """
+
+    operators: tuple[Operator, ...]
+    constants: frozenset[str]
+    shapes: Mapping[str, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, model: onnx.ModelProto, *, samples: int) -> Graph:
+        """Read a model at an input of ``samples``. Raises ModelError where no shape can be inferred."""
+        shapes = shapes_at(model, samples=samples)
+        constants = {tensor.name for tensor in model.graph.initializer}
+        operators = []
+        counts = macs_by_node(model, samples=samples)
+        for number, (node, macs) in enumerate(zip(model.graph.node, counts, strict=True)):
+            if all(name in constants for name in node.input if name) and node.op_type not in ("If", "Loop"):
+                constants |= set(node.output)
+            place = _WEIGHTS.get(node.op_type, len(node.input))
+            weights = node.input[place] if place < len(node.input) else ""
+            operators.append(
+                Operator(
+                    number=number,
+                    name=node.name or f"{node.op_type} {number}",
+                    kind=node.op_type,
+                    macs=macs,
+                    inputs=tuple(node.input),
+                    outputs=tuple(node.output),
+                    weights=shapes.get(weights) if weights in constants else None,
+                    groups=next((a.i for a in node.attribute if a.name == "group"), 1),
+                )
+            )
+        return cls(tuple(operators), frozenset(constants), shapes)
+
+    @cached_property
+    def _makers(self) -> dict[str, Operator]:
+        return {name: operator for operator in self.operators for name in operator.outputs if name}
+
+    @cached_property
+    def _users(self) -> dict[str, list[Operator]]:
+        found: dict[str, list[Operator]] = {}
+        for operator in self.operators:
+            for name in operator.inputs:
+                found.setdefault(name, []).append(operator)
+        return found
+
+    def before(self, operator: Operator) -> list[Operator]:
+        """What makes its inputs; constants have no maker here."""
+        inputs = (name for name in operator.inputs if name not in self.constants)
+        return [self._makers[name] for name in inputs if name in self._makers]
+
+    def after(self, operator: Operator) -> list[Operator]:
+        """What takes its outputs."""
+        return [user for name in operator.outputs for user in self._users.get(name, ())]
+
+    def before_pairs(self, operator: Operator) -> list[Operator]:
+        """What makes its inputs, looking through conversions to 8 bits and back."""
+        return list(self._through(operator, self.before))
+
+    def after_pairs(self, operator: Operator) -> list[Operator]:
+        """What takes its outputs, looking through conversions to 8 bits and back."""
+        return list(self._through(operator, self.after))
+
+    def _through(self, operator: Operator, step: Step) -> Iterator[Operator]:
+        for other in step(operator):
+            if other.is_pair:
+                yield from self._through(other, step)
+            else:
+                yield other
+
+    def quantized_inputs(self, operator: Operator) -> bool:
+        """Whether every input that depends on the waveform comes from a DequantizeLinear."""
+        made = self.before(operator)
+        return bool(made) and all(other.kind == DEQUANTIZE for other in made)
+
+    def quantized_output(self, operator: Operator) -> bool:
+        """Whether its result goes into QuantizeLinear and nowhere else."""
+        users = self.after(operator)
+        return bool(users) and all(user.kind == QUANTIZE for user in users)
+
+    def computed_by(self, number: int, kernel_kind: str) -> Operator | None:
+        """The operator that a kernel computes, where the kernel is named after node ``number``.
+
+        A kernel that also applies what follows (Relu, a conversion) bears that node's number, so the way
+        leads back to the operator of the kernel's own kind.
+        """
+        if not 0 <= number < len(self.operators):
+            return None
+        start = operator = self.operators[number]
+        family = next((word for word in ("Conv", "MatMul", "Gemm") if word in kernel_kind), None)
+        if family is None:
+            return start
+        for _ in range(_FAR):
+            if family in operator.kind or (family == "MatMul" and operator.kind == "Gemm"):
+                return operator
+            made = self.before(operator)
+            if not made:
+                break
+            operator = made[0]
+        return start
+
+
+def partners(parent: Graph, child: Graph) -> dict[int, int]:
+    """Number of each operator of ``child`` -> that of the operator of ``parent`` which it replaces.
+
+    By name where both files have names, else by the order of the products and convolutions, which must
+    have equal numbers of multiplications. Conversions and what was added have no partner.
+    """
+    by_name = {operator.name: operator for operator in parent.operators}
+    found = {
+        operator.number: by_name[operator.name].number
+        for operator in child.operators
+        if operator.name in by_name and _alike(operator, by_name[operator.name])
+    }
+    counted = [[o for o in graph.operators if o.macs] for graph in (parent, child)]
+    if any(operator.number in found for operator in counted[1]):
+        return found
+    return _by_order(counted[0], counted[1])
+
+
+def _alike(a: Operator, b: Operator) -> bool:
+    return a.kind == b.kind or (bool(a.macs) and a.macs == b.macs)
+
+
+def _by_order(before: Sequence[Operator], after: Sequence[Operator]) -> dict[int, int]:
+    import difflib  # noqa: PLC0415
+
+    matcher = difflib.SequenceMatcher(None, [o.macs for o in before], [o.macs for o in after], autojunk=False)
+    return {
+        after[block.b + step].number: before[block.a + step].number
+        for block in matcher.get_matching_blocks()
+        for step in range(block.size)
+    }

@@ -1,0 +1,49 @@
+"""int8 convolutions and products with ranges from clips, by onnxruntime, for any net.
+
+What a convolution feeds without another product between (Relu, pooling, sums of two such) stays in 8 bits.
+Signed weights with one scale a channel are what onnxruntime's fast kernels of convolutions take; 16 bits
+for activations (``activations=uint16``) show what their rounding costs, and are computed in float.
+"""
+
+from __future__ import annotations
+
+from edgebench.models.quantization.float_parts import ALL_PARTS
+from edgebench.models.quantization.scheme import Scheme, settings
+from edgebench.models.quantization.static_qdq import static_qdq
+
+STATIC = settings(
+    operators=("Conv", "MatMul", "Gemm", "Relu", "Clip", "MaxPool", "Add"),
+    float_parts=ALL_PARTS,
+    float_nodes=(),
+    float_outputs=("MatMul", "Gemm"),
+    weights="int8",
+    activations="uint8",
+    per_channel=True,
+    reduce_range=False,
+    calibrator="MinMax",
+    percentile=99.99,
+)
+ALLOWED = {
+    "operators": ("Conv", "ConvTranspose", "MatMul", "Gemm", "Relu", "Clip", "MaxPool", "Add"),
+    "float_parts": ALL_PARTS,
+    "float_outputs": ("MatMul", "Gemm", "Conv"),
+    "weights": ("int8", "uint8"),
+    "activations": ("uint8", "int8", "uint16", "int16"),
+    "calibrator": ("MinMax", "Entropy", "Percentile"),
+}
+CHOICES = {
+    "weights": ("int8", "uint8"),
+    "activations": ("uint8", "int8"),
+    "per_channel": (True, False),
+    "calibrator": ("MinMax", "Entropy", "Percentile"),
+}
+
+SCHEME = Scheme(
+    name="ort_static",
+    summary="int8 convolutions and products, ranges from clips; what must stay float by structure",
+    quantize=static_qdq,
+    settings=STATIC,
+    allowed=ALLOWED,
+    choices=CHOICES,
+    calibrated=True,
+)

@@ -1,0 +1,147 @@
+"""Weights of a few levels in packed codes, decoded when a session starts; arithmetic stays float.
+
+Storage and arithmetic are independent: a net of ternary weights computes as fast as its fp32 parent, from a
+tenth of the bytes. See ``gptq`` for the codes and ``packing`` for the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgebench.models.quantization.coding import Coded, code_weights
+from edgebench.models.quantization.packing import Prologue, add_codes, add_numbers
+from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
+from edgebench.models.quantization.source import finished, source_model
+from edgebench.models.rewrites import DEFAULT, rewrite
+from edgebench.models.rewrites.base import NEEDS
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def packed(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -> bytes:
+    """``parent`` with packed weights; ``waveforms`` (samples,) tell what the weights are multiplied with."""
+    model = opened(parent, settings)
+    coded = code_weights(model, waveforms, settings)
+    prologue = Prologue(names_of(model))
+    numbers = [array for code in coded for array in numbers_of(code)]
+    names = iter(add_numbers(prologue, numbers))
+    decoded = decoded_codes(prologue, coded, "FLOAT")
+    renamed: dict[str, str] = {}
+    for code, flat in zip(coded, decoded, strict=True):
+        renamed[code.site.weight] = float_weight(prologue, code, flat, next(names))
+        if code.site.bias is not None:
+            renamed[code.site.bias] = next(names)
+    return written(model, prologue, list(model.graph.node), renamed)
+
+
+def numbers_of(code: Coded, *, with_bias: bool = True) -> list[NDArray[Any]]:
+    """The scales of a site and its bias, if it has one."""
+    return [code.scales] if code.bias is None or not with_bias else [code.scales, code.bias]
+
+
+def float_weight(prologue: Prologue, code: Coded, flat: str, scale: str, *, cast: bool = False) -> str:
+    """Add what makes the weight of its ``flat`` codes and its scales; ``cast``: from int8 codes."""
+    import onnx  # noqa: PLC0415
+
+    shaped = prologue.node("Reshape", flat, np.array(code.codes.shape, np.int64))
+    shaped = prologue.node("Cast", shaped, to=onnx.TensorProto.FLOAT) if cast else shaped
+    column = prologue.node("Reshape", scale, np.array(code.column, np.int64))
+    weight = prologue.node("Mul", shaped, column)
+    return prologue.node("Pad", weight, np.array(code.missing, np.int64)) if any(code.missing) else weight
+
+
+def opened(parent: Path, settings: Settings) -> onnx.ModelProto:
+    """The parent's graph after the exact rewrites ``passes``, with all constants as stored tensors."""
+    model = source_model(parent)
+    del model.metadata_props[:]  # the parent's manifest
+    passes = settings["passes"]
+    return rewrite(model, passes).model if passes else model
+
+
+def names_of(model: onnx.ModelProto) -> set[str]:
+    """Every name of a value in the graph."""
+    found = {value.name for value in [*model.graph.input, *model.graph.output]}
+    found.update(tensor.name for tensor in model.graph.initializer)
+    for node in model.graph.node:
+        found.update(node.input)
+        found.update(node.output)
+    return found
+
+
+def decoded_codes(prologue: Prologue, coded: Sequence[Coded], kind: str) -> list[str]:
+    """The names of each one's flat codes, decoded together with all others of the same levels."""
+    import onnx  # noqa: PLC0415
+
+    names = [""] * len(coded)
+    for levels in sorted({code.grid.levels for code in coded}):
+        group = [at for at, code in enumerate(coded) if code.grid.levels == levels]
+        flat = add_codes(
+            prologue,
+            [coded[at].codes for at in group],
+            coded[group[0]].grid,
+            onnx.TensorProto.DataType.Value(kind),
+        )
+        for at, name in zip(group, flat, strict=True):
+            names[at] = name
+    return names
+
+
+def written(
+    model: onnx.ModelProto, prologue: Prologue, nodes: Sequence[onnx.NodeProto], renamed: dict[str, str]
+) -> bytes:
+    """The bytes of the model: the prologue, then ``nodes``, which read other values by ``renamed``."""
+    import onnx  # noqa: PLC0415
+
+    for node in nodes:
+        for at, name in enumerate(node.input):
+            node.input[at] = renamed.get(name, name)
+    everything = [*prologue.nodes, *nodes]
+    used = {name for node in everything for name in node.input}
+    used.update(value.name for value in model.graph.output)
+    tensors = [t for t in [*prologue.tensors, *model.graph.initializer] if t.name in used]
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    del made.graph.node[:], made.graph.initializer[:]
+    made.graph.node.extend(everything)
+    made.graph.initializer.extend(tensors)
+    return finished(made, model)
+
+
+def _scheme(name: str, summary: str, convolutions: int, products: int) -> Scheme:
+    return Scheme(
+        name=name,
+        summary=summary,
+        quantize=packed,
+        settings=settings(
+            convolution_levels=convolutions,
+            product_levels=products,
+            first_levels=255,
+            head_levels=255,
+            arithmetic="float32",
+            passes=PASSES,
+        ),
+        calibrated=True,
+        clips=CLIPS,
+        needs=NEEDS,
+        extra="quantize",
+        allowed={"arithmetic": ("float32",)},
+        choices={"convolution_levels": LEVELS, "product_levels": LEVELS},
+    )
+
+
+# With a quarter of them, Wav2Small lost .011 of UA.
+CLIPS = 240
+PASSES = (*(name for name in DEFAULT if name != "strip_names"), "generated_tables", "strip_names")
+LEVELS = (3, 5, 7, 15, 31, 63, 127, 255)
+
+SCHEMES = (
+    _scheme("packed8", "weights of 255 levels by GPTQ; float arithmetic", 255, 255),
+    _scheme("packed_mixed", "convolutions of 127 levels, products of 7, by GPTQ; float arithmetic", 127, 7),
+    _scheme("packed_ternary", "convolutions of 31 levels, products of 3, by GPTQ; float arithmetic", 31, 3),
+)

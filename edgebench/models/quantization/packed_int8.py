@@ -1,0 +1,236 @@
+"""Packed codes (see ``packed``) in 8-bit arithmetic: decoded to int8, the codes are multiplied as they are.
+
+The file holds pairs of QuantizeLinear and DequantizeLinear around convolutions and products, which
+onnxruntime computes in integers. Weights have at most 127 levels: without VNNI the products of unsigned by
+signed bytes are added in 16 bits, and two of 255 * 127 do not fit there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgebench.errors import ModelError
+from edgebench.models.quantization.borders import SHAPE_ALONE, Borders, find_borders, integer_sites
+from edgebench.models.quantization.coding import Coded, code_weights
+from edgebench.models.quantization.packed import (
+    CLIPS,
+    decoded_codes,
+    float_weight,
+    names_of,
+    numbers_of,
+    opened,
+    written,
+)
+from edgebench.models.quantization.packing import Prologue, add_numbers
+from edgebench.models.quantization.ranges import METHODS, value_ranges
+from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
+from edgebench.models.rewrites import DEFAULT
+from edgebench.models.rewrites.base import NEEDS
+
+if TYPE_CHECKING:
+    import onnx
+
+_INT32 = 2**31 - 1
+_ONE = np.float32(1.0)
+
+
+def packed_int8(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -> bytes:
+    """``parent`` with packed weights, in 8-bit arithmetic behind the front end and before the heads.
+
+    ``waveforms`` (samples,) tell what the weights are multiplied with and the ranges of activations. Raises
+    ModelError for a net with nothing that could compute in 8 bits.
+    """
+    model = opened(parent, settings)
+    coded = code_weights(model, waveforms, settings)
+    chosen = integer_sites(model, [code.site for code in coded])
+    if not chosen:
+        raise ModelError(
+            "the net has no convolution of 4 channels and no product but its heads, so there is nothing to "
+            "compute in 8 bits. A scheme with float arithmetic, such as packed8, stores it small."
+        )
+    borders = find_borders(model, chosen)
+    fitted = value_ranges(model, borders.groups, waveforms, settings["activation_range"])
+    ranges = {name: found for group, found in zip(borders.groups, fitted, strict=True) for name in group}
+    prologue = Prologue(names_of(model))
+    integers = _Integers(model, prologue, borders, ranges)
+    places = {site.place for site in chosen}
+    numbers = [
+        array for code in coded for array in numbers_of(code, with_bias=not integers.takes_bias(code, places))
+    ]
+    names = iter(add_numbers(prologue, numbers))
+    renamed: dict[str, str] = {}
+    for code, flat in zip(coded, decoded_codes(prologue, coded, "INT8"), strict=True):
+        scale = next(names)
+        if code.site.place in places:
+            renamed[code.site.weight] = integers.weight(code, flat, scale)
+            if integers.takes_bias(code, places):
+                assert code.site.bias is not None
+                renamed[code.site.bias] = integers.bias(code, scale)
+                continue
+        else:
+            renamed[code.site.weight] = float_weight(prologue, code, flat, scale, cast=True)
+        if code.site.bias is not None:
+            renamed[code.site.bias] = next(names)
+    return written(model, prologue, integers.nodes(places), renamed)
+
+
+class _Integers:
+    """The integer side of a graph: quantized values, and what reads them."""
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        prologue: Prologue,
+        borders: Borders,
+        ranges: Mapping[str, tuple[np.float32, np.uint8]],
+    ) -> None:
+        self._graph = model.graph
+        self._prologue = prologue
+        self._borders = borders
+        self._ranges = dict(ranges)
+        self._whole: dict[str, str] = {}  # value -> its uint8 form
+        self._back: dict[str, str] = {}  # value -> its dequantized form
+        self._padded: dict[str, str] = {}
+        # The range of a value that only moves is that of the value it came from.
+        for at, node in enumerate(model.graph.node):
+            if at in borders.moving:
+                self._ranges[node.output[0]] = self._ranges[node.input[0]]
+
+    def takes_bias(self, code: Coded, places: set[int]) -> bool:
+        """Whether the bias is added in integers: it is an operand of the node itself."""
+        node = self._graph.node[code.site.place]
+        return code.site.place in places and code.site.bias is not None and code.site.bias in node.input
+
+    def weight(self, code: Coded, flat: str, scale: str) -> str:
+        """The dequantized weight of an integer site, of ``flat`` int8 codes."""
+        prologue = self._prologue
+        whole = prologue.node("Reshape", flat, np.array(code.codes.shape, np.int64))
+        if any(code.missing):
+            whole = prologue.node("Pad", whole, np.array(code.missing, np.int64))
+        return prologue.node("DequantizeLinear", whole, self._scale(code, scale), axis=code.site.axis)
+
+    def bias(self, code: Coded, scale: str) -> str:
+        """The dequantized bias: int32 in steps of the source's scale times the weight's."""
+        assert code.bias is not None
+        step = self._ranges[code.site.source][0]
+        weights = code.scales.astype(np.float32)
+        steps = np.pad(weights, (0, len(code.bias) - len(weights)), constant_values=_ONE).astype(np.float64)
+        whole = np.clip(np.round(code.bias / (steps * float(step))), -_INT32, _INT32).astype(np.int32)
+        product = self._prologue.node("Mul", self._scale(code, scale), step)
+        return self._prologue.node("DequantizeLinear", whole, product, axis=0)
+
+    def _scale(self, code: Coded, scale: str) -> str:
+        """The scales with ones for the outputs that padding added."""
+        more = code.missing[code.codes.ndim + code.site.axis]
+        if not more:
+            return scale
+        if scale not in self._padded:
+            self._padded[scale] = self._prologue.node("Pad", scale, np.array([0, more], np.int64), _ONE)
+        return self._padded[scale]
+
+    def nodes(self, places: set[int]) -> list[onnx.NodeProto]:
+        """The graph's nodes with the borders between them; sites read dequantized values."""
+        sources = {name: at for at in places for name in self._graph.node[at].input[:1]}
+        found: list[onnx.NodeProto] = []
+        roots = {name for group in self._borders.groups for name in group}
+        self._quantize([value.name for value in self._graph.input if value.name in roots], found)
+        for at, node in enumerate(self._graph.node):
+            if at in self._borders.moving:
+                self._move(node)
+            elif node.op_type in SHAPE_ALONE:
+                node.input[0] = self._whole.get(node.input[0], node.input[0])
+            else:
+                for place, name in enumerate(node.input):
+                    if name in self._borders.results or (at in places and place == 0 and name in sources):
+                        node.input[place] = self._dequantized(name, found)
+            found.append(node)
+            self._quantize([name for name in node.output if name in roots], found)
+        return found
+
+    def _move(self, node: onnx.NodeProto) -> None:
+        """Let a node that moves elements about work on integers."""
+        output = node.output[0]
+        zero = self._ranges[output][1]
+        count = len(node.input) if node.op_type == "Concat" else 1
+        for place in range(count):
+            node.input[place] = self._whole[node.input[place]]
+        if node.op_type == "Pad":
+            given = [*node.input[:2], self._prologue.constant(zero)]
+            del node.input[:]
+            node.input.extend(given)
+        self._whole[output] = self._prologue.name()
+        node.output[0] = self._whole[output]
+
+    def _quantize(self, names: Sequence[str], found: list[onnx.NodeProto]) -> None:
+        for name in names:
+            scale, zero = self._ranges[name]
+            self._whole[name] = self._add("QuantizeLinear", name, scale, zero, found)
+
+    def _dequantized(self, name: str, found: list[onnx.NodeProto]) -> str:
+        if name not in self._back:
+            scale, zero = self._ranges[name]
+            self._back[name] = self._add("DequantizeLinear", self._whole[name], scale, zero, found)
+        return self._back[name]
+
+    def _add(
+        self, kind: str, name: str, scale: np.float32, zero: np.uint8, found: list[onnx.NodeProto]
+    ) -> str:
+        from onnx import helper  # noqa: PLC0415
+
+        constant = self._prologue.constant
+        output = self._prologue.name()
+        found.append(helper.make_node(kind, [name, constant(scale), constant(zero)], [output]))
+        return output
+
+
+def _scheme(name: str, summary: str, convolutions: int, products: int) -> Scheme:
+    return Scheme(
+        name=name,
+        summary=summary,
+        quantize=packed_int8,
+        settings=settings(
+            convolution_levels=convolutions,
+            product_levels=products,
+            first_levels=127,
+            head_levels=255,
+            arithmetic="int8",
+            activations="uint8",
+            activation_range="mse",
+            passes=_PASSES,
+        ),
+        calibrated=True,
+        clips=CLIPS,
+        needs=NEEDS,
+        extra="quantize",
+        allowed={"arithmetic": ("int8",), "activations": ("uint8",), "activation_range": METHODS},
+        choices={
+            "convolution_levels": _LEVELS,
+            "product_levels": _LEVELS,
+            "activation_range": METHODS,
+        },
+    )
+
+
+# The integer kernels want channels last and 16 of them, and a product's weights on its right.
+_PASSES = (
+    *(name for name in DEFAULT if name not in ("time_last", "softmax_last", "pool_first", "strip_names")),
+    "pad_channels:16",
+    "generated_tables",
+    "strip_names",
+)
+_LEVELS = (3, 5, 7, 15, 31, 63, 127)
+
+SCHEMES = (
+    _scheme("packed8_int8", "weights of 127 levels by GPTQ; int8 arithmetic", 127, 127),
+    _scheme("packed4_int8", "weights of 15 levels by GPTQ; int8 arithmetic", 15, 15),
+    _scheme(
+        "packed_mixed_int8", "convolutions of 127 levels, products of 7, by GPTQ; int8 arithmetic", 127, 7
+    ),
+    _scheme(
+        "packed_ternary_int8", "convolutions of 31 levels, products of 3, by GPTQ; int8 arithmetic", 31, 3
+    ),
+)

@@ -1,0 +1,50 @@
+"""Small ONNX graphs written as text, and what two of them answer to the same random numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import numpy_helper
+
+SIZES = {"N": 2, "T": 7}
+
+
+def graph(text: str, *, opset: int = 17, **tensors: np.ndarray) -> onnx.ModelProto:
+    """A checked model: ``text`` in ONNX's own notation, from the inputs on, with stored ``tensors``."""
+    ir_version = 8 if opset < 20 else 9
+    model = onnx.parser.parse_model(f'<ir_version: {ir_version}, opset_import: ["": {opset}]> g {text}')
+    for name, array in tensors.items():
+        kind = np.float32 if array.dtype == np.float64 else array.dtype
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(array, kind), name))
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def answers(model: onnx.ModelProto, *, seed: int = 0) -> list[np.ndarray]:
+    """What a model makes of normal random numbers, where free sizes are those of ``SIZES``."""
+    rng = np.random.default_rng(seed)
+    feeds = {}
+    stored = {tensor.name for tensor in model.graph.initializer}
+    for value in model.graph.input:
+        if value.name not in stored:
+            dims = value.type.tensor_type.shape.dim
+            shape = [SIZES[dim.dim_param] if dim.dim_param else dim.dim_value for dim in dims]
+            feeds[value.name] = rng.standard_normal(shape).astype(np.float32)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, feeds)
+
+
+def operators(model: onnx.ModelProto) -> list[str]:
+    """The operators in the order of the file."""
+    return [node.op_type for node in model.graph.node]
+
+
+def stored(model: onnx.ModelProto) -> list[tuple[int, ...]]:
+    """The shapes of what a file stores, sorted."""
+    return sorted(tuple(tensor.dims) for tensor in model.graph.initializer)

@@ -1,0 +1,158 @@
+"""The study of a search: its front, its budget, settings that fail, being killed, being shared."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("optuna", reason="a search needs optuna: pip install edgebench[search]")
+
+from edgebench.errors import ModelError, UsageError
+from edgebench.search.point import Point, front
+from edgebench.search.space import Space
+from edgebench.search.study import default_storage, finished, open_study, points, refused, search
+
+SPACE = Space({"int8_static": {"bits": (2, 8), "per_channel": (True, False)}})
+
+
+def point(settings, *, size=1000, ratio=0.5, ua=0.0, ccc=0.0):
+    return Point(
+        settings=settings,
+        file="files/a.onnx",
+        sha256="0" * 64,
+        size_bytes=size,
+        ratio=ratio,
+        ratio_lo=None,
+        ratio_hi=None,
+        verdict="VALID",
+        ua_loss=ua,
+        ccc_loss=ccc,
+        changed=0,
+        parity_max_abs=0.1,
+        run_id="01A",
+    )
+
+
+def make(settings):
+    """Fewer bits are smaller and lose more; one scale a channel costs bytes and loses less."""
+    bits, per_channel = settings.overrides["bits"], settings.overrides.get("per_channel", True)
+    return point(
+        settings.text(),
+        size=1000 * bits + 100 * per_channel,
+        ratio=0.9 - 0.05 * bits,
+        ua=0.1 / bits / (1 + per_channel),
+    )
+
+
+def opened(folder: Path, *, subject: str = "net on local", space: Space = SPACE):
+    return open_study(default_storage(folder), "s", space=space, subject=subject)
+
+
+def test_the_front_is_what_no_other_beats_in_every_cost():
+    small, fast, right = point("a", size=10), point("b", ratio=0.1), point("c", size=500, ua=-0.1)
+    beaten, equal = point("d", size=600, ratio=0.6, ua=0.1), point("e", size=10)
+    assert [one.settings for one in front([beaten, fast, small, equal, right])] == ["a", "b"]
+    assert front([point("a", ua=0.2, ccc=0.0), point("b", ua=0.0, ccc=0.3)])[0].settings == "a"
+
+
+def test_a_gain_of_accuracy_is_no_reason_to_keep_a_file():
+    """Less than nothing is not lost: the sign of a difference that small is chance."""
+    assert [one.settings for one in front([point("a", ua=-0.02), point("b", size=900)])] == ["b"]
+
+
+def test_a_search_ends_at_its_budget_and_goes_on_from_there(tmp_path):
+    told = []
+    study = opened(tmp_path)
+    search(study, SPACE, make, budget=3, told=lambda: told.append(finished(study)))
+    assert finished(study) == 3 and told == [1, 2, 3]
+    first = points(study)
+    assert first[0].settings == "int8_static bits=2"  # the scheme's own value comes first
+    again = opened(tmp_path)
+    search(again, SPACE, make, budget=5, told=lambda: None)
+    assert finished(again) == 5
+    assert points(again)[: len(first)] == first
+
+
+def test_settings_that_were_tried_are_not_measured_again(tmp_path):
+    made = []
+
+    def counted(settings):
+        made.append(settings.text())
+        return make(settings)
+
+    study = opened(tmp_path)
+    search(study, SPACE, counted, budget=7, told=lambda: None)
+    assert len(made) == len(set(made)) <= 4
+    assert finished(study) == 7
+
+
+def test_settings_that_give_no_file_count_and_say_why(tmp_path):
+    def refuses_two_bits(settings):
+        if settings.overrides["bits"] == 2:
+            raise ModelError("two bits are too few.")
+        return make(settings)
+
+    study = opened(tmp_path)
+    search(study, SPACE, refuses_two_bits, budget=6, told=lambda: None)
+    assert finished(study) == 6
+    assert set(refused(study).values()) == {"two bits are too few."}
+    assert all("bits=2" not in one.settings for one in points(study))
+
+
+def test_another_question_is_refused(tmp_path):
+    opened(tmp_path)
+    with pytest.raises(UsageError, match=r"made for another subject: net on local\. Give another --study"):
+        opened(tmp_path, subject="net on rpi4")
+    with pytest.raises(UsageError, match="another space"):
+        opened(tmp_path, space=Space({"int8_static": {}}))
+
+
+@pytest.mark.parametrize("url", ["nonsense", "sqlite:////nowhere/at/all.db", "nobody://host/name"])
+def test_a_database_that_cannot_be_opened_is_said(url):
+    with pytest.raises(UsageError, match=r"cannot be opened .* sqlite:///search\.db"):
+        open_study(url, "s", space=SPACE, subject="net")
+
+
+WIDE = Space({"int8_static": {"bits": tuple(range(2, 40)), "per_channel": (True, False)}})
+WORKER = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import test_search_study as t
+from edgebench.search import study
+study.HEARTBEAT_S = 1
+folder, budget, pause = Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+opened = t.opened(folder, space=t.WIDE)
+def make(settings):
+    (folder / "begun.txt").write_text(settings.text())
+    time.sleep(pause)
+    return t.make(settings)
+study.search(opened, t.WIDE, make, budget=budget, told=lambda: None)
+print(study.finished(opened))
+"""
+
+
+def worker(folder, *, budget, pause):
+    command = [sys.executable, "-c", WORKER, str(Path(__file__).parent), str(folder), str(budget), str(pause)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_two_processes_share_a_study_in_which_a_third_was_killed(tmp_path):
+    killed = worker(tmp_path, budget=1, pause=60)
+    while not (tmp_path / "begun.txt").exists() or not (begun := (tmp_path / "begun.txt").read_text()):
+        time.sleep(0.05)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    time.sleep(3.5)  # its last sign of life is older than three heartbeats
+    both = [worker(tmp_path, budget=8, pause=0.1) for _ in range(2)]
+    counts = [int(one.communicate()[0]) for one in both]
+    assert min(counts) >= 8 and max(counts) <= 9  # one may be in a trial when the other ends the budget
+    found = [one.settings for one in points(opened(tmp_path, space=WIDE))]
+    assert begun in found  # what the killed one was at was tried again
+    assert len(set(found)) >= 6
