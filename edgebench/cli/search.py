@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,8 @@ from edgebench.cli.options import (
     ResampleOption,
     cache_dir,
 )
+
+LISTED = 3  # names of a list that the table shows
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -106,9 +109,19 @@ def _table(points: list[Point], *, done: int, budget: int) -> Table:
             f"{point.ua_loss:+.4f}",
             f"{point.ccc_loss:+.4f}",
             str(point.changed),
-            point.settings,
+            _short(point.settings),
         )
     return table
+
+
+def _short(settings: str) -> str:
+    """Settings whose long lists are only counted."""
+    return re.sub(r"\[[^\]]*\]", lambda found: _counted(found.group()), settings)
+
+
+def _counted(text: str) -> str:
+    count = text.count('"') // 2
+    return text if count <= LISTED else f"[{count} nodes]"
 
 
 def _with_interval(point: Point) -> str:

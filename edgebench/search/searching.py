@@ -8,12 +8,14 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from edgebench.agent.waveform import prepare
 from edgebench.errors import ModelError
 from edgebench.models import load_artifact
 from edgebench.models.making.quantized import quantize_artifact
 from edgebench.models.manifest import manifest_path
+from edgebench.models.quantization.sensitivity import float_nodes, sensitivities
 from edgebench.results import Store
 from edgebench.search import study as studies
 from edgebench.search.losses import Judge
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from edgebench.devices import Device
     from edgebench.models import Artifact
 
+# Signal to noise that the outputs keep with what is not in a list rounded to 8 bits.
+LIMITS_DB = (15.0, 25.0, 35.0)
+SENSITIVITY_CLIPS = 12
 FILES = "files"
 RUNS = "runs"
 
@@ -72,8 +77,8 @@ class Searching:
                 f"model {parent.path}: a search starts from an fp32 file with its manifest, so that what is "
                 "lost can be measured. Give such a file, as `edgebench train` leaves one."
             )
-        space = Space.of(schemes)
         clips = choose_clips(parent, calibration)
+        space = Space.of(schemes).with_float_nodes(_sensitive(parent, clips))
         output.mkdir(parents=True, exist_ok=True)
         subject = {
             "model": parent.sha256,
@@ -156,3 +161,16 @@ class Searching:
         shutil.move(manifest_path(made.path), manifest_path(kept))
         shutil.move(made.path, kept)
         return kept
+
+
+def _sensitive(parent: Artifact, clips: Chosen) -> list[list[str]]:
+    """What would stay float, one list for each of ``LIMITS_DB``: found one operator at a time."""
+    waveforms = [prepare(clip, *_preparation(parent)) for clip in clips.calibration_waveforms()]
+    step = max(1, len(waveforms) // SENSITIVITY_CLIPS)
+    rows = sensitivities(parent.path, waveforms[::step][:SENSITIVITY_CLIPS])
+    return [list(names) for names in dict.fromkeys(tuple(float_nodes(rows, limit)) for limit in LIMITS_DB)]
+
+
+def _preparation(parent: Artifact) -> tuple[list[dict[str, Any]], int]:
+    steps = parent.manifest.preparation if parent.manifest else []
+    return [dict(step) for step in steps], parent.sample_rate_hz

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     import optuna
 
 SCHEME = "scheme"
+FLOAT_NODES, FLOAT_PARTS = (
+    "float_nodes",
+    "float_parts",
+)  # settings: what stays float, by name and by structure
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,21 @@ class Space:
             scheme for scheme in SCHEMES.values() if scheme.format == model_format and not scheme.needs
         ]
         return cls({scheme.name: dict(scheme.choices) for scheme in chosen})
+
+    def with_float_nodes(self, lists: Sequence[Sequence[str]]) -> Space:
+        """The space in which each of ``lists`` may stay float, beside a scheme's own choice by structure.
+
+        It changes the schemes that leave nodes float by name and by structure and name none of their own.
+        """
+        found = {}
+        for name, choices in self.schemes.items():
+            own = scheme_named(name).settings
+            if own.get(FLOAT_NODES) == () and FLOAT_PARTS in own and scheme_named(name).calibrated:
+                more = {FLOAT_PARTS: (own[FLOAT_PARTS], ()), FLOAT_NODES: ((), *map(tuple, lists))}
+                found[name] = {**choices, **more}
+            else:
+                found[name] = dict(choices)
+        return Space(found)
 
     def suggest(self, trial: optuna.trial.Trial) -> Settings:
         """The settings of one trial."""

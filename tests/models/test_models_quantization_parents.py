@@ -190,7 +190,7 @@ def test_a_full_disk_leaves_nothing(theirs: Path, tmp_path: Path, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(ModelError, match="cannot be written there: No space left on device"):
         quantize_artifact(
             load_artifact(theirs), "fp16", clips=[], calibration=None, validation=CLIPS, folder=tmp_path
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from model_files import save
+from model_files import save, tiny_graph
 from onnx import TensorProto, helper, numpy_helper
 from support.speech_nets import pooled_net
 
@@ -21,6 +21,7 @@ from edgebench.models.quantization.float_parts import ALL_PARTS, float_nodes, no
 from edgebench.models.quantization.ort_static import STATIC
 from edgebench.models.quantization.smoothing import smooth
 from edgebench.models.quantization.source import finished, source_model
+from edgebench.models.quantization.static_qdq import quantized_by_ranges
 from edgebench.models.quantization.weight_only import symmetric
 
 GENERAL = sorted(name for name, s in SCHEMES.items() if s.format == "onnx" and not s.of_own_nets)
@@ -104,31 +105,32 @@ def test_a_net_without_names_and_with_constants(name: str, theirs: Path, clips):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "weights"),
+    ("name", "kind", "weights", "floats"),
     [
-        ("fp16", TensorProto.FLOAT16, 5),
-        ("weight_only", TensorProto.INT8, 5),
-        ("ort_static", TensorProto.INT8, 3),  # the second convolution and two products
-        ("ort_dynamic", TensorProto.UINT8, 2),
-        ("int4_matmul", TensorProto.UINT8, 2),
+        ("fp16", TensorProto.FLOAT16, 5, set()),
+        ("weight_only", TensorProto.INT8, 4, {"first"}),
+        ("ort_static", TensorProto.INT8, 3, {"first", "head"}),
+        ("ort_dynamic", TensorProto.UINT8, 2, {"first", "second", "head"}),
+        ("int4_matmul", TensorProto.UINT8, 2, {"first", "second", "head"}),
     ],
 )
-def test_what_is_stored_in_few_bits(name: str, kind: int, weights: int, theirs: Path, clips):
-    """All five weights, or those outside of the first convolution and the head."""
+def test_what_is_stored_in_few_bits(
+    name: str, kind: int, weights: int, floats: set[str], theirs: Path, clips
+):
+    """How many of the five weights, and which ones are left in float."""
     for module in SCHEMES[name].needs:
         pytest.importorskip(module, reason="needs the extra quantize")
     made = onnx.load_model_from_string(quantize(theirs, scheme=name, waveforms=clips))
     large = [t for t in made.graph.initializer if len(t.dims) > 1 and np.prod(t.dims) >= 64]
     assert sum(tensor.data_type == kind for tensor in large) == weights
-    floats = {tensor.name for tensor in large if tensor.data_type == TensorProto.FLOAT}
-    assert ({"first", "head"} <= floats) == (weights < 5)
-    assert "second" not in floats or name in ("ort_dynamic", "int4_matmul")
+    names = {"first", "second", "weigh", "value", "head"}
+    assert {t.name for t in large if t.data_type == TensorProto.FLOAT} & names == floats
 
 
 def test_float_arithmetic_gives_what_rounded_weights_give(theirs: Path, clips):
     """weight_only against a second implementation: the float net with its weights rounded in numpy."""
     rounded = onnx.load(theirs)
-    axes = {"first": 0, "second": 0, "head": 0}
+    axes = {"second": 0, "head": 0}
     for tensor in rounded.graph.initializer:
         if tensor.name in axes:
             tensor.CopyFrom(numpy_helper.from_array(_rounded(numpy_helper.to_array(tensor), 0), tensor.name))
@@ -237,6 +239,42 @@ def test_nothing_stays_float_that_was_not_asked_for(theirs: Path, clips):
     )
 
 
+def test_nodes_that_stay_float_read_unrounded_values(theirs: Path, clips):
+    """One of two products that read the same value is quantized; the other answers as if it were alone."""
+    source = source_model(theirs)
+    products = [node.name for node in source.graph.node if node.op_type == "MatMul"]
+    made = quantized_by_ranges(source, clips, STATIC, products[:1])
+    by_name = {node.name: node for node in made.graph.node}
+    makers = {name: node for node in made.graph.node for name in node.output}
+    assert by_name[products[1]].input[0] == "frames"
+    assert makers[by_name[products[0]].input[0]].op_type == "DequantizeLinear"
+
+
+def test_what_stays_float_is_measured(tmp_path: Path, clips):
+    """A product whose input has one huge channel that its weights cancel: alone in 8 bits it ruins the net.
+
+    No rule of structure keeps it; measuring does, and a limit that nothing keeps is told.
+    """
+    model = pooled_net()
+    for tensor in model.graph.initializer:
+        array = numpy_helper.to_array(tensor).copy()
+        if tensor.name in ("second", "bias"):
+            array[3] *= 1000
+        elif tensor.name in ("weigh", "value"):
+            array[3] /= 1000
+        else:
+            continue
+        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    path = save(model, tmp_path / "outlier.onnx")
+    by_rule, measured = (
+        largest_difference(path, quantize(path, scheme=name, waveforms=clips), clips)
+        for name in ("ort_static", "ort_static_measured")
+    )
+    assert measured < 0.2 * by_rule
+    with pytest.raises(ModelError, match=r"keep less than 200 dB \(the best one alone"):
+        quantize(path, scheme="ort_static_measured", waveforms=clips, settings={"least_db": 200.0})
+
+
 def test_an_operator_that_no_scheme_knows(tmp_path: Path, clips):
     """A net of an Einsum: each scheme names what it looks for and what there is."""
     model = pooled_net()
@@ -263,6 +301,14 @@ def test_an_operator_that_no_scheme_knows(tmp_path: Path, clips):
     for name in ("fp16", "weight_only"):
         with pytest.raises(ModelError, match="nothing to store"):
             quantize(path, scheme=name)
+
+
+@pytest.mark.parametrize("shape", [["samples"], ["batch", 1, "samples"], ["batch", "samples", 1]])
+def test_every_shape_of_a_waveform_is_fed(shape: list[int | str], tmp_path: Path, clips):
+    path = save(tiny_graph(shape=shape), tmp_path / "shaped.onnx")
+    made = quantize(path, scheme="ort_static", waveforms=clips, settings={"float_parts": []})
+    assert {t.data_type for t in onnx.load_model_from_string(made).graph.initializer} >= {TensorProto.INT8}
+    assert largest_difference(path, made, clips) < 0.05
 
 
 def test_an_old_opset_is_brought_up(tmp_path: Path, clips):

@@ -24,7 +24,7 @@ from edgebench.models.graph.macs import RULE
 from edgebench.models.graph.parity import largest_difference
 from edgebench.models.making.save import save_model
 from edgebench.models.manifest import Calibration, Macs, Manifest, Parity
-from edgebench.models.quantization import overridden, quantize, require_packages, scheme_named
+from edgebench.models.quantization import Scheme, overridden, quantize, require_packages, scheme_named
 from edgebench.models.quantization.parents import refuse_chance, refuse_parent
 
 MACS_INPUT_S = 5.0
@@ -56,52 +56,63 @@ def quantize_artifact(
 
     Nothing is written unless all of it can be. Raises UsageError for an unknown scheme or setting and for a
     missing package, ModelError for a parent that no scheme can start from, where the scheme does not fit it,
-    and where a float file answers differently, CorpusError for clips that set no range.
+    where a float file answers differently, and where the files cannot be written, CorpusError for clips that
+    set no range.
     """
     scheme = overridden(scheme_named(scheme_name), overrides or {})
     require_packages(scheme)
     refuse_parent(parent)
     before = parent.manifest or manifest_without_claims(parent)
     before_steps = [*before.preparation, *_fit(parent)]
-    steps = [*before.preparation, *(dict(step) for step in scheme.preparation)]
     rate_hz = before.sample_rate_hz
     inputs = [prepare(clip, [*before_steps, *map(dict, scheme.preparation)], rate_hz) for clip in validation]
     inputs += [prepare(clip, _fit(parent), rate_hz) for clip in _noise(rate_hz)]
     refuse_chance(parent.path, inputs)
     ready = [prepare(clip, before_steps, rate_hz) for clip in clips]
     data = quantize(parent.path, scheme=scheme, waveforms=ready)
-    contents, macs = _read(data, scheme.format, rate_hz)
     difference = largest_difference(parent.path, data, inputs)
     if scheme.exact and difference > LEAST_TOLERANCE:
         raise ModelError(
             f"scheme {scheme.name!r} changes no number, and its file of {parent.key} answers up to "
             f"{difference:.3g} away from it: the conversion is wrong. Nothing was written."
         )
-    manifest = Manifest(
+    manifest = _manifest(data, scheme, before, parent.sha256, difference).model_copy(
+        update={"calibration": calibration if scheme.calibrated else None}
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return save_model(data, manifest, folder)
+    except OSError as error:
+        raise ModelError(
+            f"{folder}: {manifest.key} cannot be written there: {error.strerror or error}. Nothing of it was "
+            "left. Give another folder with --output, or make room."
+        ) from error
+
+
+def _manifest(data: bytes, scheme: Scheme, before: Manifest, parent: str, difference: float) -> Manifest:
+    """What is said of a new file: its parent's facts, its scheme, and how far a board may be away."""
+    contents, macs = _read(data, scheme.format, before.sample_rate_hz)
+    return Manifest(
         key=f"{before.key.partition('.')[0]}.{scheme.name}",
         sha256=None,
         size_bytes=None,
         format="tflite" if scheme.format == "tflite" else "onnx",
         opset=contents.opset,
         ir_version=contents.ir_version,
-        sample_rate_hz=rate_hz,
+        sample_rate_hz=before.sample_rate_hz,
         tasks=before.tasks,
-        preparation=steps,
+        preparation=[*before.preparation, *map(dict, scheme.preparation)],
         parameters=before.parameters,
         macs=macs,
         scheme=scheme.described(),
-        calibration=calibration if scheme.calibrated else None,
-        parent=parent.sha256,
+        parent=parent,
         training=before.training,
         parity=Parity(
-            reference=parent.sha256,
-            max_abs=max(LEAST_TOLERANCE, float(f"{PARITY_MARGIN * difference:.1e}")),
+            reference=parent, max_abs=max(LEAST_TOLERANCE, float(f"{PARITY_MARGIN * difference:.1e}"))
         ),
         licence=before.licence,
         card=before.card,
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    return save_model(data, manifest, folder)
 
 
 def manifest_without_claims(artifact: Artifact) -> Manifest:

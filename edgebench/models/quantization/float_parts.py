@@ -8,7 +8,7 @@ finds such nodes in any graph. The list of rules is a setting of a scheme (``flo
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -78,15 +78,18 @@ def float_nodes(model: onnx.ModelProto, settings: Settings) -> set[str]:
     return kept
 
 
-def nodes_to_quantize(model: onnx.ModelProto, settings: Settings) -> list[str]:
+def nodes_to_quantize(
+    model: onnx.ModelProto, settings: Settings, *, also_float: Collection[str] = ()
+) -> list[str]:
     """Names of the nodes of ``operators`` that a scheme quantizes, in the graph's order.
 
-    Products and convolutions are taken where their weight is stored in the file. Other operators are taken
-    where everything that they read comes from a convolution that is taken: between two of those they pass
-    8 bits on. Raises ModelError where there is nothing to quantize.
+    Nodes of ``also_float`` (names) stay float besides those that the settings keep. Products and
+    convolutions are taken where their weight is stored in the file. Other operators are taken where
+    everything that they read comes from a convolution that is taken: between two of those they pass 8 bits
+    on. Raises ModelError where there is nothing to quantize.
     """
     graph = Graph(model)
-    kept = float_nodes(model, settings)
+    kept = float_nodes(model, settings) | set(also_float)
     chosen: set[str] = set()
     passing: set[str] = set()  # values that are 8 bits already
     for node in graph.nodes:

@@ -16,6 +16,7 @@ STATIC = settings(
     float_parts=ALL_PARTS,
     float_nodes=(),
     float_outputs=("MatMul", "Gemm"),
+    float_readers=True,
     weights="int8",
     activations="uint8",
     per_channel=True,

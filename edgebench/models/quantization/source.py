@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,12 @@ def inputs_of(model: onnx.ModelProto, waveform: Waveform) -> dict[str, NDArray[n
     axes = given.type.tensor_type.shape.dim
     shape = [int(axis.dim_value) if axis.dim_value > 0 else None for axis in axes]
     return {given.name: waveform.reshape(shape_of(waveform, shape))}
+
+
+def spread(waveforms: Sequence[Waveform], most: int) -> list[Waveform]:
+    """Up to ``most`` clips from all over their order, which goes by corpus and emotion."""
+    step = max(1, -(-len(waveforms) // most))
+    return list(waveforms[::step])
 
 
 def finished(

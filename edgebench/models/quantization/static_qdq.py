@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import fnmatch
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,13 +66,23 @@ def static_qdq(parent: Path, waveforms: Sequence[Waveform], settings: Settings) 
 
 
 def quantized_by_ranges(
-    source: onnx.ModelProto, waveforms: Sequence[Waveform], settings: Settings, chosen: Sequence[str]
+    source: onnx.ModelProto,
+    waveforms: Sequence[Waveform],
+    settings: Settings,
+    chosen: Sequence[str],
+    *,
+    overrides: Mapping[str, Any] | None = None,
 ) -> onnx.ModelProto:
-    """``source`` with the nodes ``chosen`` (names) between pairs, as onnxruntime writes it."""
+    """``source`` with the nodes ``chosen`` (names) between pairs, as onnxruntime writes it.
+
+    ``overrides``: value or weight -> its scales, where they come from elsewhere (TensorQuantOverrides).
+    """
     import onnx  # noqa: PLC0415
     from onnxruntime import quantization as ort_quantization  # noqa: PLC0415
 
     extra: dict[str, Any] = {"OpTypesToExcludeOutputQuantization": list(settings["float_outputs"])}
+    if overrides:
+        extra["TensorQuantOverrides"] = dict(overrides)
     if settings["calibrator"] in _HISTOGRAMS:
         extra["CalibStridedMinMax"] = 1  # one clip at a time: clips differ in length, and need memory
     if settings["calibrator"] == "Percentile":
@@ -96,7 +106,34 @@ def quantized_by_ranges(
             calibrate_method=ort_quantization.CalibrationMethod[settings["calibrator"]],
             extra_options=extra,
         )
-        return onnx.load_model(target)
+        made = onnx.load_model(target)
+    if settings.get("float_readers"):
+        _give_floats_back(made, set(chosen), settings["float_outputs"])
+    return made
+
+
+def _give_floats_back(made: onnx.ModelProto, chosen: Collection[str], float_outputs: Collection[str]) -> None:
+    """Let nodes that stay float read values that no chosen node rounds.
+
+    onnxruntime's quantizer gives every reader of a value the rounded one, also where a single one of them
+    was chosen: a transformer's residuals would be rounded again and again. What a chosen convolution gives
+    stays rounded for all, since its kernel writes 8 bits.
+    """
+    makers = {name: node for node in made.graph.node for name in node.output}
+    floats: dict[str, str] = {}
+    for node in made.graph.node:
+        pair = makers.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
+        if pair is None or pair.op_type != "QuantizeLinear":
+            continue
+        maker = makers.get(pair.input[0])
+        if maker is None or maker.name not in chosen or maker.op_type in float_outputs:
+            floats[node.output[0]] = pair.input[0]
+    for node in made.graph.node:
+        if node.name in chosen or node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            continue
+        for place, name in enumerate(node.input):
+            if name in floats:
+                node.input[place] = floats[name]
 
 
 def _by_name(parent: Path, source: onnx.ModelProto, settings: Settings) -> list[str]:

@@ -54,7 +54,12 @@ SCHEME = Scheme(
     summary="8-bit weights, made float once at load; float arithmetic",
     quantize=_quantize,
     settings=settings(
-        weights="int8", arithmetic="float32", per_channel=True, float_parts=("front_end",), float_nodes=()
+        weights="int8",
+        arithmetic="float32",
+        per_channel=True,
+        # Narrow convolutions have few weights, and every other layer builds on what they give.
+        float_parts=("front_end", "narrow_convolutions"),
+        float_nodes=(),
     ),
     allowed={"weights": ("int8",), "arithmetic": ("float32",), "float_parts": ALL_PARTS},
     choices={"per_channel": (True, False)},

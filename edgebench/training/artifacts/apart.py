@@ -5,16 +5,20 @@ Peak memory can only be told of a process, and a library that crashes takes no m
 
 from __future__ import annotations
 
-import multiprocessing
+import os
+import pickle
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from typing import Any
 
 from edgebench.agent.sensors.memory import memory_mark
 from edgebench.errors import EdgebenchError
+
+_CHILD = "from edgebench.training.artifacts.apart import child; child()"
 
 
 @dataclass(frozen=True)
@@ -32,33 +36,36 @@ class Outcome:
 
 
 def apart(work: Callable[..., Any], *arguments: Any, **options: Any) -> Outcome:
-    """Call ``work`` in a fresh process. What it takes and gives must be picklable.
+    """Call ``work``, a function of a module, in a fresh process; what it takes and gives is pickled.
 
     An expected error gives its text as the reason, any other its class and first line, and a process that
-    dies the signal that ended it.
+    dies the signal that ended it. What it prints goes to stderr.
     """
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
     began = time.monotonic()
-    process = context.Process(target=_child, args=(theirs, work, arguments, options), daemon=True)
-    process.start()
-    theirs.close()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _CHILD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
     try:
-        value, reason, peak = ours.recv()
-    except EOFError:  # it died before it could say anything
-        process.join()
-        value, reason, peak = None, _death(process.exitcode), None
+        out, _ = process.communicate(pickle.dumps((work, arguments, options)))
     finally:
-        if process.is_alive():
-            process.join(timeout=5.0)
-            process.kill()
-        ours.close()
-    return Outcome(value, reason, time.monotonic() - began, peak)
+        process.kill()
+        process.wait()
+    duration_s = time.monotonic() - began
+    try:
+        value, reason, peak = pickle.loads(out)  # noqa: S301 - from our own process
+    except (EOFError, pickle.UnpicklingError):  # it died before it had said everything
+        return Outcome(None, _death(process.returncode), duration_s, None)
+    return Outcome(value, reason, duration_s, peak)
 
 
-def _child(
-    out: Connection, work: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]
-) -> None:
+def child() -> None:
+    """The other side: read the work from stdin, do it, and write the outcome to what was stdout."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # a print, also of a library in C, must not get among the answers
+    work, arguments, options = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own process
     value: Any = None
     reason = None
     try:
@@ -68,13 +75,13 @@ def _child(
     except Exception as error:  # a library's own: the other pieces of work go on
         line = (str(error).strip() or "no message").splitlines()[0]
         reason = f"{type(error).__name__}: {line}"
-    out.send((value, reason, memory_mark()["hwm_bytes"]))
-    out.close()
+    with answers:
+        pickle.dump((value, reason, memory_mark()["hwm_bytes"]), answers)
 
 
-def _death(exitcode: int | None) -> str:
-    if exitcode is None or exitcode >= 0:
-        return f"its process ended with status {exitcode} and without a result"
-    name = signal.Signals(-exitcode).name if -exitcode in set(signal.Signals) else str(-exitcode)
+def _death(status: int) -> str:
+    if status >= 0:
+        return f"its process ended with status {status} and without a result"
+    name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
     likely = ", most likely for lack of memory" if name == "SIGKILL" else ""
     return f"its process was ended by {name}{likely}"

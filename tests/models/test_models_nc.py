@@ -1,0 +1,69 @@
+"""Scales of neural-compressor in an ONNX graph: each at its place, and the library where it is installed."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import onnx
+import pytest
+
+from edgebench.corpora import load_waveform, synthetic_corpus
+from edgebench.errors import ModelError
+from edgebench.models import load_artifact
+from edgebench.models.graph.parity import largest_difference
+from edgebench.models.quantization import quantize
+from edgebench.models.quantization.float_parts import Graph, nodes_to_quantize
+from edgebench.models.quantization.nc_ranges import Ranges, overrides_for
+from edgebench.models.quantization.ort_static import STATIC
+from edgebench.models.quantization.source import source_model
+from edgebench.models.quantization.static_qdq import quantized_by_ranges
+
+
+def test_every_scale_is_where_it_belongs():
+    """Made-up scales come back from the graph: of weights by channel, and of what a layer reads."""
+    source = source_model(load_artifact("wav2small.fp32").path)
+    chosen = nodes_to_quantize(source, STATIC)
+    names = [f"vgg7_{k}_0_weight" for k in (1, 2, 4, 5, 6, 7)] + ["vgg7_8_weight", "sof_weight", "lin_weight"]
+    channels = [13] * 7 + [169] * 2
+    ranges = {
+        name: Ranges(0.01 * (k + 1), k, np.linspace(0.001, 0.002, count).astype(np.float32) * (k + 1))
+        for k, (name, count) in enumerate(zip(names, channels, strict=True))
+    }
+    ranges["lin_weight"] = Ranges(
+        ranges["sof_weight"].scale, ranges["sof_weight"].zero_point, ranges["lin_weight"].weight_scales
+    )  # both read one value
+    clips = [load_waveform(clip) for clip in synthetic_corpus(split="train")[::200]]
+    made = quantized_by_ranges(
+        source, clips, STATIC, chosen, overrides=overrides_for(Graph(source), chosen, ranges)
+    )
+    stored = {t.name: onnx.numpy_helper.to_array(t) for t in made.graph.initializer}
+    makers = {name: node for node in made.graph.node for name in node.output}
+    found = {node.name: node for node in made.graph.node}
+    layers = [f"vgg7.{k}.1/Conv" for k in (1, 2, 4, 5, 6, 7)] + ["vgg7.8/Conv", "sof/MatMul", "lin/MatMul"]
+    for layer, name in zip(layers, names, strict=True):
+        read, weight = (makers[source] for source in found[layer].input[:2])
+        assert stored[read.input[1]] == np.float32(ranges[name].scale), layer
+        assert stored[read.input[2]] == ranges[name].zero_point, layer
+        np.testing.assert_array_equal(stored[weight.input[1]], ranges[name].weight_scales)
+
+
+def test_a_layer_of_which_nothing_is_known():
+    source = source_model(load_artifact("wav2small.fp32").path)
+    with pytest.raises(ModelError, match=r"says nothing of 'vgg7\.1\.0\.weight'"):
+        overrides_for(Graph(source), nodes_to_quantize(source, STATIC), {})
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("scheme", ["nc_static", "nc_auto"])
+def test_the_library_itself(scheme: str):
+    for module in ("torch", "neural_compressor", "torchao"):
+        pytest.importorskip(module, reason="needs the extras train and nc")
+    parent = load_artifact("wav2small.fp32").path
+    clips = [load_waveform(clip) for clip in synthetic_corpus(split="train")[::40]]
+    made = quantize(parent, scheme=scheme, waveforms=clips)
+    assert made != quantize(parent, scheme="ort_static", waveforms=clips)
+    fresh = [load_waveform(clip) for clip in synthetic_corpus(split="validation")[::15]]
+    assert largest_difference(parent, made, fresh) < 0.2
+    assert len(made) < 0.4 * parent.stat().st_size
+    assert "neural_compressor" in sys.modules
