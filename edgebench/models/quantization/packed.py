@@ -164,10 +164,11 @@ PASSES = (
     "generated_tables",
     STRIP_NAMES,
 )
-LEVELS = (3, 5, 7, 15, 31, 63, 127, 255)
+# The most levels that are odd for each number of digits a word.
+LEVELS = (3, 5, 7, 11, 15, 27, 37, 51, 77, 127, 255)
 
 SCHEMES = (
     _scheme("packed8", "weights of 255 levels by GPTQ; float arithmetic", 255, 255),
     _scheme("packed_mixed", "convolutions of 127 levels, products of 11, by GPTQ; float arithmetic", 127, 11),
-    _scheme("packed_ternary", "convolutions of 31 levels, products of 3, by GPTQ; float arithmetic", 31, 3),
+    _scheme("packed_ternary", "convolutions of 37 levels, products of 3, by GPTQ; float arithmetic", 37, 3),
 )

@@ -19,6 +19,7 @@ from edgebench.models.quantization.borders import SHAPE_ALONE, Borders, find_bor
 from edgebench.models.quantization.coding import Coded, code_weights
 from edgebench.models.quantization.packed import (
     CLIPS,
+    LEVELS,
     PROVED,
     STRIP_NAMES,
     decoded_codes,
@@ -232,7 +233,7 @@ _PASSES = (
     *PROVED,
     STRIP_NAMES,
 )
-_LEVELS = (3, 5, 7, 15, 31, 63, 127)
+_LEVELS = tuple(levels for levels in LEVELS if levels <= 127)
 
 SCHEMES = (
     _scheme("packed8_int8", "weights of 127 levels by GPTQ; int8 arithmetic", 127, 127),
@@ -241,6 +242,6 @@ SCHEMES = (
         "packed_mixed_int8", "convolutions of 127 levels, products of 11, by GPTQ; int8 arithmetic", 127, 11
     ),
     _scheme(
-        "packed_ternary_int8", "convolutions of 31 levels, products of 3, by GPTQ; int8 arithmetic", 31, 3
+        "packed_ternary_int8", "convolutions of 37 levels, products of 3, by GPTQ; int8 arithmetic", 37, 3
     ),
 )
