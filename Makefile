@@ -17,6 +17,8 @@ run: $(VENV)/run.done  ## install, then the main job on this machine
 # Tests marked `alone` measure this machine; the others share it. A file stays in one process: its fixtures
 # may be dear.
 TESTFLAGS ?=
+# One more than there are processors, since tests over SSH mostly wait.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 1 + len(os.sched_getaffinity(0))))')
 
 # The checks keep one processor busy, and run beside the tests.
 test: $(VENV)/test.done  ## all checks and tests
@@ -24,8 +26,7 @@ test: $(VENV)/test.done  ## all checks and tests
 	$(BIN)/python -m pytest $(TESTFLAGS) -m alone $$(grep -rl --include='test_*.py' 'mark\.alone' tests)
 
 tests: $(VENV)/test.done
-	$(BIN)/python -m pytest $(TESTFLAGS) -m "not alone" -n logical --maxprocesses 8 --dist loadfile \
-	  --no-loadscope-reorder
+	$(BIN)/python -m pytest $(TESTFLAGS) -m "not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # What the checks say is shown when they are through, not between the dots of the tests.
 lint-in-one-piece: $(VENV)/test.done
