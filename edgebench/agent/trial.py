@@ -77,7 +77,7 @@ def main(wire: int) -> None:
 
 
 def measure(trial: dict[str, Any], record: dict[str, Any], say: Callable[[str], Any]) -> None:
-    """Fill the record of a trial. Raises TrialError; ``say`` hears of each stage before it begins."""
+    """Fill the record of a trial. Raises TrialError; ``say`` is called with each stage before it begins."""
     if trial["cpus"]:
         os.sched_setaffinity(0, trial["cpus"])
     record["pid"] = os.getpid()

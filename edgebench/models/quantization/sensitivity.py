@@ -243,7 +243,7 @@ def sensitivities(
 ) -> list[Sensitivity]:
     """A row for each operator of the float file ``path``, in its order; see ``Bench`` for the settings.
 
-    ``advance(done, total)`` hears of each row. Raises ModelError for a file that cannot be run.
+    ``advance(done, total)`` is called after each row. Raises ModelError for a file that cannot be run.
     """
     bench = Bench(
         path,

@@ -67,7 +67,7 @@ def new_run_id(*, now_s: float | None = None) -> str:
 class Store:
     """The results in one folder, made on the first append.
 
-    ``warn`` hears one sentence for each damaged thing passed over; without it they are Python
+    ``warn`` is called with one sentence for each damaged thing passed over; without it they are Python
     warnings of class StoreWarning.
     """
 
