@@ -3,11 +3,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements/lock.txt
+# Most modules of torch and transformers are never imported: each is compiled when it is, not all of them here.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+       --constraint requirements/lock.txt
 # A plain request for torch brings gigabytes of CUDA packages on some indexes; name the build you want.
 TORCH ?= torch==2.13.0
 
-.PHONY: run test lint bench lock clean
+.PHONY: run test tests lint lint-in-one-piece bench lock clean
 
 run: $(VENV)/run.done  ## install, then the main job on this machine
 	$(BIN)/edgebench run
@@ -16,9 +18,18 @@ run: $(VENV)/run.done  ## install, then the main job on this machine
 # may be dear.
 TESTFLAGS ?=
 
-test: lint  ## all checks and tests
-	$(BIN)/python -m pytest $(TESTFLAGS) -m "not alone" -n logical --maxprocesses 8 --dist loadfile
-	$(BIN)/python -m pytest $(TESTFLAGS) -m alone
+# The checks keep one processor busy, and run beside the tests.
+test: $(VENV)/test.done  ## all checks and tests
+	$(MAKE) --no-print-directory --jobs=2 lint-in-one-piece tests
+	$(BIN)/python -m pytest $(TESTFLAGS) -m alone $$(grep -rl --include='test_*.py' 'mark\.alone' tests)
+
+tests: $(VENV)/test.done
+	$(BIN)/python -m pytest $(TESTFLAGS) -m "not alone" -n logical --maxprocesses 8 --dist loadfile \
+	  --no-loadscope-reorder
+
+# What the checks say is shown when they are through, not between the dots of the tests.
+lint-in-one-piece: $(VENV)/test.done
+	@$(MAKE) --no-print-directory --output-sync=target lint
 
 lint: $(VENV)/test.done
 	$(BIN)/ruff check .

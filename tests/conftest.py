@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+# Before numpy is imported. As many test processes as processors run side by side, and threads of one that
+# wait for each other take the time of the others. Processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from support.cli import Edgebench
 from support.sshd import SshServer, find_sshd
+
+from edgebench.corpora import audio
 
 MakeServer = Callable[..., SshServer]
 
 
 # A shell starts what it puts into the background deaf to Ctrl-C, and children inherit that from us.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Folders of many short files come last: they fill the time until the last long file has ended."""
+    items.sort(key=lambda item: item.path.parent.name in ("agent", "corpora", "results"))
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +81,13 @@ def corpora_root() -> Path:
 def edgebench(tmp_path: Path) -> Edgebench:
     """The real command line with a folder of its own, a suite of seconds and an empty inventory in it."""
     return Edgebench.in_folder(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def synthetic_speech_is_made_once() -> Iterator[None]:
+    """Whoever loads a clip of the synthetic corpus a second time in this process waits no second time."""
+    with mock.patch.object(audio, "synthetic_waveform", functools.cache(audio.synthetic_waveform)):
+        yield
 
 
 @pytest.fixture

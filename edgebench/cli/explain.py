@@ -61,9 +61,11 @@ def explain(
     from edgebench.devices import resolve_device
     from edgebench.harness.explain.explain import explain as explain_model
     from edgebench.harness.explain.measure import Asked, parent_of
+    from edgebench.harness.explain.page import write_page
     from edgebench.harness.explain.terminal import print_explanation
     from edgebench.models import load_artifact
 
+    results = open_store(store)
     artifact = load_artifact(model)
     asked = Asked(
         device=resolve_device(device, host=host, inventory=inventory),
@@ -80,11 +82,13 @@ def explain(
     )
     speech = None if timing_only else _speech(asked.parent, calibration or [], resample=resample)
     with Display() as display:
-        found = explain_model(asked, speech, open_store(store), display)
+        found = explain_model(asked, speech, results, display)
+    path = write_page(found, results.reports_path)
     if json:
         typer.echo(json_.dumps(found.to_json(), allow_nan=False))
     else:
         print_explanation(found, Console())
+    typer.echo(f"report: {path}", err=json)
 
 
 def _speech(parent: Artifact, values: list[str], *, resample: bool) -> Speech:

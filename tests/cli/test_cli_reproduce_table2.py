@@ -56,7 +56,7 @@ def finished(corpora, tmp_path_factory):
     words += ["--train-only", f"crema_d={corpora['crema_d']}"]
     for setting in (*TINY, f"architecture={tiny_hubert.NAME}"):
         words += ["--set", setting]
-    ARCHITECTURES[tiny_hubert.NAME] = tiny_hubert.PLACE
+    ARCHITECTURES[tiny_hubert.NAME] = tiny_hubert.PLACE_OF_ONE_LAYER
     try:
         result = CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False)
         again = CliRunner().invoke(app, [*words, "--resume"], catch_exceptions=False)

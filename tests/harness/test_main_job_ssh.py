@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ pytestmark = pytest.mark.ssh
 
 DEVICE, INCOMPLETE, STORE, INTERRUPTED = 5, 6, 7, 130
 
+# Long enough to be met in the middle of a launch, and no longer: a launch keeps a processor busy.
 LONG_SUITE = """\
 name = "long-test"
 input_s = [1.0]
 launches = 4
-min_duration_s = 16.0
+min_duration_s = 6.0
 null_runtime = false
 [repeats]
 budget = 0
@@ -63,6 +64,16 @@ def trials_on_board(server: SshServer) -> list[int]:
         if words[-1:] == ["trial"] and any(str(server.root) in word for word in words):
             found.append(process.pid)
     return found
+
+
+@contextlib.contextmanager
+def held(pid: int) -> Iterator[None]:
+    """A process that stands still meanwhile, so that it has not ended however slow this machine is."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def records(result: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
@@ -132,15 +143,16 @@ def test_a_run_outlives_its_host_and_is_collected(
     board: Edgebench, ssh_server: SshServer, model: str
 ) -> None:
     process = board.start("run", "--device", "rpi4", "--offline", "--suite", "long.toml", "--model", model)
-    wait_for(lambda: trials_on_board(ssh_server), what="a trial on the board", limit_s=120)
+    trial = wait_for(lambda: trials_on_board(ssh_server), what="a trial on the board", limit_s=120)[0]
     process.kill()
     process.communicate()
     run_id = last_header(board)["run_id"]
     # A second user is told who measures, and nothing of the first run is disturbed.
-    said = board.refuses(
-        "run", "--device", "rpi4", "--offline", "--suite", "quick.toml", "--model", model,
-        status=DEVICE, says=["busy", run_id],
-    )  # fmt: skip
+    with held(trial):
+        said = board.refuses(
+            "run", "--device", "rpi4", "--offline", "--suite", "quick.toml", "--model", model,
+            status=DEVICE, says=["busy", run_id],
+        )  # fmt: skip
     assert "wait" in said
     result = board("run", "--resume", run_id, "--json")
     rows = records(result)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 
 from edgebench.models.architectures import build_architecture
@@ -12,7 +14,7 @@ TINY_OPTIONS = {name: {"width": TINY_WIDTH} for name in IMAGE_NETS}
 
 
 def tiny_image_net(name: str, *, seed: int = 0):
-    """``name`` with a tenth of its channels; of MobileNetV4 the blocks that no other could stand in for."""
+    """``name`` with a tenth of its channels, and of its blocks those that no other could stand in for."""
     torch.manual_seed(seed)
     net = build_architecture(name, **TINY_OPTIONS[name])
     if hasattr(net.trunk, "blocks"):
@@ -20,6 +22,11 @@ def tiny_image_net(name: str, *, seed: int = 0):
             attention = [block for block in stage if hasattr(block, "attn")][:1]
             kept = [b for n, b in enumerate(stage) if n == 0 or not b.has_skip or b in attention]
             net.trunk.blocks[place] = torch.nn.Sequential(*kept)
+    else:
+        layers = list(net.trunk.layers)
+        alike = [repr(layer) == repr(before) for before, layer in pairwise(layers)]
+        kept = [layer for layer, again in zip(layers, [False, *alike], strict=True) if not again]
+        net.trunk.layers = torch.nn.Sequential(*kept)
     return net
 
 

@@ -1,12 +1,17 @@
-"""Small ONNX graphs written as text, and what two of them answer to the same random numbers."""
+"""Small ONNX graphs written as text, what they answer to random numbers, and what a rewrite makes of them."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
 import onnxruntime
 from onnx import numpy_helper
 
+from edgebench.models.rewrites import rewrite
+
+RNG = np.random.default_rng(1)
 SIZES = {"N": 2, "T": 7}
 
 
@@ -48,3 +53,54 @@ def operators(model: onnx.ModelProto) -> list[str]:
 def stored(model: onnx.ModelProto) -> list[tuple[int, ...]]:
     """The shapes of what a file stores, sorted."""
     return sorted(tuple(tensor.dims) for tensor in model.graph.initializer)
+
+
+def normal(*shape: int) -> np.ndarray:
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def vector(*numbers: float) -> np.ndarray:
+    return np.array(numbers, np.float32)
+
+
+def axes(*numbers: int) -> np.ndarray:
+    return np.array(numbers, np.int64)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A graph, and the operators that a pass should leave of it; None where it must not touch it."""
+
+    what: str
+    name: str
+    text: str
+    tensors: dict[str, np.ndarray] = field(default_factory=dict)
+    left: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.what}"
+
+
+def applies(case: Case) -> None:
+    """Assert that the pass changes the graph as the case says, and the answers not at all."""
+    before = graph(case.text, **case.tensors)
+    found = rewrite(before, [case.name])
+    assert found.places[case.name] > 0
+    assert " ".join(operators(found.model)) == case.left
+    assert [v.name for v in found.model.graph.output] == [v.name for v in before.graph.output]
+    same(before, found.model)
+
+
+def refuses(case: Case) -> None:
+    """Assert that the pass gives the very same model back."""
+    before = graph(case.text, **case.tensors)
+    found = rewrite(before, [case.name])
+    assert found.places == {case.name: 0}
+    assert found.model is before
+
+
+def same(before: onnx.ModelProto, after: onnx.ModelProto) -> None:
+    """Assert that two models answer the same, up to the rounding of another order of sums."""
+    for seed in (0, 1):
+        for a, b in zip(answers(before, seed=seed), answers(after, seed=seed), strict=True):
+            np.testing.assert_allclose(b, a, rtol=2e-5, atol=2e-5)

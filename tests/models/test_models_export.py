@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -25,18 +26,23 @@ pytestmark = pytest.mark.train
 OLDEST_RUNTIME_OPSET, OLDEST_RUNTIME_IR = 21, 10  # onnxruntime 1.19.2
 
 
-# Speech transformers and MobileNets trace slowly, and have their own files of tests.
-@pytest.fixture(scope="module", params=sorted(set(ARCHITECTURES) - {*SPEECH_NETS, *IMAGE_NETS}))
-def exported(request):
+@functools.cache
+def module_and_graph(name):
     """(module, its ONNX graph), with batch norms that are not the identity."""
     torch.manual_seed(5)
-    module = build_architecture(request.param)
+    module = build_architecture(name)
     for part in module.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
             part.running_mean.normal_()
             part.running_var.uniform_(0.5, 2.0)
             torch.nn.init.normal_(part.bias)
     return module.eval(), export_onnx(module)
+
+
+# Speech transformers and MobileNets trace slowly, and have their own files of tests.
+@pytest.fixture(scope="module", params=sorted(set(ARCHITECTURES) - {*SPEECH_NETS, *IMAGE_NETS}))
+def exported(request):
+    return module_and_graph(request.param)
 
 
 @pytest.mark.parametrize("input_s", [0.1, 1.0, 5.0, 12.0])
@@ -83,9 +89,7 @@ def test_names_are_the_contract(exported):
 @pytest.fixture(scope="module")
 def smallest():
     """The net that is exported quickest, and its graph: the exporter is the same for all."""
-    torch.manual_seed(5)
-    module = build_architecture("wav2small").eval()
-    return module, export_onnx(module)
+    return module_and_graph("wav2small")
 
 
 def test_a_file_holds_what_was_asked_for_and_no_other_weights(smallest):

@@ -11,9 +11,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from small_nets import Graph, speech_net, waveforms
 
-from edgebench.models.quantization.coding import code_weights
+from edgebench.models.quantization.coding import output_moment
 from edgebench.models.quantization.gradients import differentiable, gradient
-from edgebench.models.quantization.moments import input_moments
+from edgebench.models.quantization.moments import Moment, input_moments
 from edgebench.models.quantization.pieces import Pieces, session_of
 from edgebench.models.quantization.sites import Site, find_sites
 
@@ -52,7 +52,7 @@ def test_a_convolutions_moment_foretells_the_energy_of_its_answers(source, weigh
     y = answer(node, {"x": x, "w": w})
     groups = attributes.get("group", 1)
     site = Site(0, "convolution", "x", "w", 0, None, groups)
-    moments = input_moments(site, node, weight, [x], seed=0)
+    moments = input_moments(site, node, weight, [x], clips=1, seed=0)
     matrix = site.matrix(w)
     per_group = weight[0] // groups
     assert len(moments) == groups
@@ -71,7 +71,7 @@ def test_a_products_moment_foretells_the_energy_of_its_answers(left):
     node = helper.make_node("MatMul", ["w", "x"] if left else ["x", "w"], ["y"])
     y = answer(node, {"x": x, "w": w})
     site = Site(0, "product", "x", "w", 0 if left else 1, None, 1, left=left)
-    (moment,) = input_moments(site, node, w.shape, [x], seed=0)
+    (moment,) = input_moments(site, node, w.shape, [x], clips=1, seed=0)
     energies = (y.astype(float) ** 2).mean(axis=(0, 2) if left else (0, 1))
     found = [column @ moment.second @ column for column in site.matrix(w).T]
     np.testing.assert_allclose(found, energies, rtol=1e-5)
@@ -81,11 +81,15 @@ def test_a_large_moment_is_its_diagonal(monkeypatch):
     monkeypatch.setattr("edgebench.models.quantization.moments.MOST_ELEMENTS", 30)
     x = np.random.default_rng(2).standard_normal((1, 50, 6)).astype(np.float32)
     site = Site(0, "product", "x", "w", 1, None, 1)
-    (moment,) = input_moments(site, helper.make_node("MatMul", ["x", "w"], ["y"]), (6, 4), [x], seed=0)
+    (moment,) = input_moments(
+        site, helper.make_node("MatMul", ["x", "w"], ["y"]), (6, 4), [x], clips=1, seed=0
+    )
     np.testing.assert_allclose(moment.second, (x[0].astype(float) ** 2).mean(axis=0), rtol=1e-6)
 
 
-def test_pieces_give_what_the_whole_gives():
+@pytest.mark.parametrize("kept", [0, 20_000, 2**28])
+def test_pieces_give_what_the_whole_gives(kept, monkeypatch):
+    monkeypatch.setattr("edgebench.models.quantization.pieces.MOST_KEPT_BYTES", kept)
     model = speech_net()
     clips = waveforms(3)
     session = session_of(model.SerializeToString())
@@ -93,7 +97,7 @@ def test_pieces_give_what_the_whole_gives():
     pieces = Pieces(model, clips)
     for place in (0, 3, 9, 9, 14, len(model.graph.node)):
         pieces.advance(place)
-    for clip, expected in zip(pieces.clips, whole, strict=True):
+    for clip, expected in zip(pieces.values(), whole, strict=True):
         assert clip.keys() == {"emotion_logits"}
         np.testing.assert_array_equal(clip["emotion_logits"], expected)
 
@@ -107,7 +111,7 @@ def test_a_piece_sees_the_weights_as_they_are_when_it_runs():
         tensor = next(t for t in model.graph.initializer if t.name == name)
         tensor.CopyFrom(numpy_helper.from_array(np.zeros(tuple(tensor.dims), np.float32), tensor.name))
     pieces.advance(len(model.graph.node))
-    assert not pieces.clips[0]["emotion_logits"].any()
+    assert not next(pieces.values())["emotion_logits"].any()
 
 
 def tail(
@@ -201,22 +205,40 @@ def test_an_operator_without_a_rule_is_said():
     assert not differentiable(g.nodes, "waveform")
 
 
-def test_codes_that_know_the_pooling_move_the_answers_less(monkeypatch):
-    """On the attention pooling, moments of what reaches the answers serve better than plain ones."""
-    settings = {"convolution_levels": 255, "product_levels": 3, "first_levels": 255, "head_levels": 255}
-    clips = waveforms(30)
+def test_an_output_moment_foretells_how_far_the_answers_move(monkeypatch):
+    """For one column of a product's weights, changed a little: the squared changes of all answers."""
+    monkeypatch.setattr("edgebench.models.quantization.coding._RIDGE", 0.0)
+    model, clips = speech_net(), waveforms(5)
+    site = next(site for site in find_sites(model) if site.kind == "product")  # what the softmax weighs by
+    pieces = Pieces(model, clips)
+    pieces.advance(site.place)
+    tensor = next(t for t in model.graph.initializer if t.name == site.weight)
+    weight = numpy_helper.to_array(tensor).copy()
+    node = model.graph.node[site.place]
+    sources = (values[site.source] for values in pieces.values())
+    (plain,) = input_moments(site, node, weight.shape, sources, clips=5, seed=0)
+    found = output_moment(model, site, pieces, plain)
+    assert found is not None
+    rng = np.random.default_rng(0)
 
-    def error() -> float:
-        model = speech_net()
-        before = [
-            session_of(model.SerializeToString()).run(None, {"waveform": c[np.newaxis]})[0] for c in clips
-        ]
-        code_weights(model, clips, settings)
-        after = [
-            session_of(model.SerializeToString()).run(None, {"waveform": c[np.newaxis]})[0] for c in clips
-        ]
-        return float(np.square(np.concatenate(after) - np.concatenate(before)).mean())
+    def answered(changed: np.ndarray) -> np.ndarray:
+        tensor.CopyFrom(numpy_helper.from_array(changed, site.weight))
+        session = session_of(model.SerializeToString())
+        return np.array([session.run(None, {"waveform": clip[np.newaxis]})[0] for clip in clips], float)
 
-    aware = error()
-    monkeypatch.setattr("edgebench.models.quantization.coding.differentiable", lambda *_: False)
-    assert aware < 0.7 * error()
+    for column in (0, 7, 19):
+        change = np.zeros_like(weight)
+        change[:, column] = 2e-3 * rng.standard_normal(len(weight))
+        moved = (answered(weight + change) - answered(weight - change)) / 2
+        way = change[:, column].astype(float)
+        assert way @ found.second[column] @ way == pytest.approx(float((moved**2).sum()), rel=0.03)
+
+
+def test_a_head_and_a_large_product_have_no_moment_of_their_own(monkeypatch):
+    model = speech_net()
+    pieces = Pieces(model, waveforms(2))
+    sites = [site for site in find_sites(model) if site.kind == "product"]
+    plain = Moment(np.eye(24), np.zeros(24))
+    assert output_moment(model, sites[-1], pieces, plain) is None
+    monkeypatch.setattr("edgebench.models.quantization.coding.MOST_ELEMENTS", 24 * 24 * 20 - 1)
+    assert output_moment(model, sites[0], pieces, plain) is None

@@ -75,7 +75,7 @@ def test_the_file_computes_what_the_codes_stand_for(net, padded_net):
     for path in (net, padded_net):
         model = opened(path, FLOAT)
         coded = code_weights(model, CLIPS, FLOAT)
-        assert [code.grid.levels for code in coded] == [255, 127, 127, 7, 7, 255]
+        assert [code.grid.levels for code in coded] == [255, 127, 127, 11, 11, 255]
         faked = answers(model.SerializeToString())
         np.testing.assert_allclose(answers(packed(path, CLIPS, FLOAT)), faked, rtol=1e-5, atol=1e-6)
         assert np.abs(faked - answers(path.read_bytes())).max() > 1e-4
@@ -106,6 +106,14 @@ def test_everything_behind_the_front_end_computes_in_integers(net, padded_net, t
         assert found["Conv"] + found["FusedConv"] == 2  # the front end's, and the first
         assert found["QuantizeLinear"] == 1
         assert found["DequantizeLinear"] == 0
+
+
+def test_the_schemes_own_rewrites_leave_no_convolution_in_float(net, tmp_path):
+    found = computed(quantize(net, scheme="packed_mixed_int8", waveforms=CLIPS), tmp_path)
+    assert found["QLinearConv"] == 3
+    assert found["Conv"] + found["FusedConv"] == 1  # the front end's
+    assert found["QuantizeLinear"] == 1
+    assert found["DequantizeLinear"] == found["ReduceSum"] == 0
 
 
 def test_decoding_costs_nothing_while_the_net_runs(net, tmp_path):

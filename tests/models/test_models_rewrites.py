@@ -7,7 +7,7 @@ import importlib.util
 import numpy as np
 import onnx
 import pytest
-from small_graphs import graph, operators
+from small_graphs import graph, operators, stored
 
 from edgebench.corpora import load_waveform, synthetic_corpus
 from edgebench.errors import ModelError, UsageError
@@ -150,7 +150,7 @@ def test_a_file_of_an_old_opset_is_refused():
         ("softmax_bais", "did you mean 'softmax_bias'"),
         ("pad_channels:0", "a whole number above 0"),
         ("pad_channels:many", "a whole number above 0"),
-        ("affine:4", "only pad_pooled, pad_channels takes one"),
+        ("affine:4", "only pad_pooled, pad_channels, pad_last takes one"),
     ],
 )
 def test_names_that_are_no_pass(name: str, said: str):
@@ -226,6 +226,21 @@ def test_payments_are_measured(tmp_path):
         load_artifact("wav2small.fp32").path,
         [RNG.uniform(-1, 1, RATE_HZ // 4).astype(np.float32)],
         candidates=["fold_constants", "time_last"],
+        rounds=5,
     )
     assert found[0] == Payment("fold_constants", None, None, None, 0)
     assert 0 < found[1].low <= found[1].ratio <= found[1].high
+
+
+def weights(model: onnx.ModelProto) -> list[tuple[int, ...]]:
+    return [shape for shape in stored(model) if len(shape) > 1]
+
+
+def test_time_first_takes_time_last_back(packaged):
+    plain = ["reshapes", "sum_into_product", "affine"]
+    before = rewrite(packaged, plain).model
+    last = rewrite(packaged, [*plain, "time_last"]).model
+    again = rewrite(last, ["time_first"]).model
+    assert weights(last) != weights(before)
+    assert weights(again) == weights(before)
+    assert sorted(operators(again)) == sorted(operators(before))

@@ -8,7 +8,9 @@ from typing import Any
 from edgebench.models.architectures import build_architecture
 
 NAME = "tiny_hubert"
-PLACE = "support.tiny_hubert:tiny_hubert"  # its row in the table of architectures, for a test to add
+# Its row in the table of architectures, for a test to add.
+PLACE = "support.tiny_hubert:tiny_hubert"
+PLACE_OF_ONE_LAYER = "support.tiny_hubert:tiny_hubert_of_one_layer"
 CONFIG = {
     "hidden_size": 16,
     "num_attention_heads": 2,
@@ -21,3 +23,10 @@ CONFIG = {
 
 def tiny_hubert(*, dropout: float = 0.0, weights: str | Path | None = None) -> Any:
     return build_architecture("distilhubert", dropout=dropout, weights=weights, config=CONFIG)
+
+
+def tiny_hubert_of_one_layer(*, dropout: float = 0.0, weights: str | Path | None = None) -> Any:
+    """For tests that export it: a second transformer layer is traced for as long, and says nothing new."""
+    return build_architecture(
+        "distilhubert", dropout=dropout, weights=weights, config={**CONFIG, "num_hidden_layers": 1}
+    )

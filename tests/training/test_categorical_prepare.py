@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from unittest import mock
+
 import numpy as np
 import pytest
 
-librosa = pytest.importorskip("librosa", reason="training needs librosa: pip install edgebench[train]")
+pytest.importorskip("librosa", reason="training needs librosa: pip install edgebench[train]")
 
-from edgebench.agent.waveform import check, prepare  # noqa: E402
-from edgebench.corpora import SAMPLE_RATE_HZ, load_waveform, synthetic_corpus  # noqa: E402
-from edgebench.training.methods import load_recipe  # noqa: E402
+import numba
+
+from edgebench.agent.waveform import check, prepare
+from edgebench.corpora import SAMPLE_RATE_HZ, load_waveform, synthetic_corpus
+from edgebench.training.methods import load_recipe
 
 pytestmark = pytest.mark.train
 
@@ -29,12 +34,38 @@ def bursts(seed: int) -> np.ndarray:
     return (envelope * rng.uniform(-1, 1, samples)).astype(np.float32)
 
 
+@pytest.fixture(scope="module")
+def librosa_trim():
+    """librosa's own trim.
+
+    librosa has numba compile a dozen functions as it is imported, for most of a minute the first time. trim
+    calls none of them. So this is a librosa of its own, with these left as they are in Python.
+    """
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "librosa"}
+    with mock.patch.multiple(
+        numba, **dict.fromkeys(("guvectorize", "jit", "stencil", "vectorize"), uncompiled)
+    ):
+        for name in before:
+            del sys.modules[name]
+        import librosa
+
+        yield librosa.effects.trim
+    for name in [name for name in sys.modules if name.partition(".")[0] == "librosa"]:
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+def uncompiled(*given, **options):
+    """For a decorator of numba, with or without options."""
+    return given[0] if len(given) == 1 and callable(given[0]) else lambda function: function
+
+
 @pytest.mark.parametrize("top_db", [20.0, 40.0])
-def test_trim_is_librosas(top_db):
+def test_trim_is_librosas(librosa_trim, top_db):
     speech = [load_waveform(clip) for clip in synthetic_corpus()[:6]]
     cut = 0
     for waveform in [*speech, *map(bursts, range(60))]:
-        expected, _ = librosa.effects.trim(waveform, top_db=top_db)
+        expected, _ = librosa_trim(waveform, top_db=top_db)
         found = one(waveform, step="trim", top_db=top_db)
         assert np.array_equal(found, expected)
         cut += len(found) < len(waveform)
@@ -73,14 +104,14 @@ def test_pre_emphasis_has_its_gain_at_every_frequency():
         assert found.std() / tone[1:].std() == pytest.approx(gain, rel=1e-3)
 
 
-def test_the_recipe_prepares_as_the_paper_says():
+def test_the_recipe_prepares_as_the_paper_says(librosa_trim):
     recipe = load_recipe("distilhubert_loso")
     steps = recipe.prepare.steps()
     check(steps)
     assert [step["step"] for step in steps] == ["trim", "pre_emphasis", "peak", "crop", "pad"]
     for clip in synthetic_corpus()[:4]:
         waveform = load_waveform(clip)
-        trimmed, _ = librosa.effects.trim(waveform, top_db=20)
+        trimmed, _ = librosa_trim(waveform, top_db=20)
         emphasised = np.append(trimmed[:1], trimmed[1:] - np.float32(0.97) * trimmed[:-1])
         expected = 0.95 * emphasised / np.abs(emphasised).max()
         found = prepare(waveform, steps, SAMPLE_RATE_HZ)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgebench.harness.explain.operators import Graph, Operator, partners
-from edgebench.harness.explain.roles import OTHER, roles
+from edgebench.harness.explain.operators import Graph, Operator
+from edgebench.harness.explain.partners import partners
+from edgebench.harness.explain.roles import OTHER, SPECTRUM, roles
 from edgebench.models.host import HostModel
 from edgebench.models.quantization.sensitivity import Labels, Sensitivity, sensitivities
 
@@ -114,7 +115,7 @@ def lossy_parts(rows: Sequence[Sensitivity], graph: Graph, times: Sequence[Row])
             LossyPart(
                 role=role,
                 rows=tuple(members),
-                why=_why(members, graph, makers),
+                why=_why(members, role, makers),
                 advice="Keep these operators in float.",
                 cost_ns=_cost(numbers, times),
             )
@@ -122,13 +123,12 @@ def lossy_parts(rows: Sequence[Sensitivity], graph: Graph, times: Sequence[Row])
     return sorted(found, key=lambda part: part.rows[0].signal_to_noise_db)
 
 
-def _why(rows: Sequence[Sensitivity], graph: Graph, makers: dict[str, Operator]) -> str:
+def _why(rows: Sequence[Sensitivity], role: str, makers: dict[str, Operator]) -> str:
     worst = rows[0]
-    text = (
-        f"{worst.kind} {worst.nodes[0]} alone in int8 leaves {worst.signal_to_noise_db:.0f} dB of the outputs"
-    )
     if worst.signal_to_noise_db <= -150:
-        text = f"{worst.kind} {worst.nodes[0]} alone in int8 makes outputs that are no numbers"
+        text = f"{_called(worst)} alone in int8 makes outputs that are no numbers"
+    else:
+        text = f"{_called(worst)} alone in int8 leaves {worst.signal_to_noise_db:.0f} dB of the outputs"
     losses = [
         f"{value:.3f} of {name}"
         for name, value in (("UA", worst.ua_loss), ("CCC", worst.ccc_loss))
@@ -138,23 +138,22 @@ def _why(rows: Sequence[Sensitivity], graph: Graph, makers: dict[str, Operator])
     lost = max(rows, key=lambda row: row.lost_share or 0.0)
     if lost.lost_share and lost.lost_share > 0.5:
         text += (
-            f"; {lost.lost_share:.0%} of the values at {lost.nodes[0]} round to zero, as one scale of 255 "
+            f"; {lost.lost_share:.0%} of the values at {_called(lost)} round to zero, as one scale of 255 "
             "steps spans them all"
         )
     elif worst.activations_db is not None and worst.activations_db < _QUIET_DB:
-        text += (
-            f"; its values span more than 8 bits hold (rounding alone leaves {worst.activations_db:.0f} dB)"
-        )
-    products = [
-        f"{row.nodes[0]} (a product with {_columns(makers[row.outputs[0]])} columns)"
+        text += f"; rounding its tensors alone leaves {worst.activations_db:.0f} dB of them"
+    bands = [
+        f"{row.nodes[0]}, the product of the spectrum with {weights[-1]} bands"
         for row in rows
-        if makers[row.outputs[0]].kind in ("MatMul", "Gemm")
+        if role == SPECTRUM and row.kind == "MatMul" and (weights := makers[row.outputs[0]].weights)
     ]
-    return text + (f". Among them: {', '.join(products)}" if products else "") + "."
+    return text + (f". Among them: {'; '.join(bands)}" if bands else "") + "."
 
 
-def _columns(operator: Operator) -> str:
-    return str(operator.weights[-1]) if operator.weights else "unknown"
+def _called(row: Sensitivity) -> str:
+    """An operator's name, with its kind where that is not part of it."""
+    return row.nodes[0] if row.kind.lower() in row.nodes[0].lower() else f"{row.kind} {row.nodes[0]}"
 
 
 def _cost(numbers: set[int], times: Sequence[Row]) -> float | None:

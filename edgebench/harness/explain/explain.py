@@ -12,18 +12,20 @@ from edgebench.files import sha256_of, write_bytes
 from edgebench.harness.explain.accuracy import Speech, alone_in_int8, lossy_parts
 from edgebench.harness.explain.causes import Case, causes_of
 from edgebench.harness.explain.explanation import Explanation
-from edgebench.harness.explain.measure import Asked, load_graph, measure, samples_of, write_copies
+from edgebench.harness.explain.measure import Asked, load_graph, measure, samples_of
+from edgebench.harness.explain.numbered import write_numbered
 from edgebench.harness.explain.operators import Graph
 from edgebench.harness.explain.probe import numbered_probe, padded_shape, probe_model, rates_of
 from edgebench.harness.explain.side import Side
+from edgebench.harness.explain.trace import merged
 
 if TYPE_CHECKING:
     from edgebench.harness.events import Events
     from edgebench.results import Store
 
-_NO_ROOF = (
-    "The small file that shows what the runtime reaches at its best left no trace, so no operator is set "
-    "against a roof."
+_NO_PROBE = (
+    "The small file that shows what the runtime reaches at its best left no trace: roofs are those of the "
+    "two files' own operators."
 )
 
 
@@ -40,12 +42,15 @@ def explain(asked: Asked, speech: Speech | None, store: Store, events: Events) -
     keys = [asked.parent.key, asked.artifact.key]
     probe = probe_model(padded_shape(graphs[1].operators))
     with tempfile.TemporaryDirectory() as folder:
-        copies = write_copies(models, keys, Path(folder))
+        copies = [
+            write_numbered(model, f"{place}-{key}", Path(folder))
+            for model, key, place in zip(models, keys, ("parent", "artifact"), strict=True)
+        ]
         del models  # a large model and its copies need not be held together
         probe_path = Path(folder) / "probe.onnx"
         write_bytes(probe_path, numbered_probe(probe))
-        measured = measure(asked, copies, [probe_path], store=store, events=events)
-        traces = [measured.traces[sha256_of(path)] for path in copies]
+        measured = measure(asked, [*copies[0], *copies[1]], [probe_path], store=store, events=events)
+        traces = [merged([measured.traces[sha256_of(path)] for path in paths]) for paths in copies]
         probed = measured.traces.get(sha256_of(probe_path))
     rates = rates_of(probe, probed) if probed is not None else None
     parent, child = (Side(*parts) for parts in zip(keys, graphs, traces, strict=True))
@@ -61,7 +66,7 @@ def explain(asked: Asked, speech: Speech | None, store: Store, events: Events) -
         change=measured.change,
         runs=(measured.measured_run, measured.traced_run),
         rates=rates,
-        notes=() if rates else (_NO_ROOF,),
+        notes=() if rates else (_NO_PROBE,),
     )
     if speech is not None:
         found = _with_accuracy(found, asked, speech, events)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from edgebench.harness.explain.operators import Operator, partners
+from edgebench.harness.explain.operators import Operator
+from edgebench.harness.explain.partners import partners
 from edgebench.harness.explain.probe import Rates
 from edgebench.harness.explain.side import Side
 
@@ -107,6 +108,7 @@ class Explanation:
             child_ns=self.child.time_ns(child) if child else None,
             kernel=kernel.kind if kernel else None,
             in_int8=kernel.in_int8 if kernel else False,
+            why_not_int8=self.child.why_not_int8(child) if child else None,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -126,7 +128,7 @@ class Explanation:
                 "macs": self.child.int8_share_of_macs(),
                 "time": self.child.int8_share_of_time(),
             },
-            "roof": self.rates.to_json() if self.rates else None,
+            "probe": self.rates.to_json() if self.rates else None,
             "causes": [cause.to_json() for cause in self.causes],
             "lossy_parts": [part.to_json() for part in self.lossy],
             "operators": [

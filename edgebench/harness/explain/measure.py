@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from edgebench.agent.runtimes.table import TRACED, runtimes_for
 from edgebench.errors import MeasurementError, ModelError, UsageError
 from edgebench.files import sha256_of
-from edgebench.harness.explain.numbered import write_numbered
 from edgebench.harness.explain.trace import Trace, read_trace
 from edgebench.harness.runner import Request, run
 from edgebench.harness.suite import Repeats, Suite, Warmup
@@ -190,16 +189,6 @@ def measure(
         measured_run=measured_run,
         traced_run=traced_run,
     )
-
-
-def write_copies(models: Sequence[onnx.ModelProto], keys: Sequence[str], folder: Path) -> list[Path]:
-    """Write the numbered copies, under names that their runs show. Raises ModelError."""
-    paths = [folder / f"{key}.numbered.onnx" for key in keys]
-    if len(set(paths)) < len(paths):
-        paths = [path.with_name(f"{number}-{path.name}") for number, path in enumerate(paths)]
-    for model, path in zip(models, paths, strict=True):
-        write_numbered(model, path)
-    return paths
 
 
 def _change(summary: RunSummary, asked: Asked) -> Change | None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import onnx
 
 _LARGEST_BYTES = (1 << 31) - 1  # of one protocol buffer
+_LAUNCHES = 3
+_SMALL_BYTES = 8 << 20  # of larger ones one copy is enough to send
 _NUMBERED = re.compile(r"@(\d{1,7})@")
 
 
@@ -55,12 +57,22 @@ def numbered(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def write_numbered(model: onnx.ModelProto, path: Path) -> None:
-    """Write the copy to ``path``. Raises ModelError for a model above 2 GB, which is no single file."""
+def write_numbered(model: onnx.ModelProto, key: str, folder: Path) -> list[Path]:
+    """Write copies to trace into ``folder``, named after ``key``.
+
+    The times of two launches of one file may differ by a factor of two on some machines. So there are three
+    copies of a small file, each of which gets a launch: they differ in what they call their producer. Raises
+    ModelError for a model above 2 GB, which is no single file.
+    """
     if model.ByteSize() > _LARGEST_BYTES:
         raise ModelError(
-            f"model {path.stem} has {model.ByteSize():,} bytes with its weights; `edgebench explain` traces "
-            "models up to 2 GB. Explain a smaller one of the same architecture."
+            f"model {key} has {model.ByteSize():,} bytes with its weights; `edgebench explain` traces models "
+            "up to 2 GB. Explain a smaller one of the same architecture."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, numbered(model).SerializeToString())
+    copy = numbered(model)
+    paths = []
+    for launch in range(_LAUNCHES if model.ByteSize() <= _SMALL_BYTES else 1):
+        copy.producer_version = str(launch)
+        paths.append(folder / f"{key}.trace{launch}.onnx")
+        write_bytes(paths[-1], copy.SerializeToString())
+    return paths

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -27,10 +27,11 @@ _FAR = 8  # steps from a kernel's node back to the operator that it computes
 
 @dataclass(frozen=True)
 class Operator:
-    """One node of a file. ``number`` is its place; ``name`` is the file's, or kind and number without one.
+    """One node of a file. ``number`` is its place; ``name`` the file's where ``named``, else made up.
 
     ``macs``: None where they cannot be counted. ``weights``: shape of the constant operand, for a
-    convolution (out, in / groups, *kernel); None without one.
+    convolution (out, in / groups, *kernel), and ``stored_as`` its type in the file, such as "uint8"; None
+    without one.
     """
 
     number: int
@@ -40,7 +41,9 @@ class Operator:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     weights: tuple[int, ...] | None = None
+    stored_as: str | None = None
     groups: int = 1
+    named: bool = True
 
     @property
     def is_pair(self) -> bool:
@@ -68,6 +71,7 @@ class Graph:
     def of(cls, model: onnx.ModelProto, *, samples: int) -> Graph:
         """Read a model at an input of ``samples``. Raises ModelError where no shape can be inferred."""
         shapes = shapes_at(model, samples=samples)
+        types = _stored_types(model)
         constants = {tensor.name for tensor in model.graph.initializer}
         operators = []
         counts = macs_by_node(model, samples=samples)
@@ -85,6 +89,8 @@ class Graph:
                     inputs=tuple(node.input),
                     outputs=tuple(node.output),
                     weights=shapes.get(weights) if weights in constants else None,
+                    stored_as=types.get(weights),
+                    named=bool(node.name),
                     groups=next((a.i for a in node.attribute if a.name == "group"), 1),
                 )
             )
@@ -158,34 +164,12 @@ class Graph:
         return start
 
 
-def partners(parent: Graph, child: Graph) -> dict[int, int]:
-    """Number of each operator of ``child`` -> that of the operator of ``parent`` which it replaces.
+def _stored_types(model: onnx.ModelProto) -> dict[str, str]:
+    """Name of a stored tensor, or of what a DequantizeLinear makes of one -> its type in the file."""
+    import onnx  # noqa: PLC0415
 
-    By name where both files have names, else by the order of the products and convolutions, which must
-    have equal numbers of multiplications. Conversions and what was added have no partner.
-    """
-    by_name = {operator.name: operator for operator in parent.operators}
-    found = {
-        operator.number: by_name[operator.name].number
-        for operator in child.operators
-        if operator.name in by_name and _alike(operator, by_name[operator.name])
-    }
-    counted = [[o for o in graph.operators if o.macs] for graph in (parent, child)]
-    if any(operator.number in found for operator in counted[1]):
-        return found
-    return _by_order(counted[0], counted[1])
-
-
-def _alike(a: Operator, b: Operator) -> bool:
-    return a.kind == b.kind or (bool(a.macs) and a.macs == b.macs)
-
-
-def _by_order(before: Sequence[Operator], after: Sequence[Operator]) -> dict[int, int]:
-    import difflib  # noqa: PLC0415
-
-    matcher = difflib.SequenceMatcher(None, [o.macs for o in before], [o.macs for o in after], autojunk=False)
-    return {
-        after[block.b + step].number: before[block.a + step].number
-        for block in matcher.get_matching_blocks()
-        for step in range(block.size)
-    }
+    found = {t.name: onnx.TensorProto.DataType.Name(t.data_type).lower() for t in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == DEQUANTIZE and node.input[0] in found:
+            found[node.output[0]] = found[node.input[0]]
+    return found

@@ -1,7 +1,7 @@
 """How fast the runtime multiplies on this device at its best: a small file of friendly operators, traced.
 
-A product and a convolution of 64 channels, in float and in int8, of sizes that stay in the caches. Their
-MACs over their times are what this runtime reaches on this core: a measured roof, below the processor's
+A product and convolutions of 64 and of 16 channels, in float and in int8, of sizes that stay in the caches.
+Their MACs over their times are what this runtime reaches on this core, which is below the processor's
 arithmetic limit. A further convolution has the channels of the file's own, padded to what the int8 kernels
 like; it says what padding would give.
 """
@@ -9,7 +9,7 @@ like; it says what padding would give.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,22 +24,31 @@ if TYPE_CHECKING:
     import onnx
 
 SAMPLES = 1 << 18  # of the waveform that all parts are cut from: a megabyte in float
-_WIDTH = 256  # of the product
-_CHANNELS, _EDGE = 64, 32  # of the convolution
+_WIDTH = 240  # of the product
+_FRIENDLY = (64, 64, (3, 3))  # channels in and out, and kernel, of the convolutions
+_SLIM = (16, 16, (3, 3))
+_EDGE = 26  # no power of two: such strides fall onto each other in the caches
+_POSITIONS = 1 << 14  # of a convolution's input: long enough to be timed, short enough for the caches
 _MOST_CHANNELS = 512
-_LEAST_TIME_NS = 10e3  # below it the profiler's clock, of microseconds, says nothing
+LEAST_TIME_NS = 10e3  # below it the profiler's clock, of microseconds, says nothing
 
 
 @dataclass(frozen=True)
 class Rates:
     """Multiply-accumulates per nanosecond on one core, by arithmetic; None where it could not be told.
 
-    ``padded``: of an int8 convolution with the padded channels of the file's own.
+    ``padded``: of an int8 convolution with the padded channels of the file's own. ``signed`` and
+    ``unsigned``: of one and the same int8 convolution with weights of either kind; ``product_signed`` and
+    ``product_unsigned``: of a product likewise.
     """
 
     float32: float | None
     int8: float | None
     padded: float | None
+    signed: float | None = None
+    unsigned: float | None = None
+    product_signed: float | None = None
+    product_unsigned: float | None = None
 
     def to_json(self) -> dict[str, float | None]:
         """The public form, in MACs per second."""
@@ -71,8 +80,11 @@ def probe_model(padded: tuple[int, int, tuple[int, ...]] | None) -> onnx.ModelPr
 
     parts = _Parts(np.random.default_rng(0))
     for eight in (False, True):
-        parts.product(eight=eight)
-        parts.convolution("friendly", (_CHANNELS, _CHANNELS, (3, 3)), _EDGE, eight=eight)
+        parts.product("product_signed", eight=eight)
+        parts.convolution("signed", _FRIENDLY, _EDGE, eight=eight)
+        parts.convolution("slim", _SLIM, _EDGE, eight=eight)
+    parts.product("product_unsigned", eight=True)
+    parts.convolution("unsigned", _FRIENDLY, _EDGE, eight=True)
     if padded is not None:
         inputs, _, kernel = padded
         # As wide as a spectrogram is high, as long as the waveform allows.
@@ -82,28 +94,29 @@ def probe_model(padded: tuple[int, int, tuple[int, ...]] | None) -> onnx.ModelPr
         parts.nodes,
         "probe",
         [value("waveform", 1, [1, SAMPLES])],
-        [value(name, 1, None) for name in parts.outputs],
+        [value(name, 1, [1]) for name in parts.outputs],
         [onnx.numpy_helper.from_array(array, name) for name, array in parts.stored.items()],
     )
-    for output in graph.output:
-        output.type.tensor_type.ClearField("shape")
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
 
 
 def rates_of(model: onnx.ModelProto, trace: Trace) -> Rates:
     """What a trace of the numbered ``model`` says. A part that is too quick to be timed says nothing."""
     side = Side("probe", Graph.of(model, samples=SAMPLES), trace)
-    found: dict[str, list[float]] = {"float32": [], "int8": [], "padded": []}
+    found: dict[str, list[float]] = {field.name: [] for field in fields(Rates)}
     for operator in side.graph.operators:
         time_ns = side.time_ns(operator)
-        if not operator.macs or time_ns is None or time_ns < _LEAST_TIME_NS:
+        if not operator.macs or time_ns is None or time_ns < LEAST_TIME_NS:
             continue
         eight = side.in_int8(operator)
         if eight != operator.name.endswith("int8"):
             continue  # the runtime took another kernel than the one that was to be timed
-        arithmetic = "int8" if eight else "float32"
-        kind = "padded" if operator.name.startswith("padded") else arithmetic
-        found[kind].append(operator.macs / time_ns)
+        label, _, arithmetic = operator.name.rpartition("_")
+        rate = operator.macs / time_ns
+        if label != "padded" and "unsigned" not in label:
+            found[arithmetic].append(rate)
+        if eight and label in found:
+            found[label].append(rate)
     return Rates(**{kind: max(rates, default=None) for kind, rates in found.items()})
 
 
@@ -122,9 +135,9 @@ class _Parts:
         self.outputs: list[str] = []
         self._rng = rng
 
-    def product(self, *, eight: bool) -> None:
-        """(256, 256) by (256, 256)."""
-        name = f"product_{'int8' if eight else 'float32'}"
+    def product(self, label: str, *, eight: bool) -> None:
+        """One of two square matrices."""
+        name = f"{label}_{'int8' if eight else 'float32'}"
         x = self._piece(name, (_WIDTH, _WIDTH))
         weights = self._rng.normal(0, 0.1, (_WIDTH, _WIDTH)).astype(np.float32)
         self._part(name, "MatMul", x, weights, eight=eight)
@@ -135,7 +148,7 @@ class _Parts:
         """A convolution over (in, height, width) that keeps height and width."""
         inputs, outputs, kernel = shape
         name = f"{label}_{'int8' if eight else 'float32'}"
-        height = max(kernel[0], min(SAMPLES // inputs // width, 4 * _EDGE * _EDGE // width))
+        height = max(kernel[0], min(SAMPLES // inputs, _POSITIONS) // width)
         x = self._piece(name, (1, inputs, height, width))
         weights = self._rng.normal(0, 0.1, (outputs, inputs, *kernel)).astype(np.float32)
         pads = [kernel[0] // 2, kernel[1] // 2] * 2
@@ -147,9 +160,10 @@ class _Parts:
         if not eight:
             result = self._node(kind, [x, self._store(f"{name}.w", weights)], name, **attributes)
         else:
-            scale, zero = np.float32(np.abs(weights).max() / 127), np.int8(0)
-            stored = np.round(weights / scale).astype(np.int8)
-            ends = [self._store(f"{name}.ws", scale), self._store(f"{name}.wz", zero)]
+            scale = np.float32(np.abs(weights).max() / 127)
+            form, zero = (np.uint8, 128) if "unsigned" in name else (np.int8, 0)
+            stored = (np.round(weights / scale) + zero).astype(form)
+            ends = [self._store(f"{name}.ws", scale), self._store(f"{name}.wz", form(zero))]
             w = self._node("DequantizeLinear", [self._store(f"{name}.w", stored), *ends], f"{name}.dw")
             found = self._node(kind, [self._pair(x, 1 / 128), w], name, **attributes)
             result = self._pair(found, 1 / 16)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from edgebench.harness.explain.operators import Graph, Operator
 
 WAVEFORM = "the waveform before any layer"
-SPECTRUM = "power spectrum and its logarithm"
+SPECTRUM = "power spectrum up to its logarithm"
 POOLING = "pooling weighted by a softmax"
 OTHER = "layers"
 

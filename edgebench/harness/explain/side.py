@@ -10,6 +10,9 @@ from edgebench.harness.explain.numbered import number_in
 from edgebench.harness.explain.operators import Graph, Operator
 from edgebench.harness.explain.trace import Kernel, Trace
 
+NOT_QUANTIZED = "not quantized in the file"
+_BYTES = ("int8", "uint8")
+
 
 @dataclass(frozen=True)
 class Side:
@@ -57,6 +60,24 @@ class Side:
         """Whether the runtime computes it on 8-bit numbers."""
         kernel = self.main_kernel(operator)
         return kernel is not None and kernel.in_int8
+
+    def why_not_int8(self, operator: Operator) -> str | None:
+        """Why the runtime computes an operator that multiplies in float; None where it does not."""
+        kernel = self.main_kernel(operator)
+        if not operator.macs or kernel is None or kernel.in_int8:
+            return None
+        read = self.graph.quantized_inputs(operator)
+        in_bytes = operator.stored_as in _BYTES
+        if not in_bytes and not read:
+            return NOT_QUANTIZED
+        if not read:
+            floats = dict.fromkeys(o.kind for o in self.graph.before(operator) if not o.is_pair)
+            return f"its input is float, from {', '.join(floats) or 'the model input'}"
+        if operator.weights is not None and not in_bytes:
+            return "its weights are stored in float"
+        if operator.is_convolution and not self.graph.quantized_output(operator):
+            return "its result stays float, and the int8 convolution wants QuantizeLinear behind it"
+        return "the runtime did not fuse the conversions around it"
 
     def int8_share_of_macs(self) -> float | None:
         """Share of the counted multiplications that are computed on 8-bit numbers."""

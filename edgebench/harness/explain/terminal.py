@@ -8,7 +8,15 @@ from rich.table import Table
 from rich.text import Text
 
 from edgebench.harness.explain.explanation import Explanation
-from edgebench.harness.explain.text import causes_text, facts, headline, lossy_text, operator_section
+from edgebench.harness.explain.text import (
+    ACCURACY_HEADING,
+    TIME_HEADING,
+    causes_text,
+    facts,
+    headline,
+    lossy_text,
+    operator_section,
+)
 from edgebench.results.report.terminal import render_section
 
 
@@ -24,8 +32,8 @@ def print_explanation(explanation: Explanation, console: Console) -> None:
         table.add_row(Text(title), Text(text))
     console.print(table)
     for heading, found in (
-        ("What costs time", causes_text(explanation)),
-        ("Where accuracy is lost", lossy_text(explanation)),
+        (TIME_HEADING, causes_text(explanation)),
+        (ACCURACY_HEADING, lossy_text(explanation)),
     ):
         if found:
             console.print(Text(f"\n{heading}", style="bold underline"))

@@ -5,11 +5,15 @@ from __future__ import annotations
 from edgebench.harness.explain.causes import Cause
 from edgebench.harness.explain.causes.base import listed
 from edgebench.harness.explain.explanation import Explanation, Row
-from edgebench.harness.explain.roofline import share_of_roof
+from edgebench.harness.explain.operators import PAIRS
+from edgebench.harness.explain.roofline import Roofs, roofs_of
+from edgebench.harness.explain.side import NOT_QUANTIZED
 from edgebench.results.report.comparison import effect_text
 from edgebench.results.report.tables import Cell, Column, Section
 from edgebench.results.report.words import NOTHING, number
 
+TIME_HEADING = "What costs time"
+ACCURACY_HEADING = "Where accuracy is lost"
 MOST_CAUSES = 3
 _ALONE = (
     Column("Weights dB", 4),
@@ -52,12 +56,18 @@ def facts(explanation: Explanation) -> list[tuple[str, str]]:
 def operator_section(explanation: Explanation, *, shown: int | None = _SHOWN) -> Section:
     """The operators that take most of either file's time, in the order of the graph."""
     rows = explanation.rows
+    roofs = roofs_of((explanation.parent, explanation.child), explanation.rates)
     heaviest = sorted(rows, key=lambda row: -max(row.parent_ns or 0.0, row.child_ns or 0.0))[:shown]
     kept = [row for row in rows if row in heaviest]
     notes = [
-        "Times are medians of a launch under the runtime's profiler, which slows small operators; only the "
-        "ratio above is a measurement."
+        "Times are medians under the runtime's profiler, which slows small operators; only the ratio above "
+        "is a measurement."
     ]
+    notes.append(
+        "Of roof: MACs over time, against the highest rate that any operator of the files or of a small "
+        f"probe reached in that arithmetic here ({_rate(roofs.float32)} in float, "
+        f"{_rate(roofs.int8)} in int8)."
+    )
     if len(rows) > len(kept):
         rest = [row for row in rows if row not in heaviest]
         notes.append(
@@ -68,17 +78,17 @@ def operator_section(explanation: Explanation, *, shown: int | None = _SHOWN) ->
         Column("Operator", right=False),
         Column("Kind", 2, right=False),
         Column("MMAC", 3),
-        Column("fp32"),
+        Column("Against" if explanation.parent.of_kinds(*PAIRS) else "fp32"),
         Column("int8"),
         Column("Ratio"),
         Column("Of roof", 2),
         *(_ALONE if explanation.alone else ()),
         Column("Kernel in the int8 file", 1, right=False),
     )
-    return Section("Operators", columns, tuple(_cells(row, explanation) for row in kept), tuple(notes))
+    return Section("Operators", columns, tuple(_cells(row, explanation, roofs) for row in kept), tuple(notes))
 
 
-def _cells(row: Row, explanation: Explanation) -> tuple[Cell, ...]:
+def _cells(row: Row, explanation: Explanation, roofs: Roofs) -> tuple[Cell, ...]:
     ratio = row.child_ns / row.parent_ns if row.child_ns is not None and row.parent_ns else None
     return (
         Cell(row.name),
@@ -87,10 +97,16 @@ def _cells(row: Row, explanation: Explanation) -> tuple[Cell, ...]:
         Cell(_time(row.parent_ns)),
         Cell(_time(row.child_ns)),
         Cell(NOTHING if ratio is None else f"{ratio:.2f}"),
-        Cell(_percent(share_of_roof(row, explanation.rates))),
+        Cell(_percent(roofs.share(row))),
         *(_alone_cells(row, explanation) if explanation.alone else ()),
-        Cell(row.kernel or ""),
+        Cell(_kernel(row)),
     )
+
+
+def _kernel(row: Row) -> str:
+    """The kernel, and why it is none of int8 where the operator was to be."""
+    why = f" ({row.why_not_int8})" if row.why_not_int8 and row.why_not_int8 != NOT_QUANTIZED else ""
+    return f"{row.kernel or ''}{why}"
 
 
 def _alone_cells(row: Row, explanation: Explanation) -> tuple[Cell, ...]:
@@ -106,6 +122,10 @@ def _alone_cells(row: Row, explanation: Explanation) -> tuple[Cell, ...]:
     )
 
 
+def _rate(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1f} GMAC/s"
+
+
 def _time(value: float | None) -> str:
     return NOTHING if value is None else number(value, "ns")
 
@@ -114,12 +134,12 @@ def _percent(share: float | None) -> str:
     return NOTHING if share is None else f"{share:.0%}"
 
 
-def causes_text(explanation: Explanation, *, most: int = MOST_CAUSES) -> list[tuple[str, str]]:
+def causes_text(explanation: Explanation, *, most: int | None = MOST_CAUSES) -> list[tuple[str, str]]:
     """(title, text) of the largest causes of time, each with what to do and what it would save."""
     return [(cause.title, _cause_text(explanation, cause)) for cause in explanation.causes[:most]]
 
 
-def lossy_text(explanation: Explanation, *, most: int = MOST_CAUSES) -> list[tuple[str, str]]:
+def lossy_text(explanation: Explanation, *, most: int | None = MOST_CAUSES) -> list[tuple[str, str]]:
     """(title, text) of the parts that cost most accuracy, with what keeping them in float would cost."""
     found = []
     for part in explanation.lossy[:most]:
@@ -148,4 +168,4 @@ def _cause_text(explanation: Explanation, cause: Cause) -> str:
             f"Estimated saving: {number(cause.gain_ns, 'ns')}, {share:.0%} of the traced time "
             f"({cause.gain_from})."
         )
-    return f"{cause.why} They take {number(cause.time_ns, 'ns')}. {cause.advice} {gain}"
+    return f"{cause.why} Time now: {number(cause.time_ns, 'ns')}. {cause.advice} {gain}"

@@ -11,7 +11,8 @@ import json
 import math
 import statistics
 from bisect import bisect_right
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,22 @@ def read_trace(path: Path) -> Trace:
     if len(events) > MOST_EVENTS:
         raise _strange(path, f"it has {len(events):,} events, and {MOST_EVENTS:,} are read at most")
     return _kernels(path, [event for event in events if isinstance(event, dict)])
+
+
+def merged(traces: Sequence[Trace]) -> Trace:
+    """Traces of one graph as one: the median over launches of each kernel's time.
+
+    A kernel that one launch lacks is taken from the others.
+    """
+    times: dict[tuple[str, str], list[float]] = {}
+    first: dict[tuple[str, str], Kernel] = {}
+    for trace in traces:
+        for kernel in trace.kernels:
+            key = (kernel.name, kernel.kind)
+            first.setdefault(key, kernel)
+            times.setdefault(key, []).append(kernel.time_ns)
+    kernels = tuple(replace(kernel, time_ns=statistics.median(times[key])) for key, kernel in first.items())
+    return Trace(kernels, sum(trace.inferences for trace in traces))
 
 
 def _kernels(path: Path, events: list[dict[str, Any]]) -> Trace:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 # How much of the plain moment is added to one that is made of gradients, of which there are few.
 _RIDGE = 0.05
-# A net with more outputs is asked about this many random sums of them.
-_MOST_SEEDS = 16
+_TOGETHER = 64  # sensitivities that are multiplied at once
+# A net with more outputs than this is asked about random sums of them.
+_MOST_SEEDS = 4
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,9 @@ def _code(model: onnx.ModelProto, site: Site, pieces: Pieces, levels: int) -> Co
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     node = model.graph.node[site.place]
     weight = numpy_helper.to_array(tensors[site.weight])
-    sources = [clip[site.source] for clip in pieces.clips]
-    plain = input_moments(site, node, weight.shape, sources, seed=site.place)
-    aware = _output_moment(model, site, pieces, plain[0]) if site.kind == "product" else None
+    sources = (clip[site.source] for clip in pieces.values())
+    plain = input_moments(site, node, weight.shape, sources, clips=len(pieces), seed=site.place)
+    aware = output_moment(model, site, pieces, plain[0]) if site.kind == "product" else None
     kept = weight[_without_zero_ends(weight, site)]
     matrix = site.matrix(kept).astype(np.float64)
     inputs, outputs = matrix.shape
@@ -153,7 +154,7 @@ def as_stored(bias: NDArray[np.float64]) -> NDArray[np.float32]:
     return half if fits else bias.astype(np.float32)
 
 
-def _output_moment(model: onnx.ModelProto, site: Site, pieces: Pieces, plain: Moment) -> Moment | None:
+def output_moment(model: onnx.ModelProto, site: Site, pieces: Pieces, plain: Moment) -> Moment | None:
     """The second moments, one for each output of the site, of how the net's answers move with its weights.
 
     A net that averages over time with weights of its own cares for a frame as much as it weighs it; this
@@ -169,19 +170,23 @@ def _output_moment(model: onnx.ModelProto, site: Site, pieces: Pieces, plain: Mo
     if site.head or not affordable or not differentiable(behind, target):
         return None
     total = np.zeros((outputs, inputs, inputs))
+    read: list[NDArray[np.float64]] = []
     session, made = pieces.rest()
     from onnx import numpy_helper  # noqa: PLC0415
 
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     answers = [value.name for value in model.graph.output]
-    for number, clip in enumerate(pieces.clips):
+    for number, clip in enumerate(pieces.values()):
         values: dict[str, Any] = {**stored, **clip, **run(session, made, clip)}
         source = np.swapaxes(values[site.source], -1, -2) if site.left else values[site.source]
         for seed in _seeds({name: values[name] for name in answers}, number):
             moved = gradient(behind, values, target, seed)
             moved = np.swapaxes(moved, -1, -2) if site.left else moved
-            read = moved.reshape(-1, outputs).T @ source.reshape(-1, inputs).astype(np.float64)
-            total += read[:, :, None] * read[:, None, :]
+            read.append(moved.reshape(-1, outputs).T @ source.reshape(-1, inputs).astype(np.float64))
+        if len(read) >= _TOGETHER or number == len(pieces) - 1:
+            rows = np.stack(read, axis=1)  # (outputs, clips and seeds, inputs)
+            total += np.matmul(np.swapaxes(rows, 1, 2), rows)
+            read = []
     size = np.trace(total, axis1=1, axis2=2) / np.trace(plain.second)
     least = size.max() * 1e-9 + np.finfo(np.float64).tiny  # an output that nothing reads
     return Moment(total + np.maximum(_RIDGE * size, least)[:, None, None] * plain.second, None)

@@ -7,7 +7,7 @@ patches of its source, of which some are drawn from each clip.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-_DRAWN = 3000  # of each clip
+_DRAWN = 2**17  # patches or rows, of all clips together
 # A moment of more elements than this (512 MiB) is not made; its diagonal is taken.
 MOST_ELEMENTS = 2**26
 
@@ -37,23 +37,41 @@ class Moment:
     mean: Array | None
 
 
+@dataclass(frozen=True)
+class _Draw:
+    """Which of so many patches of a clip are taken: all, or ``most`` of them."""
+
+    most: int
+    rng: np.random.Generator
+
+    def __call__(self, count: int) -> NDArray[np.int64]:
+        everything: NDArray[np.int64] = np.arange(count)
+        return everything if count <= self.most else self.rng.choice(count, self.most, replace=False)
+
+
 def input_moments(
-    site: Site, node: onnx.NodeProto, shape: tuple[int, ...], sources: Sequence[NDArray[Any]], seed: int
+    site: Site,
+    node: onnx.NodeProto,
+    shape: tuple[int, ...],
+    sources: Iterable[NDArray[Any]],
+    *,
+    clips: int,
+    seed: int,
 ) -> list[Moment]:
-    """One moment for each group of the site's inputs, over the sources of all clips.
+    """One moment for each group of the site's inputs, over the sources of all ``clips``.
 
     ``shape`` is the weight's.
     """
     rng = np.random.default_rng(seed)
     if site.kind == "rows":
-        return [_by_row(sources, shape[0])]
+        return [_by_row(sources, shape)]
     inputs = math.prod(shape) // shape[site.axis]
     diagonal = site.groups * inputs * inputs > MOST_ELEMENTS
     sums = [np.zeros(inputs if diagonal else (inputs, inputs)) for _ in range(site.groups)]
     means = [np.zeros(inputs) for _ in range(site.groups)]
     count = 0
     for source in sources:
-        drawn = _rows(site, node, shape, source, rng)  # (groups, rows, inputs)
+        drawn = _rows(site, node, shape, source, _Draw(-(-_DRAWN // clips), rng))  # (groups, rows, inputs)
         count += drawn.shape[1]
         for group, rows in enumerate(drawn.astype(np.float64)):
             sums[group] += (rows * rows).sum(axis=0) if diagonal else rows.T @ rows
@@ -61,9 +79,9 @@ def input_moments(
     return [Moment(total / count, mean / count) for total, mean in zip(sums, means, strict=True)]
 
 
-def _by_row(sources: Sequence[NDArray[Any]], outputs: int) -> Moment:
+def _by_row(sources: Iterable[NDArray[Any]], shape: tuple[int, ...]) -> Moment:
     """Each output's weights meet a row of their own."""
-    inputs = sources[0].shape[-1]
+    outputs, inputs = shape
     whole = outputs * inputs * inputs <= MOST_ELEMENTS
     total = np.zeros((outputs, inputs, inputs) if whole else inputs)
     count = 0
@@ -75,23 +93,18 @@ def _by_row(sources: Sequence[NDArray[Any]], outputs: int) -> Moment:
 
 
 def _rows(
-    site: Site, node: onnx.NodeProto, shape: tuple[int, ...], source: NDArray[Any], rng: np.random.Generator
+    site: Site, node: onnx.NodeProto, shape: tuple[int, ...], source: NDArray[Any], draw: _Draw
 ) -> NDArray[Any]:
     """Some of what meets the weights in one clip: (groups, rows, inputs)."""
     if site.kind == "convolution":
-        return _patches(node, shape, source, site.groups, rng)
+        return _patches(node, shape, source, site.groups, draw)
     source = np.swapaxes(source, -1, -2) if site.left else source
     rows = source.reshape(-1, source.shape[-1])
-    return rows[_draw(len(rows), rng)][np.newaxis]
-
-
-def _draw(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    chosen: NDArray[np.int64] = np.arange(count)
-    return chosen if count <= _DRAWN else rng.choice(count, _DRAWN, replace=False)
+    return rows[draw(len(rows))][np.newaxis]
 
 
 def _patches(
-    node: onnx.NodeProto, shape: tuple[int, ...], source: NDArray[Any], groups: int, rng: np.random.Generator
+    node: onnx.NodeProto, shape: tuple[int, ...], source: NDArray[Any], groups: int, draw: _Draw
 ) -> NDArray[Any]:
     """Patches of ``source`` (batch, channels, *space); ``shape``: (outputs, channels / groups, *kernel)."""
     kernel = shape[2:]
@@ -104,7 +117,7 @@ def _patches(
     counts = [
         (size - span) // step + 1 for size, span, step in zip(padded.shape[2:], reach, strides, strict=True)
     ]
-    at = np.unravel_index(_draw(math.prod([len(padded), *counts]), rng), [len(padded), *counts])
+    at = np.unravel_index(draw(math.prod([len(padded), *counts])), [len(padded), *counts])
     index: list[NDArray[np.int64]] = []
     for axis, (start, size) in enumerate(zip(at[1:], kernel, strict=True)):
         offsets = np.arange(size) * dilations[axis]

@@ -9,20 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgebench.errors import ModelError
 from edgebench.models.quantization.borders import SHAPE_ALONE, Borders, find_borders, integer_sites
 from edgebench.models.quantization.coding import Coded, code_weights
 from edgebench.models.quantization.packed import (
     CLIPS,
+    PROVED,
+    STRIP_NAMES,
     decoded_codes,
     float_weight,
     names_of,
     numbers_of,
     opened,
+    replaced,
+    rewritten,
     written,
 )
 from edgebench.models.quantization.packing import Prologue, add_numbers
@@ -35,7 +40,6 @@ if TYPE_CHECKING:
     import onnx
 
 _INT32 = 2**31 - 1
-_ONE = np.float32(1.0)
 
 
 def packed_int8(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -> bytes:
@@ -58,9 +62,7 @@ def packed_int8(parent: Path, waveforms: Sequence[Waveform], settings: Settings)
     prologue = Prologue(names_of(model))
     integers = _Integers(model, prologue, borders, ranges)
     places = {site.place for site in chosen}
-    numbers = [
-        array for code in coded for array in numbers_of(code, with_bias=not integers.takes_bias(code, places))
-    ]
+    numbers = [array for code in coded for array in integers.numbers(code, places)]
     names = iter(add_numbers(prologue, numbers))
     renamed: dict[str, str] = {}
     for code, flat in zip(coded, decoded_codes(prologue, coded, "INT8"), strict=True):
@@ -75,7 +77,14 @@ def packed_int8(parent: Path, waveforms: Sequence[Waveform], settings: Settings)
             renamed[code.site.weight] = float_weight(prologue, code, flat, scale, cast=True)
         if code.site.bias is not None:
             renamed[code.site.bias] = next(names)
-    return written(model, prologue, integers.nodes(places), renamed)
+    quantized = replaced(model, integers.nodes(places), prologue.tensors, {})
+    proved = [name for name in settings["passes"] if name in PROVED]
+    # What only codes prove is rewritten while the weights are still constants.
+    return written(rewritten(quantized, proved), prologue, renamed, settings)
+
+
+def _filled(scales: NDArray[np.float64], more: int) -> NDArray[np.float64]:
+    return np.pad(scales, (0, more), constant_values=1.0)
 
 
 class _Integers:
@@ -94,11 +103,17 @@ class _Integers:
         self._ranges = dict(ranges)
         self._whole: dict[str, str] = {}  # value -> its uint8 form
         self._back: dict[str, str] = {}  # value -> its dequantized form
-        self._padded: dict[str, str] = {}
         # The range of a value that only moves is that of the value it came from.
         for at, node in enumerate(model.graph.node):
             if at in borders.moving:
                 self._ranges[node.output[0]] = self._ranges[node.input[0]]
+
+    def numbers(self, code: Coded, places: set[int]) -> list[NDArray[Any]]:
+        """The float numbers of a site: scales, with ones for outputs that padding added, and a float bias."""
+        found = numbers_of(code)
+        if code.site.place in places:
+            found[0] = _filled(found[0], code.missing[code.codes.ndim + code.site.axis])
+        return found[:1] if self.takes_bias(code, places) else found
 
     def takes_bias(self, code: Coded, places: set[int]) -> bool:
         """Whether the bias is added in integers: it is an operand of the node itself."""
@@ -111,26 +126,16 @@ class _Integers:
         whole = prologue.node("Reshape", flat, np.array(code.codes.shape, np.int64))
         if any(code.missing):
             whole = prologue.node("Pad", whole, np.array(code.missing, np.int64))
-        return prologue.node("DequantizeLinear", whole, self._scale(code, scale), axis=code.site.axis)
+        return prologue.node("DequantizeLinear", whole, scale, axis=code.site.axis)
 
     def bias(self, code: Coded, scale: str) -> str:
         """The dequantized bias: int32 in steps of the source's scale times the weight's."""
         assert code.bias is not None
         step = self._ranges[code.site.source][0]
-        weights = code.scales.astype(np.float32)
-        steps = np.pad(weights, (0, len(code.bias) - len(weights)), constant_values=_ONE).astype(np.float64)
-        whole = np.clip(np.round(code.bias / (steps * float(step))), -_INT32, _INT32).astype(np.int32)
-        product = self._prologue.node("Mul", self._scale(code, scale), step)
+        steps = _filled(code.scales, len(code.bias) - len(code.scales)) * float(step)
+        whole = np.clip(np.round(code.bias / steps), -_INT32, _INT32).astype(np.int32)
+        product = self._prologue.node("Mul", scale, step)
         return self._prologue.node("DequantizeLinear", whole, product, axis=0)
-
-    def _scale(self, code: Coded, scale: str) -> str:
-        """The scales with ones for the outputs that padding added."""
-        more = code.missing[code.codes.ndim + code.site.axis]
-        if not more:
-            return scale
-        if scale not in self._padded:
-            self._padded[scale] = self._prologue.node("Pad", scale, np.array([0, more], np.int64), _ONE)
-        return self._padded[scale]
 
     def nodes(self, places: set[int]) -> list[onnx.NodeProto]:
         """The graph's nodes with the borders between them; sites read dequantized values."""
@@ -215,12 +220,17 @@ def _scheme(name: str, summary: str, convolutions: int, products: int) -> Scheme
     )
 
 
+_FLOAT_LAYOUT = ("time_last", "softmax_last", "pool_first")
 # The integer kernels want channels last and 16 of them, and a product's weights on its right.
 _PASSES = (
-    *(name for name in DEFAULT if name not in ("time_last", "softmax_last", "pool_first", "strip_names")),
+    *(name for name in DEFAULT if name not in (*_FLOAT_LAYOUT, "generated_tables", STRIP_NAMES)),
+    "time_first",
     "pad_channels:16",
+    "pad_last:16",
+    "patch_channels",
     "generated_tables",
-    "strip_names",
+    *PROVED,
+    STRIP_NAMES,
 )
 _LEVELS = (3, 5, 7, 15, 31, 63, 127)
 
@@ -228,7 +238,7 @@ SCHEMES = (
     _scheme("packed8_int8", "weights of 127 levels by GPTQ; int8 arithmetic", 127, 127),
     _scheme("packed4_int8", "weights of 15 levels by GPTQ; int8 arithmetic", 15, 15),
     _scheme(
-        "packed_mixed_int8", "convolutions of 127 levels, products of 7, by GPTQ; int8 arithmetic", 127, 7
+        "packed_mixed_int8", "convolutions of 127 levels, products of 11, by GPTQ; int8 arithmetic", 127, 11
     ),
     _scheme(
         "packed_ternary_int8", "convolutions of 31 levels, products of 3, by GPTQ; int8 arithmetic", 31, 3

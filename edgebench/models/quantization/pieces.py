@@ -1,12 +1,13 @@
 """A net run piece by piece over clips, so that its later part can be changed after its earlier part has run.
 
-Weights are quantized from the input on, and each sees the answers of those that are quantized already. With
-all values that cross the border kept for every clip, the whole costs one run of the net.
+Weights are quantized from the input on, and each sees the answers of those that are quantized already. The
+values that cross a border are kept for every clip where memory allows, so that the whole costs little more
+than one run of the net. Where they would take too much, the next piece starts from the last border kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
 
 Values = dict[str, NDArray[np.generic]]
 
+MOST_KEPT_BYTES = 2**28
+
 
 class Pieces:
-    """The values that stand at a border of the graph, by clip; the border only moves on.
+    """The values at a border of the graph, by clip; the border only moves on.
 
-    The model's stored tensors are read when a piece runs: change them before the border passes their use.
+    The model's stored tensors are read when a piece runs: a change of one must come after the border has
+    passed its use for the last time, or before it does so for the first.
     """
 
     def __init__(self, model: onnx.ModelProto, waveforms: Sequence[Waveform]) -> None:
@@ -34,31 +38,41 @@ class Pieces:
                 f"the net has {len(model.graph.input)} inputs, and calibration clips fill one, the waveform."
             )
         self._model = model
-        self._border = 0
+        self._border = self._kept_at = 0
         name = model.graph.input[0].name
-        self.clips: list[Values] = [{name: waveform[np.newaxis]} for waveform in waveforms]
+        self._kept: list[Values] = [{name: waveform[np.newaxis]} for waveform in waveforms]
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
     def advance(self, place: int) -> None:
-        """Run all nodes before ``place`` that have not run yet, on every clip."""
-        needed = self._needed_from(place)
-        nodes = self._model.graph.node[self._border : place]
-        made = [name for node in nodes for name in node.output if name in needed]
-        session = piece(self._model, nodes, made, self.clips[0]) if made else None
-        for clip in self.clips:
-            if session is not None:
-                clip.update(run(session, made, clip))
-            for name in set(clip) - needed:
-                del clip[name]
+        """Move the border before node ``place``, and keep the values there where they are small enough."""
         self._border = place
+        first = next(self.values())
+        samples = [sum(value.shape[-1] for value in clip.values()) for clip in self._kept]
+        expected = sum(value.nbytes for value in first.values()) * sum(samples) / samples[0]
+        if expected <= MOST_KEPT_BYTES:
+            self._kept = list(self.values())
+            self._kept_at = place
+
+    def values(self) -> Iterator[Values]:
+        """What the nodes behind the border read of those before it, clip by clip."""
+        needed = self._needed()
+        nodes = self._model.graph.node[self._kept_at : self._border]
+        made = [name for node in nodes for name in node.output if name in needed]
+        session = piece(self._model, nodes, made, self._kept[0]) if made else None
+        for clip in self._kept:
+            found = clip if session is None else {**clip, **run(session, made, clip)}
+            yield {name: value for name, value in found.items() if name in needed}
 
     def rest(self) -> tuple[onnxruntime.InferenceSession, list[str]]:
-        """A session of all nodes from the border on, and the names of all that it gives."""
+        """A session of all nodes behind the border, and the names of all that it gives."""
         nodes = self._model.graph.node[self._border :]
         made = [name for node in nodes for name in node.output if name]
-        return piece(self._model, nodes, made, self.clips[0]), made
+        return piece(self._model, nodes, made, next(self.values())), made
 
-    def _needed_from(self, place: int) -> set[str]:
-        later = self._model.graph.node[place:]
+    def _needed(self) -> set[str]:
+        later = self._model.graph.node[self._border :]
         return {name for node in later for name in node.input} | {v.name for v in self._model.graph.output}
 
 

@@ -340,5 +340,9 @@ def _dimensions(answers: Answers) -> NDArray[np.float64]:
 
 
 def _ccc(truth: NDArray[np.float64], found: NDArray[np.float64]) -> float:
+    """0 where an answer is no number, or all are one: such answers follow nothing."""
     known = np.isfinite(truth)
-    return float(audmetric.concordance_cc(truth[known].tolist(), found[known].tolist()))
+    if not np.isfinite(found[known]).all():
+        return 0.0
+    value = float(audmetric.concordance_cc(truth[known].tolist(), found[known].tolist()))
+    return value if np.isfinite(value) else 0.0

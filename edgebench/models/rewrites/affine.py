@@ -144,15 +144,13 @@ def _before_product(node: ir.Node) -> bool:
     step = _step(before, product.channels)
     if step is None:
         return False
-    weights, bias = product.weights, product.bias
+    weights = None if (step.scale == 1).all() else product.weights * _for_inputs(product, step.scale)
+    bias = product.bias
     if step.shift.any():
         if product.pads_with_zeros or (bias is None and node.op_type == "MatMul"):
             return False
         bias = (0.0 if bias is None else bias) + _summed(product, step.shift)
-    return (
-        rebuild(product, data=step.data, weights=weights * _for_inputs(product, step.scale), bias=bias)
-        is not None
-    )
+    return rebuild(product, data=step.data, weights=weights, bias=bias) is not None
 
 
 def _for_inputs(product: Product, vector: Array) -> Array:

@@ -34,7 +34,7 @@ def _apply(model: ir.Model) -> int:
     common.CommonSubexpressionEliminationPass()(model)
     common.RemoveUnusedNodesPass()(model)
     common.DeduplicateInitializersPass()(model)
-    return int(before - model.graph.num_nodes())
+    return max(0, int(before - model.graph.num_nodes()))
 
 
 def _saves(node: ir.Node) -> bool:

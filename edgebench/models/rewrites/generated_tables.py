@@ -28,7 +28,13 @@ def _apply(model: ir.Model) -> int:
     changed = 0
     for value in list(model.graph.initializers.values()):
         table = constant(value)
-        if table is None or table.dtype != np.float32 or table.nbytes < _LEAST_BYTES or not value.uses():
+        if (
+            table is None
+            or table.dtype != np.float32
+            or table.nbytes < _LEAST_BYTES
+            or not value.uses()
+            or value.is_graph_output()
+        ):
             continue
         found = _recipe(table)
         if found is None:

@@ -99,6 +99,8 @@ def _neighbours(value: ir.Value, region: _Region) -> list[ir.Value] | None:
             return None
         found += sources
     for user in value.consumers():
+        if user.graph is not value.graph:
+            return None
         reader = _plain_convolution(user)
         if reader is not None and reader.data is value:
             region.readers[user] = reader

@@ -6,6 +6,7 @@ candidates are applied, and each is then left out in turn; what the model does n
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -60,6 +61,7 @@ def passes_that_pay(
     waveforms: Sequence[Waveform],
     *,
     candidates: Sequence[str] = CANDIDATES,
+    rounds: int = ROUNDS,
     measure: Measure | None = None,
 ) -> list[Payment]:
     """A verdict on each of ``candidates``, in their order, for a float model.
@@ -70,7 +72,7 @@ def passes_that_pay(
     import onnx  # noqa: PLC0415
 
     model = onnx.load_model(model_path)
-    compare = measure or time_ratios
+    compare = measure or functools.partial(time_ratios, rounds=rounds)
     places = rewrite(model, candidates).places
     chosen = [name for name in candidates if places[name]]
     verdicts: dict[str, Payment] = {}
@@ -83,8 +85,10 @@ def passes_that_pay(
     return [verdicts.get(name, Payment(name, None, None, None, 0)) for name in candidates]
 
 
-def time_ratios(one: bytes, other: bytes, waveforms: Sequence[Waveform]) -> NDArray[np.float64]:
-    """CPU time of ``one`` over that of ``other``, for each of ``ROUNDS`` rounds.
+def time_ratios(
+    one: bytes, other: bytes, waveforms: Sequence[Waveform], *, rounds: int = ROUNDS
+) -> NDArray[np.float64]:
+    """CPU time of ``one`` over that of ``other``, for each of ``rounds`` rounds.
 
     Both are loaded anew in every round: where a runtime happens to lay its memory changes its speed by more
     than most passes do. The order is turned around from round to round.
@@ -94,7 +98,7 @@ def time_ratios(one: bytes, other: bytes, waveforms: Sequence[Waveform]) -> NDAr
         for path, data in zip(paths, (one, other), strict=True):
             path.write_bytes(data)
         ratios = []
-        for number in range(ROUNDS):
+        for number in range(rounds):
             order = paths if number % 2 == 0 else paths[::-1]
             models = {path: HostModel(path) for path in order}
             total = dict.fromkeys(paths, 0.0)

@@ -115,9 +115,9 @@ def rebuild(
     What is None stays as it is. Gives the new output; None, with nothing changed, where a number does not
     fit 32 bits.
     """
-    weights = product.weights if weights is None else weights
+    rows = len(product.weights if weights is None else weights)
     bias = product.bias if bias is None else bias
-    stored = _fitted(weights)
+    stored = product.node.inputs[product.position] if weights is None else _laid_out(product, weights)
     added = None if bias is None else _fitted(bias)
     if stored is None or (bias is not None and added is None):
         return None
@@ -127,30 +127,43 @@ def rebuild(
     if product.node.op_type == "MatMul":
         value = _emit_matmul(before, product, data, stored, added)
     else:
-        if product.node.op_type == "Gemm" and not attribute(product.node, "transB", 0):
-            stored = stored.T
         inputs = [data, stored] if added is None else [data, stored, added]
         value = emit(before, product.node.op_type, inputs, settings)
-    if data is product.data and len(weights) == len(product.weights):
+    if data is product.data and rows == len(product.weights):
         value.shape, value.dtype = product.output.shape, product.output.dtype
     replace(product.output, value)
     return value
 
 
 def _emit_matmul(
-    before: ir.Node, product: Product, data: ir.Value, weights: NDArray[Any], bias: NDArray[Any] | None
+    before: ir.Node,
+    product: Product,
+    data: ir.Value,
+    weights: ir.Value | NDArray[Any],
+    bias: NDArray[Any] | None,
 ) -> ir.Value:
     if product.position == 1:
-        value = emit(before, "MatMul", [data, weights.T])
+        value = emit(before, "MatMul", [data, weights])
         return value if bias is None else emit(before, "Add", [value, bias])
     value = emit(before, "MatMul", [weights, data])
     return value if bias is None else emit(before, "Add", [value, bias[:, np.newaxis]])
 
 
+def _laid_out(product: Product, weights: Array) -> NDArray[np.float32] | None:
+    """Weights as the product's operator stores them."""
+    narrow = _fitted(weights)
+    node = product.node
+    if narrow is None or node.op_type == "Conv" or product.position == 0 or attribute(node, "transB", 0):
+        return narrow
+    return narrow.T
+
+
 def _fitted(array: Array) -> NDArray[np.float32] | None:
-    with np.errstate(over="ignore"):
+    """The numbers in 32 bits; None where one of them is too large, or so small that it would vanish."""
+    with np.errstate(over="ignore", under="ignore"):
         narrow = array.astype(np.float32)
-    return narrow if np.isfinite(narrow).all() else None
+    whole = np.isfinite(narrow).all() and np.count_nonzero(narrow) == np.count_nonzero(array)
+    return narrow if whole else None
 
 
 def _conv(node: ir.Node) -> Product | None:

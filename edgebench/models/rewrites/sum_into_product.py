@@ -2,6 +2,9 @@
 
 W (f(a) + f(b)) = [W W] f([a b]), where a and b are the halves of a Split. A power spectrum is made so: the
 squares of cosine and sine parts are added and go into the mel product.
+
+It saves the Split, one of the two functions and the sum, and multiplies twice as much: products of many
+outputs stay as they are.
 """
 
 from __future__ import annotations
@@ -27,10 +30,12 @@ from edgebench.models.rewrites.products import product_of, rebuild
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+_MOST_OUTPUTS = 64  # about as many multiplications a core does in the time of what is saved
+
 
 def _widen(node: ir.Node) -> bool:
     product = product_of(node)
-    if product is None or product.group != 1:
+    if product is None or product.group != 1 or len(product.weights) > _MOST_OUTPUTS:
         return False
     path: list[ir.Node] = []
     value = product.data

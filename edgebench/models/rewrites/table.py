@@ -16,15 +16,19 @@ from edgebench.models.rewrites import (
     gelu,
     generated_tables,
     join_heads,
+    layout,
     mean_shift,
     pad_channels,
+    pad_last,
+    patch_channels,
     pool_first,
     reshapes,
     softmax_bias,
+    softmax_bounded,
     softmax_last,
     strip_names,
+    sum_by_ones,
     sum_into_product,
-    time_last,
 )
 from edgebench.models.rewrites.base import OLDEST_OPSET, Pass, apply_pass, opset_of, require_packages
 
@@ -45,18 +49,33 @@ PASSES: Mapping[str, Pass] = MappingProxyType(
             affine.PASS,
             dead_channels.PASS,
             conv_2d.PASS,
-            time_last.PASS,
+            layout.LAST,
+            layout.FIRST,
             softmax_last.PASS,
             pool_first.PASS,
+            softmax_bounded.PASS,
+            sum_by_ones.PASS,
             pad_channels.POOLED,
             pad_channels.PASS,
+            pad_last.PASS,
+            patch_channels.PASS,
             generated_tables.PASS,
             strip_names.PASS,
         )
     }
 )
-# All but what raises the opset, and what pays on some processors and costs on others.
-DEFAULT = tuple(name for name in PASSES if name not in ("gelu", "pad_pooled", "pad_channels"))
+# All but what raises the opset, and what pays on some processors or beside 8 bits alone.
+_CHOSEN_BY_MEASURE = (
+    "gelu",
+    "time_first",
+    "softmax_bounded",
+    "pad_pooled",
+    "pad_channels",
+    "pad_last",
+    "patch_channels",
+    "sum_by_ones",
+)
+DEFAULT = tuple(name for name in PASSES if name not in _CHOSEN_BY_MEASURE)
 
 
 def with_pass(name: str, passes: Sequence[str] = DEFAULT) -> tuple[str, ...]:

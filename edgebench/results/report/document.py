@@ -29,18 +29,7 @@ def document(title: str, body: str, plots: dict[str, Any], script: Traversable) 
 
     return "\n".join(
         [
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            # An empty icon: else a browser asks for /favicon.ico.
-            '<link rel="icon" href="data:,">',
-            f"<title>{escape(title)}</title>",
-            f"<style>{_text(asset('page.css'))}</style>",
-            "</head>",
-            f"<body>\n<main>\n{body}\n</main>",
+            *_opening(title, body),
             f'<script type="application/json" id="plot-data">{_json(plots)}</script>',
             f"<script>{get_plotlyjs()}</script>",
             f"<script>{_text(asset('plots.js'))}</script>",
@@ -49,6 +38,29 @@ def document(title: str, body: str, plots: dict[str, Any], script: Traversable) 
             "</html>\n",
         ]
     )
+
+
+def plain_document(title: str, body: str) -> str:
+    """A page without plots as text, of some kilobytes; ``body`` is HTML."""
+    return "\n".join([*_opening(title, body), "</body>", "</html>\n"])
+
+
+def _opening(title: str, body: str) -> list[str]:
+    """The page up to the end of its content."""
+    return [
+        "<!doctype html>",
+        '<html lang="en">',
+        "<head>",
+        '<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        # An empty icon: else a browser asks for /favicon.ico.
+        '<link rel="icon" href="data:,">',
+        f"<title>{escape(title)}</title>",
+        f"<style>{_text(asset('page.css'))}</style>",
+        "</head>",
+        f"<body>\n<main>\n{body}\n</main>",
+    ]
 
 
 def section_html(section: Section) -> str:

@@ -78,6 +78,7 @@ def narrow_channels(case: Case) -> Cause | None:
     by_padding = padded is not None and padded >= as_float
     gain = padded if padded is not None and by_padding else as_float
     counts = sorted({found[0] for row in rows if (found := channels_of(row))})
+    unsigned = any(row.child is not None and row.child.stored_as == "uint8" for row in rows)
     return Cause(
         code="narrow_channels",
         title="Channels that are not in fours",
@@ -97,6 +98,7 @@ def narrow_channels(case: Case) -> Cause | None:
         ),
         advice=(
             f"Pad the channels to a multiple of four, better of {OUTPUTS}, with zeros (an exact rewrite), "
+            f"{'store the weights signed (here they are uint8, which misses that kernel too), ' * unsigned}"
             "and measure again on this device; where that does not pay, leave them in float."
         ),
     )

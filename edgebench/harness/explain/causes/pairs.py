@@ -4,35 +4,9 @@ from __future__ import annotations
 
 from edgebench.harness.explain.causes.base import Case, Cause, listed, names_of, numbers_of, time_of
 from edgebench.harness.explain.operators import QUANTIZE, Operator
-from edgebench.harness.explain.side import Side, total_ns
+from edgebench.harness.explain.side import NOT_QUANTIZED, total_ns
 
 _SMALL = 0.01  # of the traced time: below it nothing is said
-
-
-def why_not_int8(side: Side, operator: Operator) -> str | None:
-    """Why the runtime computes an operator that multiplies in float; None where it does not."""
-    kernel = side.main_kernel(operator)
-    if not operator.macs or kernel is None or kernel.in_int8:
-        return None
-    graph = side.graph
-    made = graph.before(operator)
-    pairs_near = any(o.is_pair for o in made) or any(o.is_pair for o in graph.after(operator))
-    if not pairs_near and operator.weights is not None:
-        return "not quantized in the file"
-    if not graph.quantized_inputs(operator):
-        floats = [o.kind for o in made if not o.is_pair]
-        return f"its input is float, from {listed(floats) or 'the model input'}"
-    if operator.weights is not None and not _weights_in_pairs(side, operator):
-        return "its weights are stored in float"
-    if operator.is_convolution and not graph.quantized_output(operator):
-        return "its result stays float, and the int8 convolution wants QuantizeLinear behind it"
-    return "the runtime did not fuse the conversions around it"
-
-
-def _weights_in_pairs(side: Side, operator: Operator) -> bool:
-    """Whether its weights come from a DequantizeLinear of stored bytes."""
-    name = operator.inputs[1] if len(operator.inputs) > 1 else ""
-    return any(name in other.outputs and other.is_pair for other in side.graph.operators)
 
 
 def float_neighbours(case: Case) -> Cause | None:
@@ -77,8 +51,8 @@ def unfused(case: Case) -> Cause | None:
     """Products and convolutions between pairs that the runtime still computes in float."""
     rows = []
     for row in case.open_rows():
-        why = None if row.child is None else why_not_int8(case.child, row.child)
-        if why and why != "not quantized in the file":
+        why = row.why_not_int8
+        if why and why != NOT_QUANTIZED:
             rows.append((row, why))
     if not rows:
         return None

@@ -7,20 +7,24 @@ from dataclasses import replace
 
 from edgebench.harness.explain.causes.base import Case, Cause
 from edgebench.harness.explain.causes.channels import arm_channels, few_channels, narrow_channels
+from edgebench.harness.explain.causes.coverage import left_in_float
 from edgebench.harness.explain.causes.dynamic import dynamic_convolutions
-from edgebench.harness.explain.causes.fusions import broken_gelu
+from edgebench.harness.explain.causes.fusions import gelu_in_parts
 from edgebench.harness.explain.causes.instructions import no_dot_product
 from edgebench.harness.explain.causes.layout import layout_changes
 from edgebench.harness.explain.causes.pairs import float_neighbours, unfused
 from edgebench.harness.explain.causes.slower import slower_in_int8
+from edgebench.harness.explain.causes.weights import unsigned_weights
 
 RULES: tuple[Callable[[Case], Cause | None], ...] = (
     dynamic_convolutions,
     few_channels,
     narrow_channels,
     arm_channels,
+    unsigned_weights,
     unfused,
-    broken_gelu,
+    left_in_float,
+    gelu_in_parts,
     no_dot_product,
     slower_in_int8,
     layout_changes,

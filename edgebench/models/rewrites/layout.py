@@ -1,8 +1,9 @@
-"""Transposes move towards the answers: what stands behind them works in the order before them.
+"""Which axis is last in memory: Transposes move towards the answers, or towards the waveform.
 
 A net that makes frames along the last axis and transposes them to stand before their features runs its
 convolutions with the long axis first. Moved behind the convolutions, the Transpose leaves time on the last
-axis, where kernels have long runs, and often meets another one that undoes it.
+axis, where kernels have long runs, and often meets another one that undoes it. Some kernels of 8 bits want it
+the other way round, so there is a pass for each way.
 """
 
 from __future__ import annotations
@@ -134,8 +135,70 @@ _HANDLERS: dict[str, Callable[[ir.Node, ir.Node, list[int]], _Moved | None]] = {
 }
 
 
-PASS = Pass(
+def _before(node: ir.Node) -> bool:
+    """Transpose what a node reads, where its transposed result is all that is read.
+
+    The data is transposed to and fro in front of the node; the second of these moves behind it and cancels.
+    """
+    if not is_op(node, "Transpose") or not only_reader(node, node.inputs[0]):
+        return False
+    number, first = rank(node.inputs[0]), node.inputs[0].producer()
+    if number is None or first is None:
+        return False
+    perm = list(attribute(node, "perm", range(number)[::-1]))
+    if is_op(first, "Unsqueeze"):
+        return _before_unsqueeze(node, first, perm)
+    for value in dict.fromkeys(first.inputs):
+        if value is None or rank(value) != number or constant(value) is not None:
+            continue
+        forth = emit(first, "Transpose", [value], {"perm": perm})
+        back = emit(first, "Transpose", [forth], {"perm": np.argsort(perm).tolist()})
+        back.shape = value.shape
+        for place, other in enumerate(first.inputs):
+            if other is value:
+                first.replace_input_with(place, back)
+        turned = back.producer()
+        assert turned is not None
+        moved = _swapped_product(first, turned, perm) or _moved(first, turned, np.argsort(perm).tolist())
+        if moved is not None:
+            replace(node.outputs[0], moved[0])
+            return True
+        for place, other in enumerate(first.inputs):
+            if other is back:
+                first.replace_input_with(place, value)
+    return False
+
+
+def _before_unsqueeze(node: ir.Node, first: ir.Node, perm: list[int]) -> bool:
+    """Exchange axes before new ones come between them, where the new ones stay in their places."""
+    new = axes(first)
+    new = None if new is None else [from_front(axis, len(perm)) for axis in new]
+    if new is None or any(perm[axis] != axis for axis in new):
+        return False
+    old = [axis for axis in range(len(perm)) if axis not in new]
+    before = [old.index(perm[axis]) for axis in old]
+    turned = emit(node, "Transpose", [first.inputs[0]], {"perm": before})
+    replace(node.outputs[0], emit(node, "Unsqueeze", [turned, np.array(new, np.int64)]))
+    return True
+
+
+def _swapped_product(node: ir.Node, turned: ir.Node, perm: list[int]) -> _Moved | None:
+    """(W X)t = Xt Wt for stored weights W on the left."""
+    product = product_of(node)
+    if product is None or product.node.op_type != "MatMul" or product.position != 0:
+        return None
+    if perm != swap(len(perm)):
+        return None
+    return emit(node, "MatMul", [turned.inputs[0], product.weights.T.astype(np.float32)]), perm
+
+
+LAST = Pass(
     "time_last",
     "layout: Transposes move behind the products and convolutions that follow",
     everywhere(_behind, join_transposes),
+)
+FIRST = Pass(
+    "time_first",
+    "layout: Transposes move before the products and convolutions that precede",
+    everywhere(_before, join_transposes),
 )
