@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 Waveform = NDArray[np.float32]
 Settings = Mapping[str, Any]
 
+SILENCE = 1e-4  # of full scale, -80 dB: dither and digital silence lie below, speech far above
+
 
 @dataclass(frozen=True)
 class Scheme:
@@ -60,3 +62,8 @@ def _plain(value: Any) -> Any:
 def settings(**values: Any) -> Settings:
     """Settings that nobody can change."""
     return MappingProxyType(values)
+
+
+def is_silent(waveform: Waveform) -> bool:
+    """Whether no sample is beyond -80 dB of full scale: such a clip sets no range."""
+    return float(np.abs(waveform).max(initial=0.0)) < SILENCE

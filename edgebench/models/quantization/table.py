@@ -1,9 +1,9 @@
 """The table of quantization schemes: a module of this folder and a row here are one scheme.
 
-The defaults that quantizers come with destroy nets of this kind: the softmax over a thousand frames gives
-values near 8e-4, which a scale of 8 bits rounds to zero. So a scheme names what stays float. What each
-quantizes was chosen by what it costs on validation clips, in time and in bytes: tables in docs/results.md,
-made by ``python -m benchmarks.int8_choices``.
+The defaults that quantizers come with destroy nets for speech: the softmax over a thousand frames gives
+values near 8e-4, which a scale of 8 bits rounds to zero. So every scheme leaves parts in float: found by
+structure (``float_parts``), by measurement (``ort_static_measured``), or named for the nets that edgebench
+trains (``int8_static`` and its like, chosen by ``python -m benchmarks.int8_choices``).
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-
-import numpy as np
 
 from edgebench.errors import CorpusError, ModelError, UsageError, nearest
 from edgebench.models.quantization import (
@@ -39,7 +37,7 @@ from edgebench.models.quantization import (
     weight_only,
 )
 from edgebench.models.quantization.overrides import overridden
-from edgebench.models.quantization.scheme import Scheme, Waveform
+from edgebench.models.quantization.scheme import Scheme, Waveform, is_silent
 
 SCHEMES: Mapping[str, Scheme] = MappingProxyType(
     {
@@ -67,7 +65,6 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
         )
     }
 )
-_SILENCE = 1e-4  # of full scale, -80 dB: dither and digital silence lie below, speech far above
 
 
 def scheme_named(name: str) -> Scheme:
@@ -120,7 +117,7 @@ def _refuse_clips(name: str, waveforms: Sequence[Waveform]) -> None:
     """Ranges come from what the clips hold: none, one, or silence gives ranges that fit nothing else."""
     if not waveforms:
         raise ModelError(f"scheme {name!r} sets its ranges from speech, and no calibration clip was given.")
-    silent = sum(float(np.abs(waveform).max(initial=0.0)) < _SILENCE for waveform in waveforms)
+    silent = sum(map(is_silent, waveforms))
     if silent:
         raise CorpusError(
             f"scheme {name!r} sets its ranges from speech, and {silent} of {len(waveforms)} calibration "

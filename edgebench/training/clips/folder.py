@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from edgebench.corpora import UNKNOWN_SPEAKER, Clip, load_waveform
 from edgebench.corpora.resample import convert
 from edgebench.errors import CorpusError, UsageError
 from edgebench.files import sha256_of
+from edgebench.models.quantization.scheme import is_silent
 
 # What people keep sound in. The reader says itself which of these it does not take, and why.
 _SUFFIXES = {
@@ -24,7 +23,6 @@ _SUFFIXES = {
 _NAME = "folder"
 _HELD_BACK = 4  # one clip in so many sets no range, and judges the file that the others made
 _MOST = 160  # clips that are read; more change no range that matters
-_SILENCE = 1e-4  # of full scale, -80 dB
 
 
 @dataclass(frozen=True)
@@ -98,11 +96,7 @@ def _clip(path: Path, folder: Path) -> Clip:
 
 
 def _refuse_silence(clips: Sequence[Clip], sample_rate_hz: int) -> None:
-    silent = [
-        clip.id
-        for clip in clips
-        if float(np.abs(load_waveform(clip, sample_rate_hz)).max(initial=0.0)) < _SILENCE
-    ]
+    silent = [clip.id for clip in clips if is_silent(load_waveform(clip, sample_rate_hz))]
     if silent:
         shown = ", ".join(silent[:3]) + (f" and {len(silent) - 3} more" if len(silent) > 3 else "")
         raise CorpusError(
