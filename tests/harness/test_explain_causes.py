@@ -125,6 +125,20 @@ def test_work_that_was_never_quantized_is_named() -> None:
     assert "100% of the MACs" in found["left_in_float"].why
 
 
+def test_an_operator_that_replaced_another_and_is_slower_is_named() -> None:
+    """As 4-bit products do: another kind of operator, a name with an ending, MACs that nobody can count."""
+    weights = {"f": np.ones((64, 8), np.float32)}
+    parent = model([NODE("MatMul", ["waveform", "f"], ["y"], name="a")], weights, outputs=["y"])
+    nodes = [NODE("MatMulNBits", ["waveform", "f"], ["y"], name="a_Q4", domain="com.microsoft")]
+    child = model(nodes, weights, outputs=["y"])
+    parts = (side("p", parent, [kernel(0, "MatMul", 20)]), side("c", child, [kernel(0, "MatMulNBits", 70)]))
+    found = causes(parts)
+    assert set(found) == {"slower_in_int8"}
+    assert found["slower_in_int8"].operators == ("a",)
+    assert found["slower_in_int8"].gain_ns == pytest.approx(50e3)
+    assert "MatMulNBits" in found["slower_in_int8"].why
+
+
 def test_products_have_a_factor_of_their_own() -> None:
     stored = {**PAIR_CONSTANTS, "w": np.ones((64, 8), np.uint8), "f": np.ones((64, 8), np.float32)}
     product = {"name": "product"}

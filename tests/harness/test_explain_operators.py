@@ -70,6 +70,21 @@ def test_counterparts_by_name_and_without_names_by_their_multiplications() -> No
     assert partners(*(Graph.of(made, samples=64) for made in parts)) == {3: 0, 4: 1}
 
 
+def test_a_counterpart_whose_name_and_kind_got_endings() -> None:
+    """As dynamic quantization leaves it: MatMulInteger ``first_quant``, and a Mul of the scales."""
+    parent, _ = quantized_pair()
+    stored = {"a": np.ones((64, 8), np.uint8), "b": np.ones((8, 4), np.float32), "s": np.float32(1)}
+    nodes = [
+        NODE("DynamicQuantizeLinear", ["waveform"], ["q", "qs", "qz"], name="w_QuantizeLinear"),
+        NODE("MatMulInteger", ["q", "a", "qz"], ["i"], name="first_quant"),
+        NODE("Cast", ["i"], ["f"], to=1, name="first_cast"),
+        NODE("Mul", ["f", "qs"], ["x"], name="first_scale"),
+        NODE("MatMul", ["x", "b"], ["y"], name="second"),
+    ]
+    child = Graph.of(model(nodes, stored, outputs=["y"]), samples=64)
+    assert partners(Graph.of(parent, samples=64), child) == {1: 0, 4: 1}
+
+
 def test_weights_know_their_shape_and_type_behind_a_conversion() -> None:
     child = Graph.of(quantized_pair()[1], samples=64)
     assert (child.operators[3].weights, child.operators[3].stored_as) == ((64, 8), "uint8")

@@ -126,7 +126,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import test_search_study as t
 from edgebench.search import study
-study.HEARTBEAT_S = 1
+study.HEARTBEAT_S = 2
 folder, budget, pause = Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 opened = t.opened(folder, space=t.WIDE)
 def make(settings):
@@ -149,7 +149,7 @@ def test_two_processes_share_a_study_in_which_a_third_was_killed(tmp_path):
         time.sleep(0.05)
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
-    time.sleep(3.5)  # its last sign of life is older than three heartbeats
+    time.sleep(6.5)  # its last sign of life is older than three heartbeats
     both = [worker(tmp_path, budget=8, pause=0.1) for _ in range(2)]
     counts = [int(one.communicate()[0]) for one in both]
     assert min(counts) >= 8 and max(counts) <= 9  # one may be in a trial when the other ends the budget

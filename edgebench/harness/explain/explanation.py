@@ -52,8 +52,8 @@ class Row:
     @property
     def macs(self) -> int | None:
         """Multiply-accumulates at the measured length; 0 where none are counted."""
-        operator = self.child or self.parent
-        return operator.macs if operator else None
+        counts = [operator.macs for operator in (self.child, self.parent) if operator is not None]
+        return next((count for count in counts if count is not None), None)
 
 
 @dataclass(frozen=True)

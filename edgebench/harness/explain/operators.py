@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from edgebench.errors import ModelError
 from edgebench.models.graph.macs import macs_by_node
 from edgebench.models.graph.shapes import shapes_at
 
@@ -69,12 +70,17 @@ class Graph:
 
     @classmethod
     def of(cls, model: onnx.ModelProto, *, samples: int) -> Graph:
-        """Read a model at an input of ``samples``. Raises ModelError where no shape can be inferred."""
-        shapes = shapes_at(model, samples=samples)
+        """Read a model at an input of ``samples``; without MACs where no shape can be inferred."""
+        shapes: Mapping[str, tuple[int, ...]]
+        counts: list[int | None]
+        try:
+            shapes, counts = shapes_at(model, samples=samples), macs_by_node(model, samples=samples)
+        except ModelError:
+            shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+            counts = [None] * len(model.graph.node)
         types = _stored_types(model)
         constants = {tensor.name for tensor in model.graph.initializer}
         operators = []
-        counts = macs_by_node(model, samples=samples)
         for number, (node, macs) in enumerate(zip(model.graph.node, counts, strict=True)):
             if all(name in constants for name in node.input if name) and node.op_type not in ("If", "Loop"):
                 constants |= set(node.output)

@@ -23,20 +23,29 @@ def partners(parent: Graph, child: Graph) -> dict[int, int]:
 
     Conversions, and what one file has alone, have none.
     """
+    found = _by_name(parent, child)
+    taken = set(found.values())
+    before = [o for o in parent.operators if o.macs and o.number not in taken]
+    after = [o for o in child.operators if o.macs and o.number not in found]
+    aligned = _aligned(before[:_MOST], after[:_MOST])
+    if any(operator.macs and operator.number in found for operator in child.operators):
+        return {**aligned, **found}
+    return {**_by_kind(parent, child), **found, **aligned}
+
+
+def _by_name(parent: Graph, child: Graph) -> dict[int, int]:
+    """Operators of one name and kind. Quantizers append to both: MatMul ``a``, MatMulInteger ``a_quant``."""
     by_name = {operator.name: operator for operator in parent.operators if operator.named}
-    found = {
-        operator.number: by_name[operator.name].number
-        for operator in child.operators
-        if operator.named and operator.name in by_name and _alike(operator, by_name[operator.name])
-    }
-    before, after = ([o for o in graph.operators if o.macs] for graph in (parent, child))
-    if any(operator.number in found for operator in after):
-        return found
-    return {**_by_kind(parent, child), **_aligned(before[:_MOST], after[:_MOST])}
-
-
-def _alike(a: Operator, b: Operator) -> bool:
-    return a.kind == b.kind or (bool(a.macs) and a.macs == b.macs)
+    found: dict[int, int] = {}
+    for operator in child.operators:
+        if not operator.named or operator.is_pair:
+            continue
+        names = (operator.name, operator.name.rpartition("_")[0])
+        known = (by_name[name] for name in names if name in by_name)
+        same = next((one for one in known if one.kind in operator.kind), None)
+        if same is not None and same.number not in found.values():
+            found[operator.number] = same.number
+    return found
 
 
 def _aligned(before: Sequence[Operator], after: Sequence[Operator]) -> dict[int, int]:

@@ -12,7 +12,7 @@ def left_in_float(case: Case) -> Cause | None:
     """Products and convolutions in float that take much of the time of an int8 file."""
     rows = [row for row in case.open_rows() if row.why_not_int8 == NOT_QUANTIZED]
     spent = time_of(rows)
-    total = sum(operator.macs or 0 for operator in case.child.graph.operators)
+    total = sum(row.macs or 0 for row in case.rows if row.child is not None)
     share = sum(row.macs or 0 for row in rows) / total if total else 0.0
     if share < _LARGE or spent < _LARGE * case.child.trace.time_ns:
         return None

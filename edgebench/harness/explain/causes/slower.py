@@ -1,4 +1,4 @@
-"""What is left: operators that are slower in int8 for no reason that another rule names."""
+"""What is left: operators that are slower once quantized for no reason that another rule names."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from edgebench.harness.explain.causes.base import (
     numbers_of,
     time_of,
 )
+from edgebench.harness.explain.explanation import Row
 
 _FACTOR = 1.1
 _LEAST_NS = 10e3  # the profiler cannot tell smaller times apart
 
 
 def slower_in_int8(case: Case) -> Cause | None:
-    """Operators whose int8 kernel takes longer than the float one."""
+    """Operators whose quantized kernel takes longer than the float one."""
     rows = [
         row
         for row in case.open_rows()
-        if row.in_int8
+        if (row.in_int8 or _replaced(row))
         and row.parent_ns is not None
         and row.child_ns is not None
         and row.child_ns > _FACTOR * row.parent_ns
@@ -32,12 +33,17 @@ def slower_in_int8(case: Case) -> Cause | None:
     kinds = dict.fromkeys(row.kernel or row.kind for row in sorted(rows, key=lambda r: -(r.child_ns or 0.0)))
     return Cause(
         code="slower_in_int8",
-        title="Operators whose int8 kernel is slower",
+        title="Operators whose quantized kernel is slower",
         operators=names_of(rows),
         numbers=numbers_of(rows),
         time_ns=time_of(rows),
         gain_ns=gain_as_float(rows),
-        gain_from="time of these operators in int8 minus in fp32",
+        gain_from="time of these operators in the int8 file minus in fp32",
         why=f"{listed(names_of(rows))}: the kernels {listed(kinds)} take longer than those of fp32.",
         advice="Leave them in float where their neighbours are float too, or the conversions eat the gain.",
     )
+
+
+def _replaced(row: Row) -> bool:
+    """Whether another operator stands in the int8 file, such as MatMulNBits for MatMul."""
+    return row.parent is not None and row.child is not None and row.parent.kind != row.child.kind
