@@ -145,12 +145,16 @@ class Searching:
         )
 
     def keep_front(self) -> list[Point]:
-        """The front, where its files lie in this folder; files of other points are removed."""
+        """The front, where its files lie in this folder; files of points off the front are removed.
+
+        A file that belongs to no point yet is that of another process, which is at it.
+        """
         kept = [point for point in self.front() if (self.output / point.file).is_file()]
         names = {Path(point.file).stem for point in kept}
+        beaten = {Path(point.file).stem for point in studies.points(self.study)} - names
         for path in (self.output / FILES).glob("*"):
-            if path.stem not in names:
-                path.unlink()
+            if path.stem in beaten:
+                path.unlink(missing_ok=True)
         return kept
 
     def _keep(self, made: Artifact) -> Path:
