@@ -18,6 +18,7 @@ from edgebench.search.space import Settings, Space
 
 if TYPE_CHECKING:
     import optuna
+    import sqlalchemy
 
 DIRECTIONS = ("minimize", "minimize", "minimize")  # Point.costs
 HEARTBEAT_S = 20
@@ -34,6 +35,7 @@ def open_study(url: str, name: str, *, space: Space, subject: str) -> optuna.Stu
     UsageError for a database that cannot be opened, and for a study of another subject or space.
     """
     import optuna  # noqa: PLC0415
+    from sqlalchemy import event  # noqa: PLC0415
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError  # noqa: PLC0415
 
     _quiet()
@@ -45,6 +47,8 @@ def open_study(url: str, name: str, *, space: Space, subject: str) -> optuna.Stu
             grace_period=3 * HEARTBEAT_S,
             heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=2),
         )
+        if url.startswith("sqlite"):
+            event.listen(storage.engine, "begin", _one_at_a_time)
         study = optuna.create_study(
             storage=storage,
             study_name=name,
@@ -73,6 +77,11 @@ def open_study(url: str, name: str, *, space: Space, subject: str) -> optuna.Stu
             f"{stored[differing[0]]}. Give another --study, or the same model, device, clips and schemes."
         )
     return study
+
+
+def _one_at_a_time(connection: sqlalchemy.Connection) -> None:
+    """SQLite does not lock a row that is read to be changed: two processes would take one queued trial."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def points(study: optuna.Study) -> list[Point]:

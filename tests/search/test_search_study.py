@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -119,6 +121,16 @@ def test_a_database_that_cannot_be_opened_is_said(url):
         open_study(url, "s", space=SPACE, subject="net")
 
 
+def test_a_queued_trial_goes_to_one_process_alone(tmp_path):
+    """Who reads whether a trial is free can write that it is taken before any other reads it."""
+    reading = opened(tmp_path)._storage._backend.engine
+    other = sqlite3.connect(tmp_path / "search.db", timeout=0.01)
+    with contextlib.closing(other), reading.begin() as reads:
+        reads.exec_driver_sql("SELECT state FROM trials").all()
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+
+
 WIDE = Space({"int8_static": {"bits": tuple(range(2, 40)), "per_channel": (True, False)}})
 WORKER = """
 import sys, time
@@ -126,7 +138,6 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import test_search_study as t
 from edgebench.search import study
-study.HEARTBEAT_S = 2
 folder, budget, pause = Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 opened = t.opened(folder, space=t.WIDE)
 def make(settings):
@@ -143,13 +154,26 @@ def worker(folder, *, budget, pause):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+def begun_with_heartbeat(folder, database):
+    """The settings that the worker is at, or nothing before they and a heartbeat are written."""
+    begun = folder / "begun.txt"
+    if not begun.exists():
+        return ""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        (beats,) = connection.execute("SELECT COUNT(*) FROM trial_heartbeats").fetchone()
+    return begun.read_text() if beats else ""
+
+
 def test_two_processes_share_a_study_in_which_a_third_was_killed(tmp_path):
     killed = worker(tmp_path, budget=1, pause=60)
-    while not (tmp_path / "begun.txt").exists() or not (begun := (tmp_path / "begun.txt").read_text()):
+    database = tmp_path / "search.db"
+    # A trial may begin before its first heartbeat is in the database, and then nobody would miss it.
+    while not (begun := begun_with_heartbeat(tmp_path, database)):
         time.sleep(0.05)
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
-    time.sleep(6.5)  # its last sign of life is older than three heartbeats
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE trial_heartbeats SET heartbeat = '2000-01-01 00:00:00'")
     both = [worker(tmp_path, budget=8, pause=0.1) for _ in range(2)]
     counts = [int(one.communicate()[0]) for one in both]
     assert min(counts) >= 8 and max(counts) <= 9  # one may be in a trial when the other ends the budget
