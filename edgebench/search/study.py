@@ -19,6 +19,7 @@ from edgebench.search.space import Settings, Space
 
 if TYPE_CHECKING:
     import optuna
+    import sqlalchemy
 
 DIRECTIONS = ("minimize", "minimize", "minimize")  # Point.costs
 HEARTBEAT_S = 20
@@ -40,6 +41,7 @@ def open_study(
     cannot be opened, and for a study of another subject.
     """
     import optuna  # noqa: PLC0415
+    from sqlalchemy import event  # noqa: PLC0415
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError  # noqa: PLC0415
 
     _quiet()
@@ -51,6 +53,8 @@ def open_study(
             grace_period=3 * HEARTBEAT_S,
             heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=2),
         )
+        if url.startswith("sqlite"):
+            event.listen(storage.engine, "begin", _one_at_a_time)
         study = optuna.create_study(
             storage=storage,
             study_name=name,
@@ -79,6 +83,11 @@ def open_study(
     study.set_user_attr(_SPACE, chosen.described())
     study.set_user_attr(_SUBJECT, subject)  # last: a study without it is made anew
     return study, chosen
+
+
+def _one_at_a_time(connection: sqlalchemy.Connection) -> None:
+    """SQLite does not lock a row that is read to be changed: two processes would take one queued trial."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def points(study: optuna.Study) -> list[Point]:

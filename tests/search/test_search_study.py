@@ -127,6 +127,16 @@ def test_a_database_that_cannot_be_opened_is_said(url):
         open_study(url, "s", space=lambda: SPACE, subject="net")
 
 
+def test_a_queued_trial_goes_to_one_process_alone(tmp_path):
+    """Who reads whether a trial is free can write that it is taken before any other reads it."""
+    reading = opened(tmp_path)._storage._backend.engine
+    other = sqlite3.connect(tmp_path / "search.db", timeout=0.01)
+    with contextlib.closing(other), reading.begin() as reads:
+        reads.exec_driver_sql("SELECT state FROM trials").all()
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+
+
 WIDE = Space({"int8_static": {"bits": tuple(range(2, 40)), "per_channel": (True, False)}})
 WORKER = """
 import sys, time
