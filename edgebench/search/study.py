@@ -67,7 +67,8 @@ def open_study(
         line = str(error).strip().splitlines()[0]
         raise UsageError(
             f"--storage {url}: the database cannot be opened ({line}). Give a URL such as "
-            "sqlite:///search.db or postgresql+psycopg2://user@host/name."
+            "sqlite:///search.db or postgresql+psycopg2://user@host/name, whose driver is of the extra "
+            "edgebench[postgresql]."
         ) from None
     stored = study.user_attrs
     if _SUBJECT in stored and stored[_SUBJECT] != subject:
