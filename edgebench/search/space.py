@@ -48,14 +48,18 @@ class Space:
     @classmethod
     def of(cls, names: Sequence[str] = (), *, model_format: str = "onnx") -> Space:
         """The schemes of these names; without any, all that write ``model_format``, whose packages are
-        installed, and that choose nothing by the names of one kind of net.
+        installed, that choose nothing by the names of one kind of net, and that do not train with torch,
+        which takes minutes a file.
 
         Raises UsageError for an unknown name.
         """
         chosen = [scheme_named(name) for name in names] or [
             scheme
             for scheme in SCHEMES.values()
-            if scheme.format == model_format and not scheme.of_own_nets and not missing_packages(scheme)
+            if scheme.format == model_format
+            and not scheme.of_own_nets
+            and "torch" not in scheme.needs
+            and not missing_packages(scheme)
         ]
         return cls({scheme.name: dict(scheme.choices) for scheme in chosen})
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgebench.errors import ModelError
 from edgebench.models.quantization.borders import SHAPE_ALONE, Borders, find_borders, integer_sites
-from edgebench.models.quantization.coding import Coded, code_weights
+from edgebench.models.quantization.coding import Coded, Coder, code_weights
 from edgebench.models.quantization.packed import (
     LEAST_DB,
     PROVED,
@@ -45,14 +45,16 @@ if TYPE_CHECKING:
 _INT32 = 2**31 - 1
 
 
-def packed_int8(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -> bytes:
+def packed_int8(
+    parent: Path, waveforms: Sequence[Waveform], settings: Settings, *, coder: Coder = code_weights
+) -> bytes:
     """``parent`` with packed weights, in 8-bit arithmetic behind the front end and before the heads.
 
-    ``waveforms`` (samples,) tell what the weights are multiplied with and the ranges of activations. Raises
-    ModelError for a net with nothing that could compute in 8 bits.
+    ``waveforms`` (samples,) tell what the weights are multiplied with and the ranges of activations;
+    ``coder`` finds the codes. Raises ModelError for a net with nothing that could compute in 8 bits.
     """
     model = opened(parent, settings)
-    coded = code_weights(model, waveforms, settings)
+    coded = coder(model, waveforms, settings)
     chosen = integer_sites(model, [code.site for code in coded])
     if not chosen:
         raise ModelError(
@@ -198,7 +200,7 @@ class _Integers:
 _FLOAT_LAYOUT = ("time_last", "softmax_last", "pool_first")
 _PADS = ("pad_channels:16", "pad_last:16")
 # The integer kernels of x86 want channels last and 16 of them, and a product's weights on its right.
-_PASSES = (
+PASSES = (
     *(name for name in DEFAULT if name not in (*_FLOAT_LAYOUT, "generated_tables", STRIP_NAMES)),
     "time_first",
     *_PADS,
@@ -209,15 +211,18 @@ _PASSES = (
 )
 
 
+INT8_LEVELS = level_choices(127)["convolution_levels"]
+
+
 def _without(*names: str) -> tuple[str, ...]:
-    return tuple(name for name in _PASSES if name not in names)
+    return tuple(name for name in PASSES if name not in names)
 
 
 # Where other kernels take other shapes, some of this is work for nothing: a search tries to go without.
 _CHOICES = {
     "activation_range": METHODS,
     "passes": (
-        _PASSES,
+        PASSES,
         _without(*_PADS),
         _without("patch_channels"),
         _without("time_first"),
@@ -232,7 +237,7 @@ def _scheme(name: str, summary: str, levels: Settings, **choices: tuple[Any, ...
         f"{summary}, by GPTQ; int8 arithmetic",
         packed_int8,
         levels,
-        arithmetic=settings(arithmetic="int8", activations="uint8", activation_range="mse", passes=_PASSES),
+        arithmetic=settings(arithmetic="int8", activations="uint8", activation_range="mse", passes=PASSES),
         choices=choices,
         allowed={"arithmetic": ("int8",), "activations": ("uint8",), "activation_range": METHODS},
     )
