@@ -25,6 +25,7 @@ from edgebench.models.quantization import (
     litert_fp16,
     litert_fp32,
     litert_static,
+    nc2,
     nc_static,
     ort_dynamic,
     ort_static,
@@ -60,6 +61,7 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             int8_static_dense.SCHEME,
             int8_static_conv.SCHEME,
             *nc_static.SCHEMES,
+            *nc2.SCHEMES,
             litert_fp32.SCHEME,
             litert_static.SCHEME,
             litert_dynamic.SCHEME,
@@ -104,7 +106,14 @@ def quantize(
 
 def missing_packages(scheme: Scheme) -> list[str]:
     """Modules that a scheme needs and that cannot be found here."""
-    return [name for name in scheme.needs if importlib.util.find_spec(name) is None]
+    return [name for name in scheme.needs if not _found(name)]
+
+
+def _found(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # the package around a module of it
+        return False
 
 
 def require_packages(scheme: Scheme) -> None:
