@@ -68,7 +68,7 @@ def search(
     from rich.console import Console
     from rich.live import Live
 
-    from edgebench.cli.quantize import calibration_corpora
+    from edgebench.cli.quantize import labelled_speech
     from edgebench.devices import resolve_device
     from edgebench.search.searching import Searching
 
@@ -76,7 +76,7 @@ def search(
         model,
         device=resolve_device(device, host=host, inventory=inventory),
         host=host,
-        calibration=calibration_corpora(calibration or [], resample=resample),
+        calibration=labelled_speech(calibration or [], resample=resample),
         schemes=[name.strip() for name in schemes.split(",")] if schemes else [],
         storage=storage,
         study=study,
