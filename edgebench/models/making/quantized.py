@@ -70,7 +70,8 @@ def quantize_artifact(
     inputs += [prepare(clip, fit, rate_hz) for clip in _noise(rate_hz)]
     refuse_chance(parent.path, inputs)
     ready = [prepare(clip, before_steps, rate_hz) for clip in clips]
-    data = quantize(parent.path, scheme=scheme, waveforms=ready)
+    judges = [prepare(clip, before_steps, rate_hz) for clip in validation] if scheme.judged else []
+    data = quantize(parent.path, scheme=scheme, waveforms=ready, validation=judges)
     contents, macs = _read(data, scheme.format, rate_hz)
     after = [] if contents.lengths == parent.lengths else _fit(contents.lengths, rate_hz)
     difference = largest_difference(parent.path, data, [prepare(one, after, rate_hz) for one in inputs])
