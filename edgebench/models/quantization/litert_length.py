@@ -101,7 +101,7 @@ def _free(model: Any, graph: Any, number: int, place: int, shape: Any) -> None:
     tensor.buffer = len(model.buffers) - 1
     tensor.name = f"of_any_length_{len(graph.tensors)}"  # quantizers tell tensors apart by their names
     graph.tensors.append(tensor)
-    operator.inputs[place] = len(graph.tensors) - 1
+    operator.inputs = [*operator.inputs[:place], len(graph.tensors) - 1, *operator.inputs[place + 1 :]]
     if code == known.RESHAPE and operator.builtinOptions is not None:
         operator.builtinOptions.newShape = shape
 
