@@ -41,6 +41,7 @@ EXPECTED = {
     "packed_mixed_int8": (0.2, 0.3),
     "packed_ternary": (0.1, 0.5),
     "packed_ternary_int8": (0.11, 0.5),
+    "qat": (0.09, 0.5),  # tests of its own in test_models_qat.py
     "rewrite": (1.0, 1e-4),  # tests of its own in test_models_rewrites.py
     "smoothquant": (0.4, 0.15),
     "weight_only": (0.4, 0.15),

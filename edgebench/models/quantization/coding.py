@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,10 @@ class Coded:
         kept = self.codes * self.scales.astype(np.float32).reshape(self.column)
         behind = self.missing[self.codes.ndim :]
         return np.pad(kept.astype(np.float32), [(0, more) for more in behind])
+
+
+Coder = Callable[["onnx.ModelProto", Sequence[Waveform], Settings], list[Coded]]
+"""Finds the codes of all sites of a model, whose stored tensors get what the codes stand for."""
 
 
 def code_weights(model: onnx.ModelProto, waveforms: Sequence[Waveform], settings: Settings) -> list[Coded]:
@@ -121,7 +125,6 @@ def _code(model: onnx.ModelProto, site: Site, pieces: Pieces, levels: int) -> Co
         bias = numpy_helper.to_array(tensors[site.bias]).astype(np.float64).copy()
         bias[:outputs] += np.concatenate(corrections)
         bias = as_stored(bias)
-        tensors[site.bias].CopyFrom(numpy_helper.from_array(bias, site.bias))
     coded = Coded(
         site=site,
         grid=grid(levels),
@@ -130,8 +133,19 @@ def _code(model: onnx.ModelProto, site: Site, pieces: Pieces, levels: int) -> Co
         shape=weight.shape,
         bias=bias,
     )
-    tensors[site.weight].CopyFrom(numpy_helper.from_array(coded.weight(), site.weight))
+    store(model, coded)
     return coded
+
+
+def store(model: onnx.ModelProto, coded: Coded) -> None:
+    """Give the stored tensors of a site what its codes and bias stand for."""
+    from onnx import numpy_helper  # noqa: PLC0415
+
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    site = coded.site
+    tensors[site.weight].CopyFrom(numpy_helper.from_array(coded.weight(), site.weight))
+    if coded.bias is not None and site.bias is not None:
+        tensors[site.bias].CopyFrom(numpy_helper.from_array(coded.bias, site.bias))
 
 
 def _without_zero_ends(weight: NDArray[Any], site: Site) -> tuple[slice, ...]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgebench.errors import ModelError
 from edgebench.models.quantization.borders import SHAPE_ALONE, Borders, find_borders, integer_sites
-from edgebench.models.quantization.coding import Coded, code_weights
+from edgebench.models.quantization.coding import Coded, Coder, code_weights
 from edgebench.models.quantization.packed import (
     CLIPS,
     LEVELS,
@@ -43,14 +43,16 @@ if TYPE_CHECKING:
 _INT32 = 2**31 - 1
 
 
-def packed_int8(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -> bytes:
+def packed_int8(
+    parent: Path, waveforms: Sequence[Waveform], settings: Settings, *, coder: Coder = code_weights
+) -> bytes:
     """``parent`` with packed weights, in 8-bit arithmetic behind the front end and before the heads.
 
-    ``waveforms`` (samples,) tell what the weights are multiplied with and the ranges of activations. Raises
-    ModelError for a net with nothing that could compute in 8 bits.
+    ``waveforms`` (samples,) tell what the weights are multiplied with and the ranges of activations;
+    ``coder`` finds the codes. Raises ModelError for a net with nothing that could compute in 8 bits.
     """
     model = opened(parent, settings)
-    coded = code_weights(model, waveforms, settings)
+    coded = coder(model, waveforms, settings)
     chosen = integer_sites(model, [code.site for code in coded])
     if not chosen:
         raise ModelError(
@@ -206,7 +208,7 @@ def _scheme(name: str, summary: str, convolutions: int, products: int) -> Scheme
             arithmetic="int8",
             activations="uint8",
             activation_range="mse",
-            passes=_PASSES,
+            passes=PASSES,
         ),
         calibrated=True,
         clips=CLIPS,
@@ -214,8 +216,8 @@ def _scheme(name: str, summary: str, convolutions: int, products: int) -> Scheme
         extra="quantize",
         allowed={"arithmetic": ("int8",), "activations": ("uint8",), "activation_range": METHODS},
         choices={
-            "convolution_levels": _LEVELS,
-            "product_levels": _LEVELS,
+            "convolution_levels": INT8_LEVELS,
+            "product_levels": INT8_LEVELS,
             "activation_range": METHODS,
         },
     )
@@ -223,7 +225,7 @@ def _scheme(name: str, summary: str, convolutions: int, products: int) -> Scheme
 
 _FLOAT_LAYOUT = ("time_last", "softmax_last", "pool_first")
 # The integer kernels want channels last and 16 of them, and a product's weights on its right.
-_PASSES = (
+PASSES = (
     *(name for name in DEFAULT if name not in (*_FLOAT_LAYOUT, "generated_tables", STRIP_NAMES)),
     "time_first",
     "pad_channels:16",
@@ -233,7 +235,7 @@ _PASSES = (
     *PROVED,
     STRIP_NAMES,
 )
-_LEVELS = tuple(levels for levels in LEVELS if levels <= 127)
+INT8_LEVELS = tuple(levels for levels in LEVELS if levels <= 127)
 
 SCHEMES = (
     _scheme("packed8_int8", "weights of 127 levels by GPTQ; int8 arithmetic", 127, 127),

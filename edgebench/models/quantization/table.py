@@ -32,6 +32,7 @@ from edgebench.models.quantization import (
     ort_static_measured,
     packed,
     packed_int8,
+    qat,
     rewrite,
     smoothquant,
     weight_only,
@@ -48,6 +49,7 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             weight_only.SCHEME,
             *packed.SCHEMES,
             *packed_int8.SCHEMES,
+            qat.SCHEME,
             ort_dynamic.SCHEME,
             ort_static.SCHEME,
             ort_static_measured.SCHEME,
@@ -79,20 +81,23 @@ def quantize(
     *,
     scheme: str | Scheme,
     waveforms: Sequence[Waveform] = (),
+    validation: Sequence[Waveform] = (),
     settings: Mapping[str, Any] | None = None,
 ) -> bytes:
     """The fp32 ONNX file ``parent`` after a scheme; ``waveforms`` (samples,) calibrate it.
 
-    ``settings`` replace some of the scheme's. Raises UsageError where a package is missing and for a setting
-    that the scheme does not have, ModelError where a calibrated scheme gets no clip and where
-    the scheme does not fit the file, CorpusError for clips that set no range.
+    ``validation`` waveforms of other speakers go to the schemes that choose by them. ``settings`` replace
+    some of the scheme's. Raises UsageError where a package is missing and for a setting that the scheme does
+    not have, ModelError where a calibrated scheme gets no clip and where the scheme does not fit the file,
+    CorpusError for clips that set no range.
     """
     chosen = overridden(scheme_named(scheme) if isinstance(scheme, str) else scheme, settings or {})
     require_packages(chosen)
     if chosen.calibrated:
         _refuse_clips(chosen.name, waveforms)
     try:
-        return chosen.quantize(parent, waveforms, chosen.settings)
+        more = {"validation": validation} if chosen.judged else {}
+        return chosen.quantize(parent, waveforms, chosen.settings, **more)
     except ModelError as error:
         raise ModelError(f"scheme {chosen.name!r} does not fit {parent.name}: {error}") from error
 
