@@ -11,6 +11,7 @@ import typer
 
 from edgebench.cli.options import (
     DeviceOption,
+    ForceOption,
     HostOption,
     InventoryOption,
     JsonOption,
@@ -32,6 +33,7 @@ def search(
     device: DeviceOption = "local",
     host: HostOption = None,
     inventory: InventoryOption = None,
+    force: ForceOption = False,
     calibration: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,7 +69,7 @@ def search(
 
     searching = Searching.open(
         model,
-        device=resolve_device(device, host=host, inventory=inventory),
+        device=resolve_device(device, host=host, inventory=inventory, any_board=force),
         host=host,
         calibration=calibration_corpora(calibration or [], resample=resample),
         schemes=[name.strip() for name in schemes.split(",")] if schemes else [],

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from agent_board import trial
 from support import board_trees
 
-from edgebench.agent import fingerprint
+from edgebench.agent import fingerprint, supervisor
 from edgebench.agent.sensors import cgroup, jetson, load, programs, raspberry, thermal
 from edgebench.agent.sensors.rails import Rails
 from edgebench.agent.sensors.telemetry import Telemetry
@@ -236,6 +240,31 @@ def test_heat_counters_of_a_pc(tmp_path: Path) -> None:
         },
     )
     assert thermal.throttle_counts(str(tmp_path)) == {"core": 5, "package": 7}
+
+
+def test_a_trial_carries_the_boards_state_before_and_after_it(tmp_path: Path) -> None:
+    """One real trial of the null runtime, on a board that turns throttled while it runs."""
+    root = board_trees.pi(tmp_path / "board")
+    counted = "#!/bin/sh\necho $1 >> {root}/run/calls\n" + board_trees.VCGENCMD.partition("\n")[2]
+    board_trees.program(root, "usr/bin/vcgencmd", counted)
+    plan = {"root": str(tmp_path), "telemetry_hz": 20.0}
+    one = {**trial(None), "python": sys.executable, "min_duration_s": 0.6, "max_count": 10_000_000}
+    change = threading.Timer(0.5, board_trees.write, [root, {"run/throttled": "throttled=0x40000\n"}])
+    never, _ = os.pipe()
+    allowed = os.sched_getaffinity(0)
+    try:
+        change.start()
+        record = supervisor.run_trial(plan, one, str(tmp_path), readings=Telemetry(str(root)), stop_fd=never)
+    finally:
+        change.join()
+        os.sched_setaffinity(0, allowed)
+    assert record["error"] is None
+    told = record["telemetry"]
+    assert told["before"]["state"]["throttled"] == 0
+    assert told["after"]["state"]["throttled"] == 0x40000
+    assert len(told["series"]) > 2 and not any("state" in point for point in told["series"])
+    between = ["get_throttled", "measure_clock", "pmic_read_adc"]
+    assert (root / "run/calls").read_text().split() == between * 2
 
 
 def test_a_board_without_any_of_it(tmp_path: Path) -> None:

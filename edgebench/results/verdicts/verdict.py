@@ -7,7 +7,7 @@
 ``INCOMPLETE``   launches are missing or failed
 
 Every finding carries its evidence and the next action; what could not be judged on this machine
-is said, with why. The rules are ``rules.RULES``, in order; their limits ``rules.LIMITS``.
+is said, with why. The rules are ``rules.RULES``, in order; their limits ``case.LIMITS``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 
 from edgebench.results.metrics.table import METRICS, Figure
 from edgebench.results.records.record import Condition, RunHeader, TrialRecord
-from edgebench.results.verdicts.rules import EVERYTHING, RULES, SPOILS, Case, Finding, NotJudged
+from edgebench.results.verdicts.case import Case, Finding, NotJudged
+from edgebench.results.verdicts.rules import EVERYTHING, RULES, SPOILS
 
 UNSUPPORTED_CODES = ("RUNTIME_INSTALL", "RUNTIME_IMPORT", "MODEL_LOAD")
 
