@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ from support import results_builder as b
 from edgebench.agent import fingerprint
 from edgebench.agent.sensors.telemetry import Telemetry
 from edgebench.results import summarise
+from edgebench.results.report import run_markdown, run_page
+from edgebench.results.report.timeline import Span, spans, state_section, timeline_data
+from edgebench.results.summary import RunSummary
 from edgebench.results.verdicts.verdict import Verdict
 
 STATE_CODES = {"THROTTLED", "UNDERVOLT", "FREQ_DRIFT", "GOV_CHANGED", "MODE_CHANGED", "HOT_START", "QUOTA"}
 ZONE = "sys/class/thermal/thermal_zone0/temp"
+NAME = "wav2small.fp32, single_stream 5 s, 1 thread"
 COOLING = "sys/class/thermal/cooling_device0/cur_state"
 CPU = "sys/devices/system/cpu"
 GOVERNORS = {f"{CPU}/cpu{n}/cpufreq/scaling_governor": "powersave\n" for n in range(6)}
@@ -29,14 +34,14 @@ def with_quota(root: Path) -> Path:
     return root
 
 
-def measured(
+def run_on(
     root: Path,
     *,
     at_start: Mapping[str, str] | None = None,
     within: Mapping[str, str] | None = None,
     limit_c: float | None = 80.0,
-) -> Verdict:
-    """The verdict of three launches on the board below ``root``.
+) -> RunSummary:
+    """A run of three launches of one condition, of 5 s each, on the board below ``root``.
 
     Its files are changed after the fingerprint (``at_start``), or in the middle of the second launch
     (``within``).
@@ -52,14 +57,22 @@ def measured(
             board_trees.write(root, within or {})
         series += [readings.take(), readings.take()]
         calm = {"busy": 0.0, "boot_id": "boot-1", "pswpin": 0, "pswpout": 0}
-        points = [point | calm for point in (before, *series, readings.take_between())]
+        points = [
+            point | calm | {"monotonic_ns": int((5 * number + place) * 1e9)}
+            for place, point in enumerate((before, *series, readings.take_between()))
+        ]
         told = {"before": points[0], "series": points[1:-1], "after": points[-1]}
         trials.append(b.trial(number, telemetry=told))
     header = b.header()
     header["device"]["fingerprint"] = board
     header["requirements"]["max_start_temperature_c"] = limit_c
     lines = [header, b.reference(), *(b.trial_line(b.condition(), t, launch=t["index"]) for t in trials)]
-    (row,) = summarise(b.records(lines)).rows
+    return summarise(b.records(lines))
+
+
+def measured(root: Path, **changes: Any) -> Verdict:
+    """The verdict of the condition that ``run_on`` measures."""
+    (row,) = run_on(root, **changes).rows
     return row.verdict
 
 
@@ -230,3 +243,56 @@ def test_a_quota_that_stops_nothing_is_kept() -> None:
     (row,) = summarise(b.records(lines)).rows
     assert row.verdict.codes == ()
     assert "QUOTA" not in {rule.code for rule in row.verdict.not_judged}
+
+
+# --- the report's timeline --------------------------------------------------------------------------
+
+
+def test_a_code_stands_where_it_holds_in_time(tmp_path: Path) -> None:
+    """The kernel cools from the middle of the second launch to the end; it was too hot from the third on."""
+    summary = run_on(board_trees.orin_nano(tmp_path), within={COOLING: "3\n", ZONE: "85500\n"})
+    assert spans(summary) == [
+        Span("THROTTLED", 5.0, 15.0, 2, NAME, "launch 2: the kernel held the processors down for heat "
+             "(cpufreq-cpu0 at step 3)"),
+        Span("HOT_START", 10.0, 15.0, 1, NAME, "a launch began at 85.5 C (cpu-thermal); the limit of this "
+             "device is 80.0 C"),
+    ]  # fmt: skip
+    text = run_markdown(summary)
+    assert "State of the board" in text
+    line = next(line for line in text.splitlines() if line.startswith("| THROTTLED"))
+    assert "| 5 s | 15 s | 2 |" in line
+
+
+def test_a_code_that_comes_and_goes_has_two_lines(tmp_path: Path) -> None:
+    root = board_trees.orin_nano(tmp_path)
+    hot, calm = run_on(root, at_start={ZONE: "90000\n"}), run_on(root, at_start={ZONE: "50000\n"})
+    (row,), (other,) = hot.rows, calm.rows
+    trials = (row.trials[0], other.trials[1], row.trials[2])
+    summary = replace(hot, rows=(replace(row, trials=trials),))
+    assert [(span.from_s, span.launches) for span in spans(summary)] == [(0.0, 1), (10.0, 1)]
+
+
+def test_a_calm_board_has_a_plot_and_no_table(tmp_path: Path) -> None:
+    summary = run_on(board_trees.pi(tmp_path))
+    assert state_section(summary) is None
+    drawn = timeline_data(summary)
+    assert drawn is not None and drawn["spans"] == []
+    assert set(drawn["clock_mhz"]["y"]) == {1500.0}
+    assert set(drawn["temperature_c"]["y"]) == {48.312}
+    assert drawn["firmware_mhz"]["x"] == [0.0, 5.0, 5.0, 10.0, 10.0, 15.0]
+
+
+def test_a_board_that_tells_nothing_has_neither(tmp_path: Path) -> None:
+    summary = run_on(tmp_path, limit_c=None)
+    assert state_section(summary) is None and timeline_data(summary) is None
+    assert 'id="state-plot"' not in run_page(summary)
+
+
+def test_what_a_board_says_is_text_on_the_page(tmp_path: Path) -> None:
+    """A cooling device may be called as its driver likes."""
+    root = board_trees.orin_nano(tmp_path)
+    kind = "sys/class/thermal/cooling_device0/type"
+    page = run_page(run_on(root, within={COOLING: "1\n", kind: "cpu<img src=x>\n"}))
+    assert 'id="state-plot"' in page
+    assert "<img src=x>" not in page
+    assert "cpu&lt;img src=x&gt;" in page

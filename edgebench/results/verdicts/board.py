@@ -54,7 +54,7 @@ def _true_clocks(case: Case) -> Finding | NotJudged | None:
     if not any(name.startswith("raspberrypi,") for name in case.header.device.fingerprint.compatible):
         return None
     missing = None
-    for number, trial in enumerate(case.trials, 1):
+    for number, trial in enumerate(case.trials, case.first):
         state = trial.telemetry.after.state if trial.telemetry and trial.telemetry.after else None
         if state is None or not state.firmware_hz or not state.kernel_hz:
             unknown = state.unknown.get("firmware_hz") if state else None
@@ -165,9 +165,14 @@ def hot_start(case: Case) -> Finding | NotJudged | None:
 
 def _starting_temperatures(trial: TrialMessage) -> list[tuple[float, str]]:
     before = trial.telemetry.before if trial.telemetry else None
+    return processor_temperatures(before) if before else []
+
+
+def processor_temperatures(point: TelemetryPoint) -> list[tuple[float, str]]:
+    """Degrees Celsius and name of the thermal zones of a processor."""
     return [
         (celsius, zone)
-        for zone, celsius in (before.temperature_c.items() if before else ())
+        for zone, celsius in point.temperature_c.items()
         if celsius is not None and any(word in zone.lower() for word in _PROCESSOR_ZONES)
     ]
 

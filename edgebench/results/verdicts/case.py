@@ -61,6 +61,7 @@ class Case:
 
     ``parity``, ``tolerance``: largest difference from the host's fp32 output and what is allowed.
     ``mismatch``: why the outputs cannot even be subtracted (not finite, another shape), or None.
+    ``first``: the number of the first launch, for the evidence.
     """
 
     condition: Condition
@@ -69,6 +70,7 @@ class Case:
     parity: Figure
     tolerance: float | None
     mismatch: str | None = None
+    first: int = 1
 
 
 Rule = Callable[[Case], Finding | NotJudged | None]

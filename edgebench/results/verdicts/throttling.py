@@ -36,7 +36,7 @@ def throttled(case: Case) -> Finding | NotJudged | None:
         if found is not None:
             return Finding(
                 "THROTTLED",
-                f"launch {index + 1}: {found}",
+                f"launch {index + case.first}: {found}",
                 "Let the board cool down, give it a fan or the supply it is made for, and measure again.",
             )
         unclear = None if ends is None else _unclear(ends, _CAPPED)
@@ -64,7 +64,7 @@ def undervolt(case: Case) -> Finding | NotJudged | None:
         if found is not None:
             return Finding(
                 "UNDERVOLT",
-                f"launch {index + 1}: {found}",
+                f"launch {index + case.first}: {found}",
                 "Use the supply and the cable that the board's maker names, and measure again.",
             )
         # The kernel's own sensor speaks of the last seconds: old bits of the firmware do not cloud it.

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgebench.results.metrics.table import METRICS, Figure
+from edgebench.results.metrics.table import METRICS, Figure, missing
+from edgebench.results.records.messages import TrialMessage
 from edgebench.results.records.record import Condition, RunHeader, TrialRecord
 from edgebench.results.verdicts.case import Case, Finding, NotJudged
 from edgebench.results.verdicts.rules import EVERYTHING, RULES, SPOILS
@@ -103,6 +104,21 @@ def judge(
         unsupported = any(finding.code in UNSUPPORTED_CODES for finding in failed)
         status = "UNSUPPORTED" if unsupported else "INCOMPLETE"
     return Verdict(status, (*failed, *broken), tuple(not_judged))
+
+
+STATE_CODES = frozenset(
+    {"THROTTLED", "UNDERVOLT", "FREQ_DRIFT", "GOV_CHANGED", "MODE_CHANGED", "HOT_START", "QUOTA"}
+)
+
+
+def state_findings(
+    condition: Condition, trial: TrialMessage, header: RunHeader, *, number: int
+) -> list[Finding]:
+    """What one launch by itself shows of the board's state. ``number``: the launch's, from 1."""
+    nothing = missing("parity_max_abs", "not asked")
+    case = Case(condition, header, (trial,), nothing, None, first=number)
+    told = [rule(case) for code, rule, _ in RULES if code in STATE_CODES]
+    return [finding for finding in told if isinstance(finding, Finding)]
 
 
 # --- what has no result -----------------------------------------------------------------------------
