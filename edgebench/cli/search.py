@@ -52,6 +52,12 @@ def search(
         ),
     ] = None,
     study: Annotated[str | None, typer.Option("--study", help="Name of the study in the database.")] = None,
+    max_loss: Annotated[
+        float,
+        typer.Option(
+            "--max-loss", min=0.0, help="Files that lose more of UA or CCC than this are not timed."
+        ),
+    ] = 0.1,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the files and runs.")] = Path(
         "edgebench-search"
     ),
@@ -78,6 +84,7 @@ def search(
         output=output,
         cache=cache_dir(),
         offline=offline,
+        max_loss=max_loss,
     )
     console = Console(stderr=json)
     with Live(console=console, auto_refresh=False) as live:

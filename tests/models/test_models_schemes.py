@@ -37,6 +37,8 @@ EXPECTED = {
     "packed4_int8": (0.2, 0.5),  # tests of their own in test_models_packed.py
     "packed8": (0.3, 0.1),
     "packed8_int8": (0.3, 0.3),
+    "packed_measured": (0.3, 0.3),
+    "packed_measured_int8": (0.3, 0.5),
     "packed_mixed": (0.2, 0.3),
     "packed_mixed_int8": (0.2, 0.3),
     "packed_ternary": (0.1, 0.5),
