@@ -30,6 +30,8 @@ EXPECTED = {
     "litert_static": (1.0, 0.3),
     "nc_auto": (0.4, 0.2),
     "nc_static": (0.4, 0.2),
+    "nc2_dynamic": (0.4, 0.2),
+    "nc2_static": (0.4, 0.2),
     "ort_dynamic": (0.5, 0.05),
     "ort_static": (0.4, 0.15),
     "ort_static_dynamic": (0.4, 0.15),
