@@ -42,7 +42,7 @@ def measure(
     (edgebench.folder / "speech.toml").write_text(OFFLINE_SUITE)
     folders = [word for name, root in corpora.items() for word in ("--corpus", f"{name}={root}")]
     result = edgebench(
-        "run", "--device", "rpi4", "--offline", "--suite", "speech.toml", *folders, "--json", *more
+        "run", "--device", "rpi4", "--force", "--offline", "--suite", "speech.toml", *folders, "--json", *more
     )
     assert result.returncode == 0, result.stderr
     found: list[dict[str, Any]] = json.loads(result.stdout)["records"]
