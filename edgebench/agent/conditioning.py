@@ -8,13 +8,14 @@ and puts back first. That process holds the board's lock, too: nobody measures w
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
 import signal
 import time
 
-from edgebench.agent import settings
+from edgebench.agent import folders, protocol, settings
 from edgebench.agent.sensors import files, thermal
 
 TYPE_CHECKING = False  # see loop.py
@@ -48,6 +49,38 @@ def begin(
     clock is set to the highest), each None or absent where it shall stay. ``close``: descriptors that the
     process which waits must not keep. Raises ``settings.RefusedError``; the board is then as it was.
     """
+    return _guard(folder, close, root) if _set_all(wanted, folder, root) else None
+
+
+def fix(wire: int, folder: str, wanted: dict[str, Any], *, root: str = "/") -> int:
+    """Bring the board into the state ``wanted`` once, and leave it there; answers ``fixed``.
+
+    Not while somebody measures: answers ``busy`` then.
+    """
+    os.makedirs(folder, exist_ok=True)
+    lock_path = os.path.join(folder, folders.LOCK)
+    lock = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        protocol.send(wire, {"kind": protocol.BUSY, "holder": files.read_json(lock_path)})
+        return 0
+    try:
+        steps = _set_all(wanted, folder, root)
+    except settings.RefusedError as problem:
+        protocol.send(wire, {"kind": protocol.ERROR, "code": "CONDITIONING", "message": str(problem)})
+        return 1
+    if steps:
+        os.unlink(os.path.join(folder, STATE))  # nothing is to be put back
+    protocol.send(wire, {"kind": protocol.FIXED, "steps": steps})
+    return 0
+
+
+def _set_all(wanted: dict[str, Any] | None, folder: str, root: str) -> list[settings.Step]:
+    """Put back what an earlier run left, then take every step to ``wanted``; the steps.
+
+    Raises ``settings.RefusedError``; the board is then as it was.
+    """
     left = restore(folder, root=root)
     if left:
         path = os.path.join(folder, STATE)
@@ -58,16 +91,13 @@ def begin(
     wanted = wanted or {}
     steps = settings.power_mode(wanted.get("mode"), root)
     steps += settings.governor(wanted.get("governor"), root)
-    if not steps and wanted.get("clocks") is None:
-        return None
     try:
         _apply(steps, folder, root)
         # A power mode changes the limits of the clocks: only now is the highest one known.
-        steps += _apply(settings.held_clocks(wanted.get("clocks"), root), folder, root, after=steps)
+        return steps + _apply(settings.held_clocks(wanted.get("clocks"), root), folder, root, after=steps)
     except BaseException:
         restore(folder, root=root)
         raise
-    return _guard(folder, close, root)
 
 
 def _apply(

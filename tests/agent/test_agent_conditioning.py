@@ -236,6 +236,36 @@ def test_a_run_whose_supervisor_is_killed_puts_the_board_back_and_frees_it(board
     assert state(tree) == BEFORE
 
 
+FIX = """
+import functools, json, sys
+from edgebench.agent import conditioning, protocol
+conditioning.fix(protocol.take_wire(), sys.argv[1], json.loads(sys.argv[2]), root=sys.argv[3])
+"""
+
+
+def fixed(folder: Path, wanted: dict[str, str], tree: Path) -> dict[str, object]:
+    argv = [sys.executable, "-c", FIX, str(folder), json.dumps(wanted), str(tree)]
+    done = subprocess.run(argv, capture_output=True, timeout=60, check=False)
+    answer: dict[str, object] = json.loads(done.stdout)
+    return answer
+
+
+def test_a_fix_stays(tree: Path, tmp_path: Path) -> None:
+    answer = fixed(tmp_path, WANTED, tree)
+    assert answer["kind"] == "fixed"
+    assert state(tree) == SET and not (tmp_path / STATE).exists()
+    assert fixed(tmp_path, WANTED, tree)["steps"] == []
+    refused = fixed(tmp_path, {"governor": "turbo"}, tree)
+    assert refused["kind"] == "error" and "'turbo'" in str(refused["message"])
+
+
+def test_a_board_that_is_measured_is_not_fixed(board: Board, tree: Path) -> None:
+    _, run_dir = started(board, tree)
+    assert fixed(board.root, {"governor": "schedutil"}, tree)["kind"] == "busy"
+    assert state(tree) == SET
+    board.verb("cancel", run_dir)
+
+
 def test_a_run_that_cannot_have_its_state_is_not_started(board: Board, tree: Path) -> None:
     answer, run_dir = started(board, tree, governor="turbo")
     assert (answer["kind"], answer["code"]) == ("error", "CONDITIONING")

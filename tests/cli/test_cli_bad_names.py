@@ -16,6 +16,7 @@ def test_a_condition_that_this_machine_cannot_be_brought_into(edgebench: Edgeben
     model = str(small_model(tmp_path / "my.onnx"))
     run = ["run", "--suite", "quick.toml", "--model", model, "--condition"]
     edgebench.refuses(*run, "governor=turbo", status=DEVICE, says=["governor", "'turbo'"])
+    edgebench.refuses("doctor", "--fix", "--condition", "governor=turbo", status=DEVICE, says=["'turbo'"])
     edgebench.refuses(*run, "turbo", status=USAGE, says=["--condition", "NAME=VALUE"])
 
 

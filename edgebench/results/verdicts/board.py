@@ -11,7 +11,7 @@ from edgebench.agent.sensors.thermal import PROCESSOR_ZONES
 from edgebench.results.records.messages import TelemetryPoint, TrialMessage
 from edgebench.results.verdicts.case import LIMITS, Case, Finding, NotJudged, points, states
 
-_STEADY = "Set the governor to performance, cool the board, and measure again."
+_STEADY = "Set the governor to performance (--condition), cool the board, and measure again."
 
 
 def frequency(case: Case) -> Finding | NotJudged | None:
@@ -165,7 +165,7 @@ def hot_start(case: Case) -> Finding | NotJudged | None:
         return Finding(
             "HOT_START",
             f"a launch began at {hottest:.1f} C ({zone}); the limit of this device is {limit:.1f} C",
-            "Let the board cool down, or give it a fan, and measure again.",
+            "Give it a fan, or let it cool down (--condition cool=...), and measure again.",
         )
     return None
 
