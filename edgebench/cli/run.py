@@ -25,6 +25,7 @@ from edgebench.cli.options import (
     conditioned,
     corpus_sources,
     known_runtimes,
+    runtime_options,
 )
 from edgebench.cli.show import open_store, show_run
 from edgebench.errors import EdgebenchError, ModelError, UsageError
@@ -70,6 +71,13 @@ def run(
         list[float] | None, typer.Option("--input-s", help="Input length in seconds; repeat for several.")
     ] = None,
     runtime: RuntimeOption = None,
+    runtime_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--runtime-option",
+            help="KEY=VALUE, a setting of the runtime such as mem_pattern=off; repeat for several.",
+        ),
+    ] = None,
     launches: Annotated[int | None, typer.Option("--launches", help="Fresh processes a condition.")] = None,
     offline: OfflineOption = False,
     resume: Annotated[
@@ -108,6 +116,7 @@ def run(
         input_s=input_s or None,
         launches=launches,
         runtimes=known_runtimes(runtime) if runtime else None,
+        session=runtime_options(runtime_option or []),
         corpora=list(sources) or None,
     )
     models = model or packaged_artifacts()

@@ -70,7 +70,7 @@ def search(
     from rich.console import Console
     from rich.live import Live
 
-    from edgebench.cli.quantize import calibration_corpora
+    from edgebench.cli.quantize import labelled_speech
     from edgebench.devices import resolve_device
     from edgebench.search.searching import Searching
 
@@ -78,7 +78,7 @@ def search(
         model,
         device=resolve_device(device, host=host, inventory=inventory, any_board=force),
         host=host,
-        calibration=calibration_corpora(calibration or [], resample=resample),
+        calibration=labelled_speech(calibration or [], resample=resample),
         schemes=[name.strip() for name in schemes.split(",")] if schemes else [],
         storage=storage,
         study=study,

@@ -26,8 +26,8 @@ DEVICE, INCOMPLETE, STORE, INTERRUPTED = 5, 6, 7, 130
 LONG_SUITE = """\
 name = "long-test"
 input_s = [1.0]
-launches = 4
-min_duration_s = 6.0
+launches = 3
+min_duration_s = 4.5
 null_runtime = false
 [repeats]
 budget = 0
@@ -142,7 +142,7 @@ def test_a_cut_link_is_taken_up_again(board: Edgebench, ssh_server: SshServer, m
     assert row["verdict"]["status"] != "INCOMPLETE"
     stored = [json.loads(line) for line in (board.store / "records.jsonl").read_text().splitlines()]
     trials = [line["trial"]["id"] for line in stored if line["kind"] == "trial"]
-    assert len(trials) == len(set(trials)) == 4
+    assert len(trials) == len(set(trials)) == 3
 
 
 def test_a_run_outlives_its_host_and_is_collected(
@@ -185,7 +185,7 @@ def test_an_agent_killed_in_the_middle_of_a_trial(
     assert "KILLED" in row["verdict"]["codes"]
     stored = [json.loads(line) for line in (board.store / "records.jsonl").read_text().splitlines()]
     outcomes = [line["trial"]["status"] for line in stored if line["kind"] == "trial"]
-    assert sorted(outcomes) == ["failed", "ok", "ok", "ok"], "the trials after the killed one went on"
+    assert sorted(outcomes) == ["failed", "ok", "ok"], "the trials after the killed one went on"
 
 
 def test_a_supervisor_killed_on_the_board(board: Edgebench, ssh_server: SshServer, model: str) -> None:

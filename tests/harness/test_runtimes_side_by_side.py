@@ -25,6 +25,7 @@ input_s = [0.5, 1.0]
 launches = 2
 min_duration_s = 0.1
 min_count = 8
+null_runtime = false
 [repeats]
 budget = 0
 """
