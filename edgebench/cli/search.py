@@ -11,6 +11,7 @@ import typer
 
 from edgebench.cli.options import (
     DeviceOption,
+    ForceOption,
     HostOption,
     InventoryOption,
     JsonOption,
@@ -33,6 +34,7 @@ def search(
     device: DeviceOption = "local",
     host: HostOption = None,
     inventory: InventoryOption = None,
+    force: ForceOption = False,
     calibration: Annotated[
         list[str] | None,
         typer.Option(
@@ -74,7 +76,7 @@ def search(
 
     searching = Searching.open(
         model,
-        device=resolve_device(device, host=host, inventory=inventory),
+        device=resolve_device(device, host=host, inventory=inventory, any_board=force),
         host=host,
         calibration=labelled_speech(calibration or [], resample=resample),
         schemes=[name.strip() for name in schemes.split(",")] if schemes else [],
