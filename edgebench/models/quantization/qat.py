@@ -53,14 +53,15 @@ def qat(
             "learning keeps the state that answers clips of other speakers best, and no such clip was given. "
             "Give a corpus with its validation speakers, or a folder of more clips."
         )
-    return packed_int8(parent, waveforms, settings, coder=partial(_learn, validation))
+    return packed_int8(parent, waveforms, settings, coder=partial(_learn, validation=validation))
 
 
 def _learn(
-    validation: Sequence[Waveform],
     model: onnx.ModelProto,
     waveforms: Sequence[Waveform],
     settings: Settings,
+    *,
+    validation: Sequence[Waveform],
 ) -> list[Coded]:
     sites = find_sites(model)
     if not sites:
