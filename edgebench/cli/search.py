@@ -18,6 +18,7 @@ from edgebench.cli.options import (
     ResampleOption,
     cache_dir,
 )
+from edgebench.errors import MeasurementError
 
 LISTED = 3  # names of a list that the table shows
 
@@ -94,7 +95,9 @@ def search(
         searching.search(budget=budget, told=told)
     front = searching.keep_front()
     for text, why in searching.refused().items():
-        console.print(f"no file by {text}: {why}", highlight=False, markup=False)
+        console.print(f"no file by {_short(text)}: {why}", highlight=False, markup=False)
+    if not front:
+        raise MeasurementError("no settings gave a file that can be used; the lines above say why.")
     if json:
         typer.echo(json_.dumps([point.to_json() for point in front]))
     else:

@@ -96,7 +96,7 @@ def quantize(
     chosen = overridden(scheme_named(scheme) if isinstance(scheme, str) else scheme, settings or {})
     require_packages(chosen)
     if chosen.calibrated:
-        _refuse_clips(chosen.name, waveforms)
+        refuse_clips(f"scheme {chosen.name!r}", waveforms)
     try:
         more = {"validation": validation} if chosen.judged else {}
         return chosen.quantize(parent, waveforms, chosen.settings, **more)
@@ -127,18 +127,21 @@ def require_packages(scheme: Scheme) -> None:
         )
 
 
-def _refuse_clips(name: str, waveforms: Sequence[Waveform]) -> None:
-    """Ranges come from what the clips hold: none, one, or silence gives ranges that fit nothing else."""
+def refuse_clips(who: str, waveforms: Sequence[Waveform]) -> None:
+    """Raise ModelError for no clip, CorpusError for one and for silent ones.
+
+    Ranges come from what the clips hold, and those of such clips fit nothing else.
+    """
     if not waveforms:
-        raise ModelError(f"scheme {name!r} sets its ranges from speech, and no calibration clip was given.")
+        raise ModelError(f"{who} sets its ranges from speech, and no calibration clip was given.")
     silent = sum(map(is_silent, waveforms))
     if silent:
         raise CorpusError(
-            f"scheme {name!r} sets its ranges from speech, and {silent} of {len(waveforms)} calibration "
+            f"{who} sets its ranges from speech, and {silent} of {len(waveforms)} calibration "
             "clips are silent (no sample beyond -80 dB of full scale). Take them out, or give others."
         )
     if len(waveforms) == 1:
         raise CorpusError(
-            f"scheme {name!r} sets its ranges from speech, and one clip is the range of one voice. Give at "
+            f"{who} sets its ranges from speech, and one clip is the range of one voice. Give at "
             "least two; a hundred of several speakers are usual."
         )
