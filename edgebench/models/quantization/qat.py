@@ -19,7 +19,14 @@ import numpy as np
 from edgebench.errors import CorpusError
 from edgebench.models.quantization.borders import find_borders, integer_sites
 from edgebench.models.quantization.coding import Coded, code_weights, store
-from edgebench.models.quantization.learning import Report, Schedule, examples, learnt, straight_through
+from edgebench.models.quantization.learning import (
+    Report,
+    Schedule,
+    examples,
+    learnt,
+    narrowest,
+    straight_through,
+)
 from edgebench.models.quantization.packed_int8 import INT8_LEVELS, PASSES, packed_int8
 from edgebench.models.quantization.ranges import value_ranges
 from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
@@ -66,7 +73,7 @@ def _learn(
     sites = find_sites(model)
     if not sites:
         return code_weights(model, waveforms, settings)  # which says why there is nothing to do
-    first = min(site.place for site in sites)
+    first = narrowest(model, min(site.place for site in sites), waveforms[0])
     graph = TorchGraph(model, first)
     with _one_thread():
         training = examples(model, first, graph, waveforms)
