@@ -12,7 +12,7 @@ from model_files import save
 from small_graphs import graph
 from small_nets import Graph, spectrum, waveforms
 
-from edgebench.errors import CorpusError, ModelError
+from edgebench.errors import CorpusError, ModelError, UsageError
 from edgebench.models import load_artifact
 from edgebench.models.making.quantized import quantize_artifact
 from edgebench.models.quantization import SCHEMES
@@ -212,6 +212,12 @@ def test_what_is_kept_of_each_clip_is_little():
     model = g.model("y")
     place = [node.op_type for node in model.graph.node].index("Concat")
     assert learning.narrowest(model, place + 1, CLIPS[0]) == place
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 1}, {"batch": 0}, {"seed": -1}])
+def test_settings_that_nothing_is_learnt_with(net: Path, wrong: dict[str, int]):
+    with pytest.raises(UsageError, match=f"{next(iter(wrong))}=.* at least"):
+        qat.qat(net, CLIPS, {**SETTINGS, **wrong}, validation=JUDGES)
 
 
 def test_no_validation_clip(net: Path):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgebench.errors import CorpusError
+from edgebench.errors import CorpusError, UsageError
 from edgebench.models.quantization.borders import find_borders, integer_sites
 from edgebench.models.quantization.coding import Coded, code_weights, store
 from edgebench.models.quantization.learning import (
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _GPTQ_CLIPS = 240  # more add nothing to the codes that the learning starts from
+_LEAST = {"steps": 2, "batch": 1, "seed": 0}
 _EVERY = 50  # steps between two looks at the validation clips
 
 
@@ -52,9 +53,12 @@ def qat(
 ) -> bytes:
     """``parent`` with learnt codes; ``waveforms`` (samples,) teach them, ``validation`` chooses among them.
 
-    Raises CorpusError without validation clips, ModelError for an operator without a gradient and as
-    ``packed_int8`` does.
+    Raises UsageError for fewer steps or clips a step than learning needs, CorpusError without validation
+    clips, ModelError for an operator without a gradient and as ``packed_int8`` does.
     """
+    for name, least in _LEAST.items():
+        if settings[name] < least:
+            raise UsageError(f"{name}={settings[name]} was asked for: learning needs at least {least}.")
     if not validation:
         raise CorpusError(
             "learning keeps the state that answers clips of other speakers best, and no such clip was given. "
