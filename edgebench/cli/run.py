@@ -10,6 +10,7 @@ import typer
 
 from edgebench.cli.options import (
     DEFAULT_STORE,
+    ConditionOption,
     CorpusOption,
     DeviceOption,
     ForceOption,
@@ -21,6 +22,7 @@ from edgebench.cli.options import (
     RuntimeOption,
     StoreOption,
     cache_dir,
+    conditioned,
     corpus_sources,
     known_runtimes,
     runtime_options,
@@ -41,6 +43,7 @@ def run(
     host: HostOption = None,
     inventory: InventoryOption = None,
     force: ForceOption = False,
+    condition: ConditionOption = None,
     model: Annotated[
         list[str] | None,
         typer.Option("--model", "-m", help="Packaged model, ONNX or TFLite file; repeat for several."),
@@ -125,7 +128,9 @@ def run(
                 model or [], schemes, sources, cache=cache_dir(), stage=display.stage, warn=display.warn
             )
     request = Request(
-        device=resolve_device(device, host=host, inventory=inventory, any_board=force),
+        device=conditioned(
+            resolve_device(device, host=host, inventory=inventory, any_board=force), condition
+        ),
         host=host,
         suite=settings,
         models=models,
