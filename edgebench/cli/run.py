@@ -99,7 +99,7 @@ def run(
     from edgebench.harness.runner import Request
     from edgebench.harness.runner import resume as resume_run
     from edgebench.harness.suite import load_suite
-    from edgebench.models import packaged_artifacts
+    from edgebench.models import default_artifacts
 
     results = open_store(store)
     display = Display()
@@ -119,7 +119,7 @@ def run(
         session=runtime_options(runtime_option or []),
         corpora=list(sources) or None,
     )
-    models = model or packaged_artifacts()
+    models = model or default_artifacts()
     if schemes is not None:
         from edgebench.cli.family import family
 
