@@ -25,7 +25,6 @@ from edgebench.models.quantization.learning import (
     examples,
     learnt,
     narrowest,
-    straight_through,
 )
 from edgebench.models.quantization.packed_int8 import INT8_LEVELS, PASSES, packed_int8
 from edgebench.models.quantization.ranges import value_ranges
@@ -97,6 +96,8 @@ def _rounding(
     model: onnx.ModelProto, coded: Sequence[Coded], waveforms: Sequence[Waveform], settings: Settings
 ) -> Change:
     """What 8-bit arithmetic does to the values inside the net, with ranges as the codes stand now."""
+    import torch  # noqa: PLC0415
+
     groups = find_borders(model, integer_sites(model, [code.site for code in coded])).groups
     fitted = value_ranges(model, groups, waveforms, settings["activation_range"])
     ranges: Mapping[str, tuple[np.float32, np.uint8]] = {
@@ -106,8 +107,8 @@ def _rounding(
     def change(name: str, value: Tensor) -> Tensor:
         if name not in ranges:
             return value
-        scale, zero = float(ranges[name][0]), int(ranges[name][1])
-        return straight_through(value / scale, -zero, 1, 256) * scale
+        scale, zero = ranges[name]
+        return torch.fake_quantize_per_tensor_affine(value, float(scale), int(zero), 0, 255)
 
     return change
 
