@@ -64,6 +64,7 @@ RUNTIME_IMPORT = "RUNTIME_IMPORT"  # the runtime is missing, or dies on this pro
 MODEL_LOAD = "MODEL_LOAD"  # the runtime refuses the file
 RUN_FAILED = "RUN_FAILED"  # an inference raised
 PREPARATION = "PREPARATION"  # a preparation step is unknown, or the pack cannot be read
+FILE_CHANGED = "FILE_CHANGED"  # the model or the speech on the board is not what was sent
 KILLED = "KILLED"  # the process died of a signal
 TIMEOUT = "TIMEOUT"  # it outran its time limit
 CANCELLED_BY_HOST = "CANCELLED_BY_HOST"

@@ -8,7 +8,6 @@ processors where there are any, and wakes for telemetry.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import signal
@@ -16,7 +15,19 @@ import sys
 import time
 import traceback
 
-from edgebench.agent import child, cores, fingerprint, folders, journal, predictions, protocol, repeats, trial
+from edgebench.agent import (
+    blobs,
+    child,
+    cores,
+    death,
+    fingerprint,
+    folders,
+    journal,
+    predictions,
+    protocol,
+    repeats,
+    trial,
+)
 from edgebench.agent.sensors import files, telemetry
 
 TYPE_CHECKING = False  # see loop.py
@@ -24,9 +35,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 COMPLETE, CANCELLED, FAILED = "complete", "cancelled", "failed"
-
-# A runtime that dies of one of these while it is imported was built for another processor.
-_FAULTS = (signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGABRT)
 
 
 def start(wire: int, plan_path: str, run_dir: str) -> int:
@@ -132,12 +140,13 @@ def supervise(plan: dict[str, Any], run_dir: str, book: journal.Journal, *, lock
             trials=len(trials),
         )
         readings = telemetry.Telemetry()
+        store = blobs.Blobs(os.path.join(plan["root"], folders.BLOBS))
         told = predictions.Predictions()
         queue = repeats.Queue(trials, plan.get("repeats"))
         for index, one in enumerate(queue):
             origin = {"repeat_of": one["repeat_of"]} if "repeat_of" in one else {}
             book.write(protocol.TRIAL_BEGIN, id=one["id"], index=index, **origin)
-            record = run_trial(plan, one, run_dir, readings=readings, stop_fd=stop_fd)
+            record = run_trial(plan, one, run_dir, store=store, readings=readings, stop_fd=stop_fd)
             told.shorten(one, record)
             queue.judge(one, record)
             book.write(protocol.TRIAL, index=index, **record, **origin)
@@ -157,13 +166,25 @@ def supervise(plan: dict[str, Any], run_dir: str, book: journal.Journal, *, lock
 
 
 def run_trial(
-    plan: dict[str, Any], one: dict[str, Any], run_dir: str, *, readings: telemetry.Telemetry, stop_fd: int
+    plan: dict[str, Any],
+    one: dict[str, Any],
+    run_dir: str,
+    *,
+    store: blobs.Blobs,
+    readings: telemetry.Telemetry,
+    stop_fd: int,
 ) -> dict[str, Any]:
     """One trial in a fresh process; its record, or that of its death, with telemetry."""
     cores.keep_clear_of([one])
     record: dict[str, Any] = {"stage": "starting", **trial.blank(one)}
     series: list[dict[str, Any]] = []
+    problem = store.problem(one)
     before = readings.take()
+    if problem is not None:
+        record.pop("stage")
+        record["error"] = {"code": protocol.FILE_CHANGED, "message": problem, "signal": None}
+        record["telemetry"] = {"before": before, "after": before, "series": series}
+        return record
     ending = child.run(
         ["trial"],
         {**one, "blobs": os.path.join(plan["root"], folders.BLOBS), "cpus": cores.of_trial(one)},
@@ -177,30 +198,11 @@ def run_trial(
     )
     stage = record.pop("stage")
     if record.pop("kind", None) != protocol.TRIAL:
-        record["error"] = _death(one, stage, ending)
+        record["error"] = death.error_of(one, stage, ending)
     if record["trace"]:
-        record["trace"] = _file_facts(run_dir, record["trace"]["name"])
+        record["trace"] = blobs.facts(run_dir, record["trace"]["name"])
     record["telemetry"] = {"before": before, "after": readings.take(), "series": series}
     return record
-
-
-def _death(one: dict[str, Any], stage: str, ending: child.Ending) -> dict[str, Any]:
-    """The error of a trial that ended without a record."""
-    if ending.why == child.NOT_STARTED:
-        code, message = protocol.RUNTIME_IMPORT, "its interpreter %s cannot be started" % one["python"]
-    elif ending.why == child.STOPPED:
-        code, message = protocol.CANCELLED_BY_HOST, "the run was cancelled while %s" % stage
-    elif ending.why == child.TIMED_OUT:
-        code, message = protocol.TIMEOUT, "it ran past its %g s while %s" % (one["timeout_s"], stage)
-    elif ending.signal is None:
-        code = protocol.RUNTIME_IMPORT if stage == trial.IMPORTING else protocol.INTERNAL
-        message = "the process left with status %s while %s" % (ending.status, stage)
-    else:
-        at_import = stage == trial.IMPORTING and ending.signal in _FAULTS
-        code = protocol.RUNTIME_IMPORT if at_import else protocol.KILLED
-        message = "the process died of signal %d while %s" % (ending.signal, stage)
-    killed_by_us = ending.why != child.EXITED
-    return {"code": code, "message": message, "signal": None if killed_by_us else ending.signal}
 
 
 def _stop_signals() -> int:
@@ -227,14 +229,7 @@ def _agent_sha256() -> str | None:
     """The hash of the zip this runs from; None when it runs from a folder."""
     if not os.path.isfile(child.ROOT):
         return None
-    return str(_file_facts(os.path.dirname(child.ROOT), os.path.basename(child.ROOT))["sha256"])
-
-
-def _file_facts(folder: str, name: str) -> dict[str, Any]:
-    """Name, size and hash of a file that is small enough to be read whole."""
-    with open(os.path.join(folder, name), "rb") as file:
-        data = file.read()
-    return {"name": name, "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    return str(blobs.facts(os.path.dirname(child.ROOT), os.path.basename(child.ROOT))["sha256"])
 
 
 def _log(run_dir: str) -> str:

@@ -109,9 +109,10 @@ def _all(model: str, speech: Speech, texts: dict[str, str], output: Path, *, jso
 
 
 def _show(attempts: list[Attempt]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from edgebench.cli.console import PlainConsole
 
     table = Table()
     table.add_column("scheme", no_wrap=True)
@@ -127,7 +128,7 @@ def _show(attempts: list[Attempt]) -> None:
             _told(attempt.peak_rss_bytes and attempt.peak_rss_bytes / 1e6, ".0f"),
             escape(Path(attempt.path).name if attempt.path else attempt.reason or ""),
         )
-    Console().print(table)
+    PlainConsole().print(table)
 
 
 def _told(value: float | None, form: str) -> str:
@@ -180,9 +181,10 @@ def _list(*, json: bool) -> None:
         ]
         typer.echo(json_.dumps(rows))
         return
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from edgebench.cli.console import PlainConsole
 
     table = Table()
     table.add_column("scheme", no_wrap=True)
@@ -193,4 +195,4 @@ def _list(*, json: bool) -> None:
         state = " (missing here)" if missing_packages(scheme) else ""
         clips = "yes" if scheme.calibrated else "no"
         table.add_row(scheme.name, scheme.format, clips, needs + state, scheme.summary)
-    Console().print(table)
+    PlainConsole().print(table)

@@ -58,9 +58,9 @@ def search(
     json: JsonOption = False,
 ) -> None:
     """Search schemes and settings; started again, it goes on where it stopped."""
-    from rich.console import Console
     from rich.live import Live
 
+    from edgebench.cli.console import PlainConsole
     from edgebench.cli.quantize import calibration_corpora
     from edgebench.devices import resolve_device
     from edgebench.search.searching import Searching
@@ -77,7 +77,7 @@ def search(
         cache=cache_dir(),
         offline=offline,
     )
-    console = Console(stderr=json)
+    console = PlainConsole(stderr=json)
     with Live(console=console, auto_refresh=False) as live:
 
         def told() -> None:

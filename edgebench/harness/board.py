@@ -26,8 +26,10 @@ from edgebench.devices import (
     provision,
 )
 from edgebench.errors import ConnectionFailed, DeviceBusy, DeviceError, MeasurementError
+from edgebench.harness import wire
 from edgebench.harness.events import Events
 from edgebench.harness.plan import DEFAULT_RUNTIME
+from edgebench.plain import plain
 
 # A verb that answers once has this long to do it. A board under emulation is 500 times slower
 # than the host, and importing the runtime is the slowest thing a verb does.
@@ -68,6 +70,11 @@ class Board:
         asked = [f"{name}={python}" for name, python in self.pythons.items()]
         message = self._ask(protocol.FINGERPRINT, protocol.FINGERPRINT, *asked)
         found = {key: value for key, value in message.items() if key != "kind"}
+        if set(found["runtimes"]) != set(self.pythons):
+            raise DeviceError(
+                f"board {self.device.name!r}: the agent was asked for {', '.join(self.pythons)} and told of "
+                f"{', '.join(found['runtimes']) or 'no runtime'}. Look on the board at what answers there."
+            )
         for name, why in self.failed.items():
             error = {"code": protocol.RUNTIME_INSTALL, "message": why, "signal": None}
             found["runtimes"][name] = {"name": name, "error": error}
@@ -92,7 +99,7 @@ class Board:
         message = self._ask("start", protocol.STARTED, plan_path, run_dir)
         if message["kind"] == protocol.BUSY:
             self.clean(run_dir)
-            holder = message.get("holder") or {}
+            holder = message["holder"] if isinstance(message["holder"], dict) else {}
             raise DeviceBusy(
                 f"board {self.device.name!r} is busy: run {holder.get('run_id', 'unknown')} of user "
                 f"{holder.get('user', 'unknown')} is measuring on it. Two runs at once would spoil both: "
@@ -100,17 +107,21 @@ class Board:
             )
         return run_dir
 
-    def follow(self, run_dir: str, seq: int) -> Iterator[dict[str, Any]]:
-        """The run's messages from number ``seq`` on, until its end. Raises ConnectionFailed."""
+    def follow(self, run_dir: str, seq: int, limits: wire.Limits | None = None) -> Iterator[dict[str, Any]]:
+        """The run's messages from number ``seq`` on, until its end.
+
+        Raises ConnectionFailed, and MeasurementError for what is no message.
+        """
+        limits = limits or wire.Limits()
         argv = self._verb("follow", run_dir, str(seq))
-        with self.connection.stream(argv, idle_timeout_s=_SILENCE_S) as lines:
+        with self.connection.stream(argv, idle_timeout_s=_SILENCE_S, limit_bytes=limits.line_bytes) as lines:
             for line in lines:
                 try:
-                    yield protocol.decode(line)
-                except ValueError:
+                    yield wire.read(line, limits)
+                except wire.MessageError as problem:
                     raise MeasurementError(
                         f"board {self.device.name!r}: the agent sent a line that is not a message "
-                        f"({line[:80]!r}). The run goes on there; collect it with --resume."
+                        f"({problem}: {line[:80]!r}). The run goes on there; collect it with --resume."
                     ) from None
 
     def fetch(self, run_dir: str, file: Mapping[str, Any], target: Path) -> None:
@@ -139,14 +150,13 @@ class Board:
     def _ask(self, verb: str, expected: str, *args: str) -> dict[str, Any]:
         """Run a verb that answers with one message."""
         result = self.connection.exec(self._verb(verb, *args), timeout_s=_ANSWER_S)
-        lines = result.stdout.splitlines()
         try:
-            message = protocol.decode(lines[-1])
-        except (IndexError, ValueError):
-            tail = result.stderr.decode(errors="replace").strip()[-400:]
+            message = wire.read(result.stdout.strip().rpartition(b"\n")[2])
+        except wire.MessageError as problem:
+            tail = plain(result.stderr.decode(errors="replace").strip()[-400:])
             raise DeviceError(
                 f"board {self.device.name!r}: the agent's {verb} gave no answer (exit status "
-                f"{result.status}, signal {result.signal}). It said: {tail or 'nothing'}"
+                f"{result.status}, signal {result.signal}; {problem}). It said: {tail or 'nothing'}"
             ) from None
         if message["kind"] not in {expected, protocol.BUSY}:
             raise DeviceError(

@@ -16,9 +16,10 @@ import psutil
 
 from edgebench.agent import protocol
 from edgebench.errors import ConnectionFailed, DeviceError, EdgebenchError, MeasurementError
+from edgebench.harness import wire
 from edgebench.harness.board import Board, open_board
 from edgebench.harness.events import Events
-from edgebench.harness.follow import Ending, follow
+from edgebench.harness.follow import MARGIN_S, Ending, Expected, follow
 from edgebench.results import (
     SCHEMA_VERSION,
     HostUse,
@@ -30,6 +31,9 @@ from edgebench.results import (
     TrialRecord,
     record_from,
 )
+
+# The time limit of a launch in a run whose suite does not say.
+_TRIAL_S = 3600.0
 
 
 class HostUsage:
@@ -83,7 +87,9 @@ def collect(
 
         book.board = board
         try:
-            board, ending = follow(board, run_dir, book.hear, seq=book.seq, again=reach)
+            board, ending = follow(
+                board, run_dir, book.hear, expected=_expected(header), seq=book.seq, again=reach
+            )
         except ConnectionFailed as error:
             raise ConnectionFailed(
                 f"board {board.device.name!r}: the link is down ({error}). The run goes on there "
@@ -99,6 +105,16 @@ def collect(
             f"run {run_id} on {board.device.name!r} ended early: {ending.message or ending.status}. "
             f"What was measured is kept: `edgebench report {run_id}`."
         )
+
+
+def _expected(header: RunHeader) -> Expected:
+    """What the board may say of this run. The suite as it is stored has the time limit of a launch."""
+    longest_s = max((trial.estimate_s for trial in header.trials), default=0.0)
+    limits = header.suite.get("limits")
+    limit_s = limits.get("trial_timeout_s") if isinstance(limits, dict) else None
+    stall_s = (limit_s if isinstance(limit_s, int | float) else _TRIAL_S) + 4 * longest_s + MARGIN_S
+    audio_s = max((corpus.audio_s for corpus in header.corpora), default=0.0)
+    return Expected(frozenset(trial.id for trial in header.trials), stall_s, wire.Limits.of_speech(audio_s))
 
 
 def _reopen(board: Board, stack: ExitStack, cache: Path, events: Events) -> Board:
@@ -146,7 +162,7 @@ class _Book:
         self._usage.sample()
         if message["kind"] == protocol.BEGIN:
             self._begin_ns = message["monotonic_ns"]
-        elif message["kind"] == protocol.TRIAL_BEGIN and "repeat_of" in message:
+        elif message["kind"] == protocol.TRIAL_BEGIN and message["repeat_of"]:
             self._events.stage(f"repeating disturbed launches on {self.board.device.name}")
         elif message["kind"] == protocol.TRIAL:
             self._store_trial(message)
@@ -168,7 +184,7 @@ class _Book:
         )
 
     def _store_trial(self, message: dict[str, Any]) -> None:
-        planned = self._trials[message.get("repeat_of") or message["id"]]
+        planned = self._trials[message["repeat_of"] or message["id"]]
         line = {
             "schema_version": SCHEMA_VERSION,
             "kind": "trial",
@@ -182,7 +198,7 @@ class _Book:
             line["kind"] = "trace"
             line["file"], line["message"] = self._fetch_trace(message)
         self._store.append(record_from(line))
-        self._count(message["id"], message.get("repeat_of"))
+        self._count(message["id"], message["repeat_of"])
         self._events.advance(self._done_s, self._total_s, "s")
         if error := message["error"]:
             where = f"{planned.condition.artifact} {planned.condition.scenario}"

@@ -16,7 +16,7 @@ from edgebench.errors import BoardUnfit, ConnectionFailed
 from edgebench.harness import board as board_module
 from edgebench.harness.board import Board, open_board
 from edgebench.harness.events import Silent
-from edgebench.harness.follow import follow, run_to_end
+from edgebench.harness.follow import Expected, follow, run_to_end
 from edgebench.harness.plan import Subject, make_plan
 from edgebench.harness.suite import Suite
 from edgebench.models import load_artifact
@@ -76,9 +76,9 @@ def test_a_link_that_drops_is_taken_up_where_it_was_lost(
 ) -> None:
     whole, cuts = Board.follow, iter([2, 1])
 
-    def cut(self: Board, run_dir: str, seq: int) -> Iterator[dict[str, Any]]:
+    def cut(self: Board, run_dir: str, seq: int, limits: Any) -> Iterator[dict[str, Any]]:
         limit = next(cuts, None)
-        for number, message in enumerate(whole(self, run_dir, seq)):
+        for number, message in enumerate(whole(self, run_dir, seq, limits)):
             if number == limit:
                 raise ConnectionFailed("cut")
             yield message
@@ -86,14 +86,16 @@ def test_a_link_that_drops_is_taken_up_where_it_was_lost(
     monkeypatch.setattr(Board, "follow", cut)
     monkeypatch.setattr("edgebench.harness.follow.RETRY_S", (0.0, 0.0))
     heard: list[dict[str, Any]] = []
-    run_dir = board.start(message_of(board, tmp_path, SHORT))
-    _, ending = follow(board, run_dir, heard.append, again=lambda lost: lost)
+    plan = message_of(board, tmp_path, SHORT)
+    expected = Expected.of_plan(plan)
+    run_dir = board.start(plan)
+    _, ending = follow(board, run_dir, heard.append, expected=expected, again=lambda lost: lost)
     assert ending.status == "complete"
     assert [message["seq"] for message in heard if "seq" in message] == [0, 1, 2, 3]
 
     with pytest.raises(ConnectionFailed):
         cuts = iter([0])
-        follow(board, run_dir, heard.append)
+        follow(board, run_dir, heard.append, expected=expected)
 
 
 def test_a_python_too_old_for_one_runtime_leaves_the_other(
