@@ -10,7 +10,7 @@ import typer
 
 from edgebench.cli.app import app
 from edgebench.errors import EdgebenchError
-from edgebench.plain import plain
+from edgebench.text import plain
 
 INTERRUPTED = 130
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from edgebench.plain import plain
+from edgebench.text import plain
 
 
 class PlainConsole(Console):

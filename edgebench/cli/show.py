@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgebench.cli.options import DEFAULT_STORE, InventoryOption, JsonOption, StoreOption
-from edgebench.plain import plain
+from edgebench.text import plain
 
 if TYPE_CHECKING:
     from edgebench.results import RunSummary, Store

@@ -29,7 +29,7 @@ from edgebench.errors import ConnectionFailed, DeviceBusy, DeviceError, Measurem
 from edgebench.harness import wire
 from edgebench.harness.events import Events
 from edgebench.harness.plan import DEFAULT_RUNTIME
-from edgebench.plain import plain
+from edgebench.text import plain
 
 # A verb that answers once has this long to do it. A board under emulation is 500 times slower
 # than the host, and importing the runtime is the slowest thing a verb does.
@@ -158,7 +158,7 @@ class Board:
                 f"board {self.device.name!r}: the agent's {verb} gave no answer (exit status "
                 f"{result.status}, signal {result.signal}; {problem}). It said: {tail or 'nothing'}"
             ) from None
-        if message["kind"] not in {expected, protocol.BUSY}:
+        if message["kind"] != expected and (verb != "start" or message["kind"] != protocol.BUSY):
             raise DeviceError(
                 f"board {self.device.name!r}: {verb} failed: {message.get('message', message['kind'])}"
             )

@@ -15,7 +15,6 @@ import pydantic
 
 from edgebench.agent import protocol
 from edgebench.devices import LINE_BYTES
-from edgebench.plain import plain
 from edgebench.results.records.messages import (
     AgentModel,
     Count,
@@ -25,6 +24,7 @@ from edgebench.results.records.messages import (
     TrialError,
     TrialMessage,
 )
+from edgebench.text import plain
 
 # A name that can be part of a path and of a command.
 Name = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

@@ -15,7 +15,7 @@ from edgebench.devices.links.connection import Connection
 from edgebench.devices.links.local import LocalConnection
 from edgebench.devices.links.ssh.connection import SshConnection
 from edgebench.errors import DeviceError
-from edgebench.plain import plain
+from edgebench.text import plain
 
 LIMIT = 200_000
 ENDLESS_LINE = ["sh", "-c", "while :; do printf '%0100000d' 7; done"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edgebench.agent import folders
 from edgebench.devices.links.connection import Connection
 from edgebench.errors import BoardUnfit, DeviceError
-from edgebench.plain import plain
+from edgebench.text import plain
 
 OLDEST_PYTHON = (3, 8)
 MACHINES = ("aarch64", "x86_64")

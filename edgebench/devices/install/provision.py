@@ -23,7 +23,7 @@ from edgebench.devices.install.onboard_call import Answer, call_onboard
 from edgebench.devices.install.wheels import default_cache, pick_wheels
 from edgebench.devices.links.connection import Connection, signal_name
 from edgebench.errors import BoardUnfit, DeviceError, UsageError, nearest
-from edgebench.plain import plain
+from edgebench.text import plain
 
 # Called with a few words for the step, and bytes done of bytes to do where there are any (else 0, 0).
 ProvisionProgress = Callable[[str, int, int], None]

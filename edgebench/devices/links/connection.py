@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from edgebench.devices.links.bounded import LINE_BYTES, OUTPUT_BYTES
-from edgebench.plain import plain
+from edgebench.text import plain
 
 # A copy calls it with the number of bytes that went out since the last call.
 ByteProgress = Callable[[int], None]

@@ -18,7 +18,7 @@ from edgebench.devices.links.shell import MarkedCommand
 from edgebench.devices.links.ssh.errors import Watchdog, wire_errors
 from edgebench.devices.links.ssh.link import Link
 from edgebench.errors import ConnectionFailed, DeviceError
-from edgebench.plain import plain
+from edgebench.text import plain
 
 READ_BYTES = 65536
 # Handing paramiko a whole file at once is quadratic: 64 MiB took over 60 s, in pieces 2.5 s.

@@ -1,8 +1,28 @@
-"""Text from somewhere else, made safe to print."""
+"""Text that somebody else wrote: read without surprises, and made safe to print."""
 
 from __future__ import annotations
 
+import json
 import re
+import tomllib
+from typing import Any
+
+
+def read_json(text: str | bytes) -> Any:
+    """The value of a JSON text. Raises ValueError for every text that has none, too deep a one as well."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """The table of a TOML text. Raises ValueError for every text that has none, too deep a one as well."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
 
 # Control characters but for tab and newline: a terminal obeys them. And the characters that turn the
 # direction of writing or end a line where no newline is: text with them reads as what it is not.
