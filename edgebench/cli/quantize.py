@@ -105,30 +105,38 @@ def _all(model: str, speech: Speech, texts: dict[str, str], output: Path, *, jso
     else:
         _show(attempts)
     if all(attempt.path is None for attempt in attempts):
-        raise UsageError(f"no scheme made a file of {model}; the table says why each did not.")
+        raise UsageError(f"no scheme made a file of {model}; the list above says why each did not.")
 
 
 def _show(attempts: list[Attempt]) -> None:
+    """The files in a table, and below it, over the whole width, why a scheme made none."""
     from rich.markup import escape
+    from rich.padding import Padding
     from rich.table import Table
 
     from edgebench.cli.console import PlainConsole
 
+    console = PlainConsole()
     table = Table()
     table.add_column("scheme", no_wrap=True)
     for column in ("bytes", "may differ by", "seconds", "peak MB"):
         table.add_column(column, justify="right")
-    table.add_column("file, or why there is none", overflow="fold")
     for attempt in attempts:
         table.add_row(
             attempt.scheme,
-            _told(attempt.size_bytes, ","),
+            "no file" if attempt.path is None else _told(attempt.size_bytes, ","),
             _told(attempt.parity_max_abs, "g"),
             _told(attempt.duration_s, ".1f"),
             _told(attempt.peak_rss_bytes and attempt.peak_rss_bytes / 1e6, ".0f"),
-            escape(Path(attempt.path).name if attempt.path else attempt.reason or ""),
         )
-    PlainConsole().print(table)
+    console.print(table)
+    made = [Path(attempt.path) for attempt in attempts if attempt.path is not None]
+    if made:
+        console.print(escape(f"{len(made)} files in {made[0].parent}"), soft_wrap=True)
+    for attempt in attempts:
+        if attempt.path is None:
+            console.print(f"{attempt.scheme} made no file:")
+            console.print(Padding(escape(attempt.reason or ""), (0, 0, 0, 2), expand=False))
 
 
 def _told(value: float | None, form: str) -> str:

@@ -18,6 +18,7 @@ from edgebench.cli.options import (
     ResampleOption,
     cache_dir,
 )
+from edgebench.errors import MeasurementError
 
 LISTED = 3  # names of a list that the table shows
 
@@ -50,6 +51,12 @@ def search(
         ),
     ] = None,
     study: Annotated[str | None, typer.Option("--study", help="Name of the study in the database.")] = None,
+    max_loss: Annotated[
+        float,
+        typer.Option(
+            "--max-loss", min=0.0, help="Files that lose more of UA or CCC than this are not timed."
+        ),
+    ] = 0.1,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the files and runs.")] = Path(
         "edgebench-search"
     ),
@@ -76,6 +83,7 @@ def search(
         output=output,
         cache=cache_dir(),
         offline=offline,
+        max_loss=max_loss,
     )
     console = PlainConsole(stderr=json)
     with Live(console=console, auto_refresh=False) as live:
@@ -87,7 +95,9 @@ def search(
         searching.search(budget=budget, told=told)
     front = searching.keep_front()
     for text, why in searching.refused().items():
-        console.print(f"no file by {text}: {why}", highlight=False, markup=False)
+        console.print(f"no file by {_short(text)}: {why}", highlight=False, markup=False)
+    if not front:
+        raise MeasurementError("no settings gave a file that can be used; the lines above say why.")
     if json:
         typer.echo(json_.dumps([point.to_json() for point in front]))
     else:

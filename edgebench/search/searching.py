@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgebench.agent.waveform import prepare
-from edgebench.errors import ModelError
+from edgebench.errors import ModelError, UsageError
 from edgebench.models import load_artifact
 from edgebench.models.making.quantized import quantize_artifact
 from edgebench.models.manifest import manifest_path
+from edgebench.models.quantization import refuse_clips, scheme_named
+from edgebench.models.quantization.parents import refuse_chance, refuse_parent
+from edgebench.models.quantization.scheme import Waveform
 from edgebench.models.quantization.sensitivity import float_nodes, sensitivities
 from edgebench.results import Store
 from edgebench.search import study as studies
@@ -22,6 +25,7 @@ from edgebench.search.losses import Judge
 from edgebench.search.measure import Stopwatch
 from edgebench.search.point import Point, front
 from edgebench.search.space import Settings, Space, require_optuna
+from edgebench.search.trial_folder import trial_folder
 from edgebench.training.artifacts.quantize import Chosen, choose_clips
 from edgebench.training.clips.gather import ids_sha256
 
@@ -35,21 +39,41 @@ if TYPE_CHECKING:
 # Signal to noise that the outputs keep with what is not in a list rounded to 8 bits.
 LIMITS_DB = (15.0, 25.0, 35.0)
 SENSITIVITY_CLIPS = 12
+MAX_LOSS = 0.1
 FILES = "files"
 RUNS = "runs"
 
 
 @dataclass(frozen=True)
+class Clips:
+    """Chosen clips and their samples, read once: unprepared waveforms (samples,)."""
+
+    chosen: Chosen
+    calibration: list[Waveform]
+    validation: list[Waveform]
+
+    @classmethod
+    def of(cls, chosen: Chosen) -> Clips:
+        """Read the samples. Raises CorpusError for a clip that cannot be read."""
+        return cls(chosen, chosen.calibration_waveforms(), chosen.validation_waveforms())
+
+
+@dataclass(frozen=True)
 class Searching:
-    """A search that can be gone on with. ``output`` holds files, runs, and the study where none is named."""
+    """A search that can be gone on with.
+
+    ``clips(at_least)``: those for a scheme that asks for so many. ``output`` holds files, runs, and the study
+    where none is named. A file that loses more than ``max_loss`` of UA or CCC is not timed.
+    """
 
     parent: Artifact
     space: Space
-    clips: Chosen
+    clips: Callable[[int], Clips]
     judge: Judge
     stopwatch: Stopwatch
     study: optuna.Study
     output: Path
+    max_loss: float = MAX_LOSS
 
     @classmethod
     def open(
@@ -65,6 +89,7 @@ class Searching:
         output: Path,
         cache: Path,
         offline: bool,
+        max_loss: float = MAX_LOSS,
     ) -> Searching:
         """Read the model and the clips, and open the study.
 
@@ -72,28 +97,41 @@ class Searching:
         """
         require_optuna()
         parent = load_artifact(model)
+        refuse_parent(parent)
         if parent.manifest is None or parent.manifest.parent is not None:
             raise ModelError(
                 f"model {parent.path}: a search starts from an fp32 file with its manifest, so that what is "
                 "lost can be measured. Give such a file, as `edgebench train` leaves one."
             )
-        clips = choose_clips(parent, calibration)
-        space = Space.of(schemes).with_float_nodes(_sensitive(parent, clips))
+        plain = Space.of(schemes)
+        if not calibration:
+            raise UsageError(
+                "a search sets ranges on speech and compares answers on it. Give the corpora that the model "
+                "was trained on, --calibration NAME=PATH, or --calibration synthetic, which is generated."
+            )
+        clips = functools.cache(
+            lambda at_least: Clips.of(choose_clips(parent, calibration, at_least=at_least))
+        )
+        usual = clips(0).chosen
+        refuse_clips("a search", clips(0).calibration)
+        judge = Judge(parent, usual.judged)
+        refuse_chance(parent.path, [prepare(clips(0).validation[0], *_preparation(parent))])
         output.mkdir(parents=True, exist_ok=True)
         subject = {
             "model": parent.sha256,
             "device": device.name,
-            "calibration": clips.calibration.sha256 if clips.calibration else None,
-            "validation": ids_sha256(clips.judged),
+            "calibration": usual.calibration.sha256 if usual.calibration else None,
+            "validation": ids_sha256(usual.judged),
+            "schemes": sorted(plain.schemes),
         }
-        opened = studies.open_study(
+        opened, space = studies.open_study(
             storage or studies.default_storage(output),
             study or f"{parent.key} on {device.name}",
-            space=space,
+            space=lambda: plain.with_float_nodes(_sensitive(parent, clips(0).calibration)),
             subject=json.dumps(subject, sort_keys=True),
         )
         stopwatch = Stopwatch(device, host, Store(output / RUNS), cache, offline)
-        return cls(parent, space, clips, Judge(parent, clips.judged), stopwatch, opened, output)
+        return cls(parent, space, clips, judge, stopwatch, opened, output, max_loss)
 
     @property
     def done(self) -> int:
@@ -113,18 +151,29 @@ class Searching:
         studies.search(self.study, self.space, self.make, budget=budget, told=told)
 
     def make(self, settings: Settings) -> Point:
-        """Build one file, see what it loses, and time it. Raises EdgebenchError where any of that fails."""
-        with tempfile.TemporaryDirectory(dir=self.output, prefix=".trial-") as folder:
+        """Build one file, see what it loses, and time it.
+
+        Raises ModelError and MeasurementError where the settings give no file that the device runs, and other
+        errors for what has nothing to do with them.
+        """
+        scheme = scheme_named(settings.scheme)
+        clips = self.clips(scheme.clips)
+        with trial_folder(self.output) as folder:
             made = quantize_artifact(
                 self.parent,
                 settings.scheme,
                 overrides=settings.overrides,
-                clips=self.clips.calibration_waveforms(),
-                calibration=self.clips.calibration,
-                validation=self.clips.validation_waveforms(),
-                folder=Path(folder),
+                clips=clips.calibration if scheme.calibrated else [],
+                calibration=clips.chosen.calibration if scheme.calibrated else None,
+                validation=clips.validation,
+                folder=folder,
             )
             losses = self.judge(made)
+            if max(losses.ua, losses.ccc) > self.max_loss:
+                raise ModelError(
+                    f"it loses {losses.ua:.3f} of UA and {losses.ccc:.3f} of CCC on validation speakers, "
+                    f"more than {self.max_loss:g}, so it was not timed."
+                )
             timing = self.stopwatch.time(self.parent.path, made.path)
             kept = self._keep(made)
         assert made.manifest is not None and made.manifest.parity is not None
@@ -167,9 +216,9 @@ class Searching:
         return kept
 
 
-def _sensitive(parent: Artifact, clips: Chosen) -> list[list[str]]:
+def _sensitive(parent: Artifact, clips: Sequence[Waveform]) -> list[list[str]]:
     """What would stay float, one list for each of ``LIMITS_DB``: found one operator at a time."""
-    waveforms = [prepare(clip, *_preparation(parent)) for clip in clips.calibration_waveforms()]
+    waveforms = [prepare(clip, *_preparation(parent)) for clip in clips]
     step = max(1, len(waveforms) // SENSITIVITY_CLIPS)
     rows = sensitivities(parent.path, waveforms[::step][:SENSITIVITY_CLIPS])
     return [list(names) for names in dict.fromkeys(tuple(float_nodes(rows, limit)) for limit in LIMITS_DB)]

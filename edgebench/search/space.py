@@ -6,22 +6,23 @@ parameter has the scheme's name before its own, so that two schemes never share 
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+import random
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgebench.errors import UsageError
-from edgebench.models.quantization import SCHEMES, scheme_named
+from edgebench.models.quantization import SCHEMES, missing_packages, require_packages, scheme_named
 
 if TYPE_CHECKING:
     import optuna
 
 SCHEME = "scheme"
-FLOAT_NODES, FLOAT_PARTS = (
-    "float_nodes",
-    "float_parts",
-)  # settings: what stays float, by name and by structure
+# Settings that say what stays float, by name and by structure.
+FLOAT_NODES, FLOAT_PARTS = "float_nodes", "float_parts"
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,22 @@ class Space:
 
     @classmethod
     def of(cls, names: Sequence[str] = (), *, model_format: str = "onnx") -> Space:
-        """The schemes of these names; without any, all that write ``model_format`` and need no extra package.
+        """The schemes of these names; without any, all that write ``model_format``, whose packages are
+        installed, that choose nothing by the names of one kind of net, and that do not train with torch,
+        which takes minutes a file.
 
-        Raises UsageError for an unknown name.
+        Raises UsageError for an unknown name and for a named scheme whose packages are missing.
         """
-        chosen = [scheme_named(name) for name in names] or [
-            scheme for scheme in SCHEMES.values() if scheme.format == model_format and not scheme.needs
+        named = [scheme_named(name) for name in names]
+        for scheme in named:
+            require_packages(scheme)
+        chosen = named or [
+            scheme
+            for scheme in SCHEMES.values()
+            if scheme.format == model_format
+            and not scheme.of_own_nets
+            and "torch" not in scheme.needs
+            and not missing_packages(scheme)
         ]
         return cls({scheme.name: dict(scheme.choices) for scheme in chosen})
 
@@ -63,7 +74,7 @@ class Space:
         found = {}
         for name, choices in self.schemes.items():
             own = scheme_named(name).settings
-            if own.get(FLOAT_NODES) == () and FLOAT_PARTS in own and scheme_named(name).calibrated:
+            if own.get(FLOAT_NODES) == () and own.get(FLOAT_PARTS) and scheme_named(name).calibrated:
                 more = {FLOAT_PARTS: (own[FLOAT_PARTS], ()), FLOAT_NODES: ((), *map(tuple, lists))}
                 found[name] = {**choices, **more}
             else:
@@ -73,16 +84,61 @@ class Space:
     def suggest(self, trial: optuna.trial.Trial) -> Settings:
         """The settings of one trial."""
         name = trial.suggest_categorical(SCHEME, list(self.schemes))
-        values = {
-            key: json.loads(trial.suggest_categorical(f"{name}.{key}", _texts(choices)))
-            for key, choices in self.schemes[name].items()
-        }
+        for key, choices in self.schemes[name].items():
+            trial.suggest_categorical(f"{name}.{key}", _texts(choices))
+        return self.settings(trial.params)
+
+    def starts(self) -> list[dict[str, str]]:
+        """Parameters of the trials that are made first: each scheme with its own settings, then those that
+        take lists of float nodes with the list in the middle."""
+        own = [{SCHEME: name} | self._own(name) for name in self.schemes]
+        measured = []
+        for name, choices in self.schemes.items():
+            lists = [nodes for nodes in choices.get(FLOAT_NODES, ()) if nodes]
+            if lists:
+                middle = {
+                    f"{name}.{FLOAT_PARTS}": json.dumps(()),
+                    f"{name}.{FLOAT_NODES}": json.dumps(lists[len(lists) // 2]),
+                }
+                measured.append({SCHEME: name} | self._own(name) | middle)
+        return own + measured
+
+    @property
+    def size(self) -> int:
+        """How many settings there are in all."""
+        return sum(math.prod(len(values) for values in choices.values()) for choices in self.schemes.values())
+
+    def neighbour(self, params: Mapping[str, str], tried: Collection[str]) -> dict[str, str] | None:
+        """``params`` with one value changed at random, so that the settings are none of ``tried``.
+
+        Where all of these were tried, any settings that were not; None where there are none.
+        """
+        near = [
+            {**params, key: other}
+            for key in params
+            if key != SCHEME
+            for other in _texts(self.schemes[params[SCHEME]][key.partition(".")[2]])
+        ]
+        for candidates in (near, self._all()):
+            new = [each for each in candidates if self.settings(each).text() not in tried]
+            if new:
+                return random.choice(new)  # noqa: S311
+        return None
+
+    def settings(self, params: Mapping[str, str]) -> Settings:
+        """The settings that a trial's parameters stand for."""
+        name = params[SCHEME]
+        values = {key: json.loads(params[f"{name}.{key}"]) for key in self.schemes[name]}
         own = _texts_by_key(name, values)
         return Settings(name, {key: value for key, value in values.items() if json.dumps(value) != own[key]})
 
-    def starts(self) -> list[dict[str, str]]:
-        """Parameters of the trials that are made first: each scheme with its own settings."""
-        return [{SCHEME: name} | self._own(name) for name in self.schemes]
+    def _all(self) -> list[dict[str, str]]:
+        """The parameters of every trial there can be."""
+        return [
+            {SCHEME: name} | {f"{name}.{key}": text for key, text in zip(choices, texts, strict=True)}
+            for name, choices in self.schemes.items()
+            for texts in itertools.product(*(_texts(values) for values in choices.values()))
+        ]
 
     def _own(self, name: str) -> dict[str, str]:
         """The scheme's own value of each setting; the first choice where its own is none of them."""

@@ -1,18 +1,19 @@
 """The study: trials in a database that several processes, or machines, can share.
 
-A process that dies leaves a trial that is running for nobody; the database's heartbeat finds it, and its
-parameters are tried again.
+A running trial tells the database every few seconds that it is alive. One of a process that has died falls
+silent, and its settings are tried again.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgebench.errors import EdgebenchError, UsageError
+from edgebench.errors import MeasurementError, ModelError, UsageError
 from edgebench.search.point import Point
 from edgebench.search.space import Settings, Space
 
@@ -20,19 +21,26 @@ if TYPE_CHECKING:
     import optuna
     import sqlalchemy
 
+# What settings may be to blame for. Anything else, such as a lost link, ends the search.
+OF_SETTINGS = (ModelError, MeasurementError)
 DIRECTIONS = ("minimize", "minimize", "minimize")  # Point.costs
 HEARTBEAT_S = 20
 _POINT = "point"
 _WHY_NOT = "why_not"
-_SAME_AS = "same_as"
+_SAME_AS = "same_as"  # of a trial whose settings had been tried before: no file, and nothing of the budget
 _SUBJECT = "subject"
+_SPACE = "space"
 
 
-def open_study(url: str, name: str, *, space: Space, subject: str) -> optuna.Study:
-    """The study of this name in the database at ``url``, made where there is none.
+def open_study(
+    url: str, name: str, *, subject: str, space: Callable[[], Space]
+) -> tuple[optuna.Study, Space]:
+    """The study of this name in the database at ``url``, made where there is none, and its space.
 
-    ``subject``: what was asked (parent, device, clips), as text: a study answers one question. Raises
-    UsageError for a database that cannot be opened, and for a study of another subject or space.
+    ``subject``: what was asked (parent, device, clips, schemes), as text: a study answers one question.
+    ``space`` is asked for a new study's space; what it measures may differ a little from machine to machine,
+    so whoever joins a study searches the space that is stored there. Raises UsageError for a database that
+    cannot be opened, and for a study of another subject.
     """
     import optuna  # noqa: PLC0415
     from sqlalchemy import event  # noqa: PLC0415
@@ -61,22 +69,23 @@ def open_study(url: str, name: str, *, space: Space, subject: str) -> optuna.Stu
         line = str(error).strip().splitlines()[0]
         raise UsageError(
             f"--storage {url}: the database cannot be opened ({line}). Give a URL such as "
-            "sqlite:///search.db or postgresql+psycopg2://user@host/name."
+            "sqlite:///search.db or postgresql+psycopg2://user@host/name, whose driver is of the extra "
+            "edgebench[postgresql]."
         ) from None
-    wanted = {_SUBJECT: subject, "space": space.described()}
-    stored = {key: study.user_attrs.get(key) for key in wanted}
-    if not any(stored.values()):
-        for key, text in wanted.items():
-            study.set_user_attr(key, text)
-        for parameters in space.starts():
-            study.enqueue_trial(parameters, skip_if_exists=True)
-    elif stored != wanted:
-        differing = [key for key in wanted if stored[key] != wanted[key]]
+    stored = study.user_attrs
+    if _SUBJECT in stored and stored[_SUBJECT] != subject:
         raise UsageError(
-            f"study {name!r} of {url} was made for another {' and another '.join(differing)}: "
-            f"{stored[differing[0]]}. Give another --study, or the same model, device, clips and schemes."
+            f"study {name!r} of {url} was made for another {_SUBJECT}: {stored[_SUBJECT]}. Give another "
+            "--study, or the same model, device, clips and schemes."
         )
-    return study
+    if _SUBJECT in stored and _SPACE in stored:
+        return study, Space(json.loads(stored[_SPACE]))
+    chosen = space()
+    for parameters in chosen.starts():
+        study.enqueue_trial(parameters, skip_if_exists=True)
+    study.set_user_attr(_SPACE, chosen.described())
+    study.set_user_attr(_SUBJECT, subject)  # last: a study without it is made anew
+    return study, chosen
 
 
 def _one_at_a_time(connection: sqlalchemy.Connection) -> None:
@@ -97,9 +106,12 @@ def refused(study: optuna.Study) -> dict[str, str]:
 
 
 def finished(study: optuna.Study) -> int:
-    """Trials that count against the budget: those that gave a point or a reason, or settings tried before."""
-    ended = {_POINT, _WHY_NOT, _SAME_AS}
-    return len([trial for trial in study.get_trials(deepcopy=False) if ended & trial.user_attrs.keys()])
+    """Settings that count against the budget: those that gave a point, and those that gave a reason."""
+    return len(_tried(study))
+
+
+def _tried(study: optuna.Study) -> set[str]:
+    return {point.settings for point in points(study)} | set(refused(study))
 
 
 def search(
@@ -110,30 +122,62 @@ def search(
     budget: int,
     told: Callable[[], None],
 ) -> None:
-    """Try settings until the study, with whoever shares it, holds ``budget`` finished trials.
+    """Try settings until the study, with whoever shares it, has tried ``budget`` of them, or all there are.
 
-    ``make(settings)`` builds and measures one file; an EdgebenchError of it is a trial without a point.
-    ``told`` is called after each trial.
+    ``make(settings)`` builds and measures one file; an error of ``OF_SETTINGS`` is a trial without a point.
+    Any other error is raised, and the settings wait in the study for whoever goes on with it.
+    Where the sampler proposes settings that were tried, new ones near them are tried next. ``told`` is
+    called after each trial.
     """
     import optuna  # noqa: PLC0415
 
     def objective(trial: optuna.trial.Trial) -> tuple[float, ...]:
         settings = space.suggest(trial)
-        tried = {point.settings: point for point in points(study)}
+        tried = _tried(study)
         if settings.text() in tried:
             trial.set_user_attr(_SAME_AS, settings.text())
-            return tried[settings.text()].costs
+            if (params := space.neighbour(trial.params, tried)) is not None:
+                study.enqueue_trial(params)
+            known = {point.settings: point.costs for point in points(study)}
+            if settings.text() in known:
+                return known[settings.text()]
+            raise optuna.TrialPruned
         try:
             point = make(settings)
-        except EdgebenchError as error:
+        except OF_SETTINGS as error:
             trial.set_user_attr(_WHY_NOT, [settings.text(), str(error)])
             raise optuna.TrialPruned from None
+        except BaseException:
+            study.enqueue_trial(trial.params)
+            raise
         trial.set_user_attr(_POINT, point.to_json())
         return point.costs
 
-    while finished(study) < budget:
+    while finished(study) < min(budget, space.size):
+        _watch_silent_trials(study)
         study.optimize(objective, n_trials=1)
         told()
+
+
+def _watch_silent_trials(study: optuna.Study) -> None:
+    """Write a first sign of life for running trials that have none.
+
+    Their processes may have died before they wrote one, and Optuna misses only a trial that has fallen
+    silent. One that lives writes its own signs over this one.
+    """
+    from optuna.trial import TrialState  # noqa: PLC0415
+    from sqlalchemy import text  # noqa: PLC0415
+
+    storage = study._storage
+    # A storage that is cached keeps the database behind it.
+    database = getattr(storage, "_backend", storage)
+    running = {trial._trial_id for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
+    if not running:
+        return
+    with database.engine.connect() as connection:
+        alive = {row[0] for row in connection.execute(text("SELECT trial_id FROM trial_heartbeats"))}
+    for trial_id in running - alive:
+        database.record_heartbeat(trial_id)
 
 
 def _quiet() -> None:

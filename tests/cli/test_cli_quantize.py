@@ -108,14 +108,23 @@ def test_all_schemes_for_somebody_elses_file(
 def test_all_schemes_as_a_table(
     edgebench: Edgebench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where none makes a file the table says why, and the command fails."""
+    """Where none makes a file the reasons stand below the table, and the command fails."""
     monkeypatch.setattr(
         quantize_all, "SCHEMES", {name: SCHEMES[name] for name in ("ort_static", "int8_static")}
     )
-    path, _ = theirs(tmp_path)
-    done = edgebench.here("quantize", str(path), "--scheme", "all", "--output", str(tmp_path / "new"))
+    path, clips = theirs(tmp_path)
+    edgebench.environment = {"COLUMNS": "80"}
+    done = edgebench.here(
+        *("quantize", str(path), "--scheme", "all", "--output", str(tmp_path / "new")),
+        *("--calibration", str(clips), "--set", "reduce_range=perhaps"),
+    )
     assert done.returncode == 2
-    assert "needs calibration clips" in " ".join(done.stdout.replace("│", " ").split())
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    table, _, reasons = done.stdout.partition("ort_static made no file:")
+    assert "no file" in table and "reduce_range" not in table
+    assert "reduce_range is true or false, not 'perhaps'" in " ".join(reasons.split())
+    indented = [line for line in reasons.splitlines() if line.startswith("  ")]
+    assert max(map(len, indented)) > 60, "the reasons do not use the width of the terminal"
     assert "no scheme made a file" in done.stderr
     assert not (tmp_path / "new").exists()
 

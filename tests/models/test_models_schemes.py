@@ -30,6 +30,8 @@ EXPECTED = {
     "litert_static": (1.0, 0.3),
     "nc_auto": (0.4, 0.2),
     "nc_static": (0.4, 0.2),
+    "nc2_dynamic": (0.4, 0.2),
+    "nc2_static": (0.4, 0.2),
     "ort_dynamic": (0.5, 0.05),
     "ort_static": (0.4, 0.15),
     "ort_static_dynamic": (0.4, 0.15),
@@ -37,10 +39,13 @@ EXPECTED = {
     "packed4_int8": (0.2, 0.5),  # tests of their own in test_models_packed.py
     "packed8": (0.3, 0.1),
     "packed8_int8": (0.3, 0.3),
+    "packed_measured": (0.3, 0.3),
+    "packed_measured_int8": (0.3, 0.5),
     "packed_mixed": (0.2, 0.3),
     "packed_mixed_int8": (0.2, 0.3),
     "packed_ternary": (0.1, 0.5),
     "packed_ternary_int8": (0.11, 0.5),
+    "qat": (0.09, 0.5),  # tests of its own in test_models_qat.py
     "rewrite": (1.0, 1e-4),  # tests of its own in test_models_rewrites.py
     "smoothquant": (0.4, 0.15),
     "weight_only": (0.4, 0.15),

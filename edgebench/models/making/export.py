@@ -58,7 +58,9 @@ def export_onnx(
     _refuse_what_does_not_fit(model)
     # subtle: a batch of two, since an axis of length one is traced as the constant one.
     example = torch.randn(2, round(example_s * sample_rate_hz), generator=torch.Generator().manual_seed(0))
-    axes = ({0: torch.export.Dim("batch"), 1: torch.export.Dim("samples")},)
+    # By name alone, the bounds of each axis are found by the trace. A torch.export.Dim claims that any length
+    # fits; a net that needs some samples is then traced twice.
+    axes = ({0: "batch", 1: "samples"},)
     with _silence(), _weight_norm_folded(model), _answering(model, outputs) as names:
         program = torch.onnx.export(
             model.eval(),

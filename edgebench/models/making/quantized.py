@@ -69,7 +69,8 @@ def quantize_artifact(
     inputs += [prepare(clip, _fit(parent), rate_hz) for clip in _noise(rate_hz)]
     refuse_chance(parent.path, inputs)
     ready = [prepare(clip, before_steps, rate_hz) for clip in clips]
-    data = quantize(parent.path, scheme=scheme, waveforms=ready)
+    judges = [prepare(clip, before_steps, rate_hz) for clip in validation] if scheme.judged else []
+    data = quantize(parent.path, scheme=scheme, waveforms=ready, validation=judges)
     difference = largest_difference(parent.path, data, inputs)
     if scheme.exact and difference > LEAST_TOLERANCE:
         raise ModelError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from edgebench.errors import ModelError
 from edgebench.models.quantization.gptq import Grid, grid, quantize_weight
 from edgebench.models.quantization.gradients import differentiable, gradient
+from edgebench.models.quantization.level_choice import choose_levels, site_noises
 from edgebench.models.quantization.moments import MOST_ELEMENTS, Moment, input_moments
+from edgebench.models.quantization.packing import LEVELS
 from edgebench.models.quantization.pieces import Pieces, run
 from edgebench.models.quantization.scheme import Settings, Waveform
 from edgebench.models.quantization.sites import Site, find_sites
@@ -62,11 +64,16 @@ class Coded:
         return np.pad(kept.astype(np.float32), [(0, more) for more in behind])
 
 
+Coder = Callable[["onnx.ModelProto", Sequence[Waveform], Settings], list[Coded]]
+"""Finds the codes of all sites of a model, whose stored tensors get what the codes stand for."""
+
+
 def code_weights(model: onnx.ModelProto, waveforms: Sequence[Waveform], settings: Settings) -> list[Coded]:
     """Quantize the weights of all sites of ``model``, whose stored tensors get what the codes stand for.
 
     ``settings``: the levels of ``convolution_levels`` and ``product_levels``, and of ``first_levels`` and
-    ``head_levels`` where a site is the first or a last one. Raises ModelError for a net without a site.
+    ``head_levels`` where a site is the first or a last one; or ``least_db`` and ``most_levels``, by which
+    they are chosen (see ``level_choice``). Raises ModelError for a net without a site.
     """
     sites = find_sites(model)
     if not sites:
@@ -75,14 +82,19 @@ def code_weights(model: onnx.ModelProto, waveforms: Sequence[Waveform], settings
             "nothing to pack."
         )
     pieces = Pieces(model, waveforms)
+    if "least_db" in settings:
+        allowed = [levels for levels in LEVELS if levels <= settings["most_levels"]]
+        chosen = choose_levels(site_noises(model, sites, waveforms), settings["least_db"], allowed)
+    else:
+        chosen = [_levels_of_kind(site, settings) for site in sites]
     coded = []
-    for site in sites:
+    for site, levels in zip(sites, chosen, strict=True):
         pieces.advance(site.place)
-        coded.append(_code(model, site, pieces, _levels(site, settings)))
+        coded.append(_code(model, site, pieces, levels))
     return coded
 
 
-def _levels(site: Site, settings: Settings) -> int:
+def _levels_of_kind(site: Site, settings: Settings) -> int:
     if site.head:
         return int(settings["head_levels"])
     if site.first:
@@ -121,7 +133,6 @@ def _code(model: onnx.ModelProto, site: Site, pieces: Pieces, levels: int) -> Co
         bias = numpy_helper.to_array(tensors[site.bias]).astype(np.float64).copy()
         bias[:outputs] += np.concatenate(corrections)
         bias = as_stored(bias)
-        tensors[site.bias].CopyFrom(numpy_helper.from_array(bias, site.bias))
     coded = Coded(
         site=site,
         grid=grid(levels),
@@ -130,8 +141,19 @@ def _code(model: onnx.ModelProto, site: Site, pieces: Pieces, levels: int) -> Co
         shape=weight.shape,
         bias=bias,
     )
-    tensors[site.weight].CopyFrom(numpy_helper.from_array(coded.weight(), site.weight))
+    store(model, coded)
     return coded
+
+
+def store(model: onnx.ModelProto, coded: Coded) -> None:
+    """Give the stored tensors of a site what its codes and bias stand for."""
+    from onnx import numpy_helper  # noqa: PLC0415
+
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    site = coded.site
+    tensors[site.weight].CopyFrom(numpy_helper.from_array(coded.weight(), site.weight))
+    if coded.bias is not None and site.bias is not None:
+        tensors[site.bias].CopyFrom(numpy_helper.from_array(coded.bias, site.bias))
 
 
 def _without_zero_ends(weight: NDArray[Any], site: Site) -> tuple[slice, ...]:

@@ -83,7 +83,7 @@ def quantize_weight(weight: Array, moment: Array, levels: int) -> Quantized:
     peak = np.abs(weight).max(axis=1)
     # A bias is counted in steps of the scale, so that even an output of zeros needs one that is not tiny.
     peak = np.where(peak == 0.0, peak.max() or 1.0, np.maximum(peak, _LEAST_PEAK * peak.max()))
-    tried = _float16(np.outer(_FACTORS, peak) / chosen.highest)
+    tried = as_float16(np.outer(_FACTORS, peak) / chosen.highest)
     if inputs * inputs * outputs > _LARGE:
         tried = _most_promising(weight, _diagonal(moment), tried, chosen)
     feedback = None if moment.ndim == 1 else _Feedback(moment, inputs)
@@ -106,7 +106,7 @@ def quantize_weight(weight: Array, moment: Array, levels: int) -> Quantized:
     return Quantized(codes.T.astype(np.int8), scales, best)
 
 
-def _float16(scales: Array) -> Array:
+def as_float16(scales: Array) -> Array:
     """Scales as the file stores them. One that float16 would round to zero or infinity keeps its value."""
     stored = scales.astype(np.float16).astype(np.float64)
     exact = np.abs(stored - scales) <= 2.0**-10 * scales
@@ -211,7 +211,7 @@ def _refit_scales(codes: Array, scales: Array, weight: Array, moment: Array) -> 
     """The best scale for the codes as they stand, in place, where the file's float16 keeps the gain."""
     read = _times(codes, moment)
     own, shared = np.sum(read * codes, axis=1), np.sum(read * weight, axis=1)
-    fitted = _float16(np.where((own > 0) & (shared > 0), shared / np.where(own > 0, own, 1.0), scales))
+    fitted = as_float16(np.where((own > 0) & (shared > 0), shared / np.where(own > 0, own, 1.0), scales))
     before = _error(codes * scales[:, None] - weight, moment)
     after = _error(codes * fitted[:, None] - weight, moment)
     better = after < before

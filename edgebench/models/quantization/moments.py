@@ -112,8 +112,8 @@ def _patches(
     strides = known.get("strides", [1] * len(kernel))
     dilations = known.get("dilations", [1] * len(kernel))
     reach = [(size - 1) * step + 1 for size, step in zip(kernel, dilations, strict=True)]
-    edges = _edges(known, source.shape[2:], reach, strides)
-    padded = np.pad(source, [(0, 0), (0, 0), *edges])
+    around = edges(known, source.shape[2:], reach, strides)
+    padded = np.pad(source, [(0, 0), (0, 0), *around])
     counts = [
         (size - span) // step + 1 for size, span, step in zip(padded.shape[2:], reach, strides, strict=True)
     ]
@@ -132,7 +132,7 @@ def _patches(
     return np.swapaxes(rows, 0, 1)
 
 
-def _edges(
+def edges(
     known: dict[str, Any], sizes: Sequence[int], reach: Sequence[int], strides: Sequence[int]
 ) -> list[tuple[int, int]]:
     """The zeros that a convolution adds before and behind, by axis."""

@@ -6,7 +6,7 @@ tenth of the bytes. See ``gptq`` for the codes and ``packing`` for the file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebench.models.quantization.coding import Coded, code_weights
-from edgebench.models.quantization.packing import Prologue, add_codes, add_numbers
+from edgebench.models.quantization.packing import LEVELS, Prologue, add_codes, add_numbers
 from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
 from edgebench.models.quantization.source import finished, source_model
-from edgebench.models.rewrites import DEFAULT, rewrite
+from edgebench.models.rewrites import DEFAULT, rewrite, with_pass
 from edgebench.models.rewrites.base import NEEDS
 
 if TYPE_CHECKING:
@@ -131,32 +131,11 @@ def replaced(
     return made
 
 
-def _scheme(name: str, summary: str, convolutions: int, products: int) -> Scheme:
-    return Scheme(
-        name=name,
-        summary=summary,
-        quantize=packed,
-        settings=settings(
-            convolution_levels=convolutions,
-            product_levels=products,
-            first_levels=255,
-            head_levels=255,
-            arithmetic="float32",
-            passes=PASSES,
-        ),
-        calibrated=True,
-        clips=CLIPS,
-        needs=NEEDS,
-        extra="quantize",
-        allowed={"arithmetic": ("float32",)},
-        choices={"convolution_levels": LEVELS, "product_levels": LEVELS},
-    )
-
-
 STRIP_NAMES = "strip_names"
 PROVED = ("softmax_bounded", "sum_by_ones")
 # Passes that run behind the quantization: what is proved of codes holds there, and names are there to strip.
 _AFTERWARDS = (*PROVED, STRIP_NAMES)
+LEAST_DB = (10.0, 15.0, 20.0, 25.0, 30.0, 35.0)  # what a search may ask of measured levels
 # On validation speakers packed_ternary_int8 of Wav2Small lost .011 of UA with 60 clips and .005 with 240.
 CLIPS = 240
 PASSES = (
@@ -164,11 +143,80 @@ PASSES = (
     "generated_tables",
     STRIP_NAMES,
 )
-# The most levels that are odd for each number of digits a word.
-LEVELS = (3, 5, 7, 11, 15, 27, 37, 51, 77, 127, 255)
+_CHOICES = {"passes": (PASSES, with_pass("pad_pooled:16", PASSES))}
 
+
+def by_kind(convolutions: int, products: int, *, first: int) -> Settings:
+    """Levels of convolutions and of products, of the first site, and 255 of the last ones."""
+    return settings(
+        convolution_levels=convolutions, product_levels=products, first_levels=first, head_levels=255
+    )
+
+
+def measured(least_db: float, *, most: int) -> Settings:
+    """Levels chosen at each site, up to ``most``, for answers ``least_db`` clear of the rounding's noise."""
+    return settings(least_db=least_db, most_levels=most)
+
+
+def packed_scheme(
+    name: str,
+    summary: str,
+    quantize: Callable[[Path, Sequence[Waveform], Settings], bytes],
+    levels: Settings,
+    *,
+    arithmetic: Settings,
+    choices: Mapping[str, tuple[Any, ...]],
+    allowed: Mapping[str, tuple[Any, ...]],
+) -> Scheme:
+    """A row of the table: ``levels`` by :func:`by_kind` or :func:`measured`, and what computes with them."""
+    return Scheme(
+        name=name,
+        summary=summary,
+        quantize=quantize,
+        settings=settings(**levels, **arithmetic),
+        calibrated=True,
+        clips=CLIPS,
+        needs=NEEDS,
+        extra="quantize",
+        allowed=allowed,
+        choices=choices,
+    )
+
+
+def level_choices(most: int) -> dict[str, tuple[Any, ...]]:
+    """What a search may give to the levels by kind."""
+    known = tuple(levels for levels in LEVELS if levels <= most)
+    return {"convolution_levels": known, "product_levels": known}
+
+
+def _scheme(name: str, summary: str, levels: Settings, **choices: tuple[Any, ...]) -> Scheme:
+    return packed_scheme(
+        name,
+        f"{summary}, by GPTQ; float arithmetic",
+        packed,
+        levels,
+        arithmetic=settings(arithmetic="float32", passes=PASSES),
+        choices=choices,
+        allowed={"arithmetic": ("float32",)},
+    )
+
+
+# The rows by kind differ in their levels alone, so that a search varies those of one and tries the others.
 SCHEMES = (
-    _scheme("packed8", "weights of 255 levels by GPTQ; float arithmetic", 255, 255),
-    _scheme("packed_mixed", "convolutions of 127 levels, products of 11, by GPTQ; float arithmetic", 127, 11),
-    _scheme("packed_ternary", "convolutions of 37 levels, products of 3, by GPTQ; float arithmetic", 37, 3),
+    _scheme("packed8", "weights of 255 levels", by_kind(255, 255, first=255)),
+    _scheme("packed_mixed", "convolutions of 127 levels, products of 11", by_kind(127, 11, first=255)),
+    _scheme(
+        "packed_ternary",
+        "convolutions of 37 levels, products of 3",
+        by_kind(37, 3, first=255),
+        **level_choices(255),
+        **_CHOICES,
+    ),
+    _scheme(
+        "packed_measured",
+        "levels of each weight by measurement",
+        measured(25.0, most=255),
+        least_db=LEAST_DB,
+        **_CHOICES,
+    ),
 )

@@ -16,17 +16,20 @@ from numpy.typing import NDArray
 
 from edgebench.errors import ModelError
 from edgebench.models.quantization.borders import SHAPE_ALONE, Borders, find_borders, integer_sites
-from edgebench.models.quantization.coding import Coded, code_weights
+from edgebench.models.quantization.coding import Coded, Coder, code_weights
 from edgebench.models.quantization.packed import (
-    CLIPS,
-    LEVELS,
+    LEAST_DB,
     PROVED,
     STRIP_NAMES,
+    by_kind,
     decoded_codes,
     float_weight,
+    level_choices,
+    measured,
     names_of,
     numbers_of,
     opened,
+    packed_scheme,
     replaced,
     rewritten,
     written,
@@ -35,7 +38,6 @@ from edgebench.models.quantization.packing import Prologue, add_numbers
 from edgebench.models.quantization.ranges import METHODS, value_ranges
 from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
 from edgebench.models.rewrites import DEFAULT
-from edgebench.models.rewrites.base import NEEDS
 
 if TYPE_CHECKING:
     import onnx
@@ -43,14 +45,16 @@ if TYPE_CHECKING:
 _INT32 = 2**31 - 1
 
 
-def packed_int8(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -> bytes:
+def packed_int8(
+    parent: Path, waveforms: Sequence[Waveform], settings: Settings, *, coder: Coder = code_weights
+) -> bytes:
     """``parent`` with packed weights, in 8-bit arithmetic behind the front end and before the heads.
 
-    ``waveforms`` (samples,) tell what the weights are multiplied with and the ranges of activations. Raises
-    ModelError for a net with nothing that could compute in 8 bits.
+    ``waveforms`` (samples,) tell what the weights are multiplied with and the ranges of activations;
+    ``coder`` finds the codes. Raises ModelError for a net with nothing that could compute in 8 bits.
     """
     model = opened(parent, settings)
-    coded = code_weights(model, waveforms, settings)
+    coded = coder(model, waveforms, settings)
     chosen = integer_sites(model, [code.site for code in coded])
     if not chosen:
         raise ModelError(
@@ -193,55 +197,68 @@ class _Integers:
         return output
 
 
-def _scheme(name: str, summary: str, convolutions: int, products: int) -> Scheme:
-    return Scheme(
-        name=name,
-        summary=summary,
-        quantize=packed_int8,
-        settings=settings(
-            convolution_levels=convolutions,
-            product_levels=products,
-            first_levels=127,
-            head_levels=255,
-            arithmetic="int8",
-            activations="uint8",
-            activation_range="mse",
-            passes=_PASSES,
-        ),
-        calibrated=True,
-        clips=CLIPS,
-        needs=NEEDS,
-        extra="quantize",
-        allowed={"arithmetic": ("int8",), "activations": ("uint8",), "activation_range": METHODS},
-        choices={
-            "convolution_levels": _LEVELS,
-            "product_levels": _LEVELS,
-            "activation_range": METHODS,
-        },
-    )
-
-
 _FLOAT_LAYOUT = ("time_last", "softmax_last", "pool_first")
-# The integer kernels want channels last and 16 of them, and a product's weights on its right.
-_PASSES = (
+_PADS = ("pad_channels:16", "pad_last:16")
+# The integer kernels of x86 want channels last and 16 of them, and a product's weights on its right.
+PASSES = (
     *(name for name in DEFAULT if name not in (*_FLOAT_LAYOUT, "generated_tables", STRIP_NAMES)),
     "time_first",
-    "pad_channels:16",
-    "pad_last:16",
+    *_PADS,
     "patch_channels",
     "generated_tables",
     *PROVED,
     STRIP_NAMES,
 )
-_LEVELS = tuple(levels for levels in LEVELS if levels <= 127)
+
+
+INT8_LEVELS = level_choices(127)["convolution_levels"]
+
+
+def _without(*names: str) -> tuple[str, ...]:
+    return tuple(name for name in PASSES if name not in names)
+
+
+# Where other kernels take other shapes, some of this is work for nothing: a search tries to go without.
+_CHOICES = {
+    "activation_range": METHODS,
+    "passes": (
+        PASSES,
+        _without(*_PADS),
+        _without("patch_channels"),
+        _without("time_first"),
+        _without(*_PADS, "patch_channels", "time_first"),
+    ),
+}
+
+
+def _scheme(name: str, summary: str, levels: Settings, **choices: tuple[Any, ...]) -> Scheme:
+    return packed_scheme(
+        name,
+        f"{summary}, by GPTQ; int8 arithmetic",
+        packed_int8,
+        levels,
+        arithmetic=settings(arithmetic="int8", activations="uint8", activation_range="mse", passes=PASSES),
+        choices=choices,
+        allowed={"arithmetic": ("int8",), "activations": ("uint8",), "activation_range": METHODS},
+    )
+
 
 SCHEMES = (
-    _scheme("packed8_int8", "weights of 127 levels by GPTQ; int8 arithmetic", 127, 127),
-    _scheme("packed4_int8", "weights of 15 levels by GPTQ; int8 arithmetic", 15, 15),
+    _scheme("packed8_int8", "weights of 127 levels", by_kind(127, 127, first=127)),
+    _scheme("packed4_int8", "weights of 15 levels", by_kind(15, 15, first=127)),
+    _scheme("packed_mixed_int8", "convolutions of 127 levels, products of 11", by_kind(127, 11, first=127)),
     _scheme(
-        "packed_mixed_int8", "convolutions of 127 levels, products of 11, by GPTQ; int8 arithmetic", 127, 11
+        "packed_ternary_int8",
+        "convolutions of 37 levels, products of 3",
+        by_kind(37, 3, first=127),
+        **level_choices(127),
+        **_CHOICES,
     ),
     _scheme(
-        "packed_ternary_int8", "convolutions of 37 levels, products of 3, by GPTQ; int8 arithmetic", 37, 3
+        "packed_measured_int8",
+        "levels of each weight by measurement",
+        measured(25.0, most=127),
+        least_db=LEAST_DB,
+        **_CHOICES,
     ),
 )

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _WORD_BITS = 63  # an int64 without its sign
 
+# The most levels that are odd for each number of digits a word.
+LEVELS = (3, 5, 7, 11, 15, 27, 37, 51, 77, 127, 255)
+
 
 def digits_per_word(levels: int) -> int:
     """The most digits k with ``levels ** k`` at most 2 ** 63."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -30,6 +29,8 @@ class Scheme:
     nets that edgebench trains, and fits no others.
 
     ``clips`` is how many calibration clips the scheme asks for; 0 where the usual number will do.
+    ``judged`` says that ``quantize`` also takes ``validation=``, waveforms (samples,) of other speakers, by
+    which it chooses among its own results.
 
     ``allowed`` says what a setting may be, where it is a word of few: for a setting of several values, what
     each may be. ``choices`` are the values that ``edgebench search`` may give to a setting, by its name.
@@ -37,7 +38,7 @@ class Scheme:
 
     name: str
     summary: str
-    quantize: Callable[[Path, Sequence[Waveform], Settings], bytes]
+    quantize: Callable[..., bytes]
     settings: Settings
     calibrated: bool
     format: str = "onnx"
@@ -48,6 +49,7 @@ class Scheme:
     exact: bool = False
     of_own_nets: bool = False
     clips: int = 0
+    judged: bool = False
     allowed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def described(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from edgebench.harness.explain.side import Side
 
 ARM64 = ("aarch64", "arm64")
 _NAMED = 6
+IN_FLOAT = "time of these operators in int8 minus in fp32"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,31 @@ class Cause:
     gain_from: str
     why: str
     advice: str
+
+    @classmethod
+    def of(
+        cls,
+        rows: Sequence[Row],
+        *,
+        code: str,
+        title: str,
+        why: str,
+        advice: str,
+        gain_ns: float | None,
+        gain_from: str = IN_FLOAT,
+    ) -> Cause:
+        """A cause that concerns these operators; a gain that is none is not told."""
+        return cls(
+            code=code,
+            title=title,
+            operators=names_of(rows),
+            numbers=numbers_of(rows),
+            time_ns=time_of(rows),
+            gain_ns=gain_ns if gain_ns is not None and gain_ns > 0 else None,
+            gain_from=gain_from,
+            why=why,
+            advice=advice,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The public form."""

@@ -7,15 +7,7 @@ multiple of four takes a slower way; on 64-bit Arm the fast kernel wants 64 inpu
 
 from __future__ import annotations
 
-from edgebench.harness.explain.causes.base import (
-    Case,
-    Cause,
-    gain_as_float,
-    listed,
-    names_of,
-    numbers_of,
-    time_of,
-)
+from edgebench.harness.explain.causes.base import IN_FLOAT, Case, Cause, gain_as_float, listed, names_of
 from edgebench.harness.explain.explanation import Row
 
 FOURS = 4
@@ -45,14 +37,11 @@ def few_channels(case: Case) -> Cause | None:
         return None
     gain = gain_as_float(rows)
     counts = sorted({found[0] for row in rows if (found := channels_of(row))})
-    return Cause(
+    return Cause.of(
+        rows,
         code="few_channels",
         title="Convolutions that read fewer than four channels",
-        operators=names_of(rows),
-        numbers=numbers_of(rows),
-        time_ns=time_of(rows),
         gain_ns=gain,
-        gain_from="time of these operators in int8 minus in fp32",
         why=(
             f"{listed(names_of(rows))} reads {' or '.join(map(str, counts))} channel(s). int8 kernels "
             "multiply input channels in groups of four, so most of each group is filled with nothing, and "
@@ -79,18 +68,16 @@ def narrow_channels(case: Case) -> Cause | None:
     gain = padded if padded is not None and by_padding else as_float
     counts = sorted({found[0] for row in rows if (found := channels_of(row))})
     unsigned = any(row.child is not None and row.child.stored_as == "uint8" for row in rows)
-    return Cause(
+    return Cause.of(
+        rows,
         code="narrow_channels",
         title="Channels that are not in fours",
-        operators=names_of(rows),
-        numbers=numbers_of(rows),
-        time_ns=time_of(rows),
-        gain_ns=gain if gain > 0 else None,
+        gain_ns=gain,
         gain_from=(
             "their MACs with padded channels at the rate that an int8 convolution of such channels reached "
             "in a probe on this device"
             if by_padding
-            else "time of these operators in int8 minus in fp32"
+            else IN_FLOAT
         ),
         why=(
             f"{listed(names_of(rows))}: {' or '.join(map(str, counts))} input channels. The fast int8 kernel "
@@ -112,14 +99,11 @@ def arm_channels(case: Case) -> Cause | None:
     gain = gain_as_float(rows)
     if not rows or gain <= 0:
         return None
-    return Cause(
+    return Cause.of(
+        rows,
         code="arm_channels",
         title="Fewer than 64 input channels on 64-bit Arm",
-        operators=names_of(rows),
-        numbers=numbers_of(rows),
-        time_ns=time_of(rows),
         gain_ns=gain,
-        gain_from="time of these operators in int8 minus in fp32",
         why=(
             f"{listed(names_of(rows))}: onnxruntime's fast int8 convolution on 64-bit Arm takes {ARM_LEAST} "
             "input channels or more. With fewer, patches are copied into a matrix and multiplied there."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgebench.harness.explain.causes.base import Case, Cause, listed, names_of, numbers_of, time_of
+from edgebench.harness.explain.causes.base import Case, Cause, listed, names_of, time_of
 from edgebench.harness.explain.side import NOT_QUANTIZED
 
 _LARGE = 0.2  # of the MACs and of the traced time: below it leaving operators in float costs little
@@ -18,13 +18,11 @@ def left_in_float(case: Case) -> Cause | None:
         return None
     rate = case.rates.int8 if case.rates else None
     gain = spent - sum(row.macs or 0 for row in rows) / rate if rate else None
-    return Cause(
+    return Cause.of(
+        rows,
         code="left_in_float",
         title="Most work stays in float" if share > 0.5 else "Much work stays in float",
-        operators=names_of(rows),
-        numbers=numbers_of(rows),
-        time_ns=spent,
-        gain_ns=gain if gain is not None and gain > 0 else None,
+        gain_ns=gain,
         gain_from="at most: their MACs at the best int8 rate that a probe reached on this device",
         why=f"{share:.0%} of the MACs were never quantized: {listed(names_of(rows))}.",
         advice=(

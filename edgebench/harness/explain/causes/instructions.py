@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from edgebench.harness.explain.causes.base import (
-    Case,
-    Cause,
-    gain_as_float,
-    listed,
-    names_of,
-    numbers_of,
-    time_of,
-)
+from edgebench.harness.explain.causes.base import Case, Cause, gain_as_float, listed, names_of, time_of
 
 # As the kernel lists them in /proc/cpuinfo: dot products of bytes on Arm and on x86-64.
 ARM_DOT = frozenset({"asimddp"})
@@ -38,13 +30,11 @@ def no_dot_product(case: Case) -> Cause | None:
         return None
     gain = gain_as_float(rows)
     wanted = ARM_DOT if case.is_arm64 else X86_DOT
-    return Cause(
+    return Cause.of(
+        rows,
         code="no_dot_product",
         title="No dot product instruction",
-        operators=names_of(rows),
-        numbers=numbers_of(rows),
-        time_ns=time_of(rows),
-        gain_ns=gain if gain > 0 else None,
+        gain_ns=gain,
         gain_from="time of the slower ones in int8 minus in fp32",
         why=(
             f"The processor lists none of {', '.join(sorted(wanted))}: bytes are widened before they are "

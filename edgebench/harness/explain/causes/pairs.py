@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgebench.harness.explain.causes.base import Case, Cause, listed, names_of, numbers_of, time_of
+from edgebench.harness.explain.causes.base import Case, Cause, listed, time_of
 from edgebench.harness.explain.operators import QUANTIZE, Operator
 from edgebench.harness.explain.side import NOT_QUANTIZED, total_ns
 
@@ -61,13 +61,11 @@ def unfused(case: Case) -> Cause | None:
     spent = time_of(found)
     gain = spent - sum(row.macs or 0 for row in found) / rate if rate else None
     reasons = dict.fromkeys(f"{row.name}: {why}" for row, why in rows)
-    return Cause(
+    return Cause.of(
+        found,
         code="unfused",
         title="Operators between conversions that still compute in float",
-        operators=names_of(found),
-        numbers=numbers_of(found),
-        time_ns=spent,
-        gain_ns=gain if gain is not None and gain > 0 else None,
+        gain_ns=gain,
         gain_from="their MACs at the best int8 rate that a probe reached on this device",
         why=f"The runtime took no int8 kernel: {'; '.join(list(reasons)[:3])}.",
         advice="Quantize what such an operator reads and gives, or take away the conversions around it.",

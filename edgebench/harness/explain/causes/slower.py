@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from edgebench.harness.explain.causes.base import (
-    Case,
-    Cause,
-    gain_as_float,
-    listed,
-    names_of,
-    numbers_of,
-    time_of,
-)
+from edgebench.harness.explain.causes.base import Case, Cause, gain_as_float, listed, names_of
 from edgebench.harness.explain.explanation import Row
 
 _FACTOR = 1.1
@@ -31,14 +23,11 @@ def slower_in_int8(case: Case) -> Cause | None:
     if not rows:
         return None
     kinds = dict.fromkeys(row.kernel or row.kind for row in sorted(rows, key=lambda r: -(r.child_ns or 0.0)))
-    return Cause(
+    return Cause.of(
+        rows,
         code="slower_in_int8",
         title="Operators whose quantized kernel is slower",
-        operators=names_of(rows),
-        numbers=numbers_of(rows),
-        time_ns=time_of(rows),
         gain_ns=gain_as_float(rows),
-        gain_from="time of these operators in the int8 file minus in fp32",
         why=f"{listed(names_of(rows))}: the kernels {listed(kinds)} take longer than those of fp32.",
         advice="Leave them in float where their neighbours are float too, or the conversions eat the gain.",
     )

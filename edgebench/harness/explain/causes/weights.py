@@ -6,7 +6,7 @@ around zero. Which of it holds on a device is not assumed: a probe times both ki
 
 from __future__ import annotations
 
-from edgebench.harness.explain.causes.base import Case, Cause, listed, names_of, numbers_of, time_of
+from edgebench.harness.explain.causes.base import Case, Cause, listed, names_of
 from edgebench.harness.explain.explanation import Row
 
 _PAYS = 1.1  # signed weights are faster by this factor at least in the probe
@@ -27,12 +27,10 @@ def unsigned_weights(case: Case) -> Cause | None:
     if not rows:
         return None
     said = " and ".join(f"{kind} is {factor:.1f} times as fast" for kind, factor in factors.items())
-    return Cause(
+    return Cause.of(
+        rows,
         code="unsigned_weights",
         title="Unsigned weights",
-        operators=names_of(rows),
-        numbers=numbers_of(rows),
-        time_ns=time_of(rows),
         gain_ns=gain,
         gain_from=f"a probe on this device, whose {said} with signed weights",
         why=(
