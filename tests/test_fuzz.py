@@ -35,7 +35,7 @@ GOOD_TRIAL = {**b.trial(), "samples_cpu_ns": b.trial()["samples_ns"]}
 # One message of each kind, as the agent sends it.
 MESSAGES = (
     {"kind": "fingerprint", **b.fingerprint()},
-    {"kind": "started", "pid": 7, "run_dir": "/root/runs/R"},
+    {"kind": "started", "pid": 7, "run_dir": "/home/pi/runs/R"},
     {"kind": "busy", "holder": {"run_id": "R", "user": "somebody"}},
     {"kind": "cancelled", "was_running": True},
     {"kind": "error", "code": "NO_RUN", "message": "there is no run"},
