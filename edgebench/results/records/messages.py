@@ -184,6 +184,7 @@ class TrialMessage(AgentModel):
     ``disturbed``: the shares of ``window`` that were above the plan's limits, by name (``others``,
     ``steal``, ``queue_wait``); empty where nothing disturbed the launch.
     ``repeat_of``: the planned trial that this one was made again for.
+    ``part``: which part of a run that was taken up again; the host sets it.
     ``trace``: name, size and hash of the file that the runtime's profiler left on the board.
     """
 
@@ -207,6 +208,7 @@ class TrialMessage(AgentModel):
     window: Window | None = None
     disturbed: dict[str, Reading] = {}
     repeat_of: str | None = None
+    part: Count = 1
     memory: Memory | None = None
     telemetry: Telemetry | None = None
     output: Output | None = None
