@@ -7,7 +7,6 @@ processors where there are any, and wakes for telemetry.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -23,6 +22,7 @@ from edgebench.agent import (
     fingerprint,
     folders,
     journal,
+    lock,
     predictions,
     protocol,
     repeats,
@@ -43,20 +43,16 @@ def start(wire: int, plan_path: str, run_dir: str) -> int:
     try:
         plan = read_plan(plan_path)
         plan["root"] = os.path.abspath(plan["root"])
-        lock_path = os.path.join(plan["root"], folders.LOCK)
         os.makedirs(run_dir, exist_ok=True)
         if os.path.exists(os.path.join(run_dir, folders.JOURNAL)):
             raise ValueError("%s holds a run already; follow it, or start another under a new id" % run_dir)
-        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o666)
+        held = lock.Lock(plan["root"], exclusive=plan.get("exclusive", True))
+    except lock.BusyError as busy:
+        protocol.send(wire, {"kind": protocol.BUSY, "holder": busy.holder})
+        return 0
     except (OSError, ValueError) as problem:
         protocol.send(wire, {"kind": protocol.ERROR, "code": "BAD_PLAN", "message": str(problem)})
         return 1
-    try:
-        kind = fcntl.LOCK_EX if plan.get("exclusive", True) else fcntl.LOCK_SH
-        fcntl.flock(lock, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        protocol.send(wire, {"kind": protocol.BUSY, "holder": files.read_json(lock_path)})
-        return 0
 
     ready, ready_end = os.pipe()
     middle = os.fork()
@@ -65,7 +61,7 @@ def start(wire: int, plan_path: str, run_dir: str) -> int:
         if os.fork() == 0:
             for descriptor in (wire, ready):
                 os.close(descriptor)
-            _run_detached(plan, run_dir, lock, ready_end)
+            _run_detached(plan, run_dir, held, ready_end)
         os._exit(0)
     os.close(ready_end)
     os.waitpid(middle, 0)
@@ -90,7 +86,7 @@ def read_plan(path: str) -> dict[str, Any]:
     return plan
 
 
-def _run_detached(plan: dict[str, Any], run_dir: str, lock: int, ready: int) -> None:
+def _run_detached(plan: dict[str, Any], run_dir: str, held: lock.Lock, ready: int) -> None:
     """What the supervisor's process does. Does not return."""
     status = 1
     try:
@@ -102,18 +98,10 @@ def _run_detached(plan: dict[str, Any], run_dir: str, lock: int, ready: int) -> 
         stop_fd = _stop_signals()
         book = journal.Journal(run_dir)
         journal.sign(run_dir)
-        _write_lock(
-            lock,
-            {
-                "run_id": plan["run_id"],
-                "pid": os.getpid(),
-                "user": plan["user"],
-                "since_wall_s": time.time(),
-            },
-        )
+        held.sign(plan["run_id"], plan["user"])
         os.write(ready, b"%d" % os.getpid())
         os.close(ready)
-        supervise(plan, run_dir, book, lock=lock, stop_fd=stop_fd)
+        supervise(plan, run_dir, book, held=held, stop_fd=stop_fd)
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -122,7 +110,9 @@ def _run_detached(plan: dict[str, Any], run_dir: str, lock: int, ready: int) -> 
         os._exit(status)
 
 
-def supervise(plan: dict[str, Any], run_dir: str, book: journal.Journal, *, lock: int, stop_fd: int) -> None:
+def supervise(
+    plan: dict[str, Any], run_dir: str, book: journal.Journal, *, held: lock.Lock, stop_fd: int
+) -> None:
     """Run every trial of the plan; whatever happens, the lock is freed and the journal gets an ``end``."""
     status, message, done = FAILED, None, 0
     try:
@@ -160,8 +150,7 @@ def supervise(plan: dict[str, Any], run_dir: str, book: journal.Journal, *, lock
         message = traceback.format_exc()
         sys.stderr.write(message)
     # Freed before the `end` is written: whoever reads it may start the next run at once.
-    _write_lock(lock, None)
-    os.close(lock)
+    held.release(signed=True)
     book.write(protocol.END, status=status, message=message, trials_done=done)
 
 
@@ -217,12 +206,6 @@ def _stop_signals() -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.set_wakeup_fd(written, warn_on_full_buffer=False)
     return stop_fd
-
-
-def _write_lock(lock: int, holder: dict[str, Any] | None) -> None:
-    os.ftruncate(lock, 0)
-    if holder is not None:
-        os.pwrite(lock, json.dumps(holder).encode(), 0)
 
 
 def _agent_sha256() -> str | None:

@@ -71,6 +71,9 @@ def run(
         str | None,
         typer.Option("--resume", help="Finish a run that broke off: collect it, measure what is missing."),
     ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for a board on which somebody else measures.")
+    ] = False,
     trace: Annotated[
         bool,
         typer.Option(
@@ -125,6 +128,7 @@ def run(
         cache=cache_dir(),
         command=["edgebench", *sys.argv[1:]],
         trace=trace,
+        wait=wait,
     )
     if plan:
         _print_plan(request, results, display)

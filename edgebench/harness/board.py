@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ from edgebench.text import plain
 # A verb that answers once has this long to do it. A board under emulation is 500 times slower
 # than the host, and importing the runtime is the slowest thing a verb does.
 _ANSWER_S = 300.0
+
+# Who waits for a board asks this often whether it is free.
+_ASK_AGAIN_S = 5.0
 
 # The agent sends a heartbeat at least every 5 s; this much silence means the link is dead.
 _SILENCE_S = 60.0
@@ -99,12 +103,7 @@ class Board:
         message = self._ask("start", protocol.STARTED, plan_path, run_dir)
         if message["kind"] == protocol.BUSY:
             self.clean(run_dir)
-            holder = message["holder"] if isinstance(message["holder"], dict) else {}
-            raise DeviceBusy(
-                f"board {self.device.name!r} is busy: run {holder.get('run_id', 'unknown')} of user "
-                f"{holder.get('user', 'unknown')} is measuring on it. Two runs at once would spoil both: "
-                "wait for it to end, then run again."
-            )
+            raise _busy(self.device.name, message["holder"] if isinstance(message["holder"], dict) else {})
         return run_dir
 
     def follow(self, run_dir: str, seq: int, limits: wire.Limits | None = None) -> Iterator[dict[str, Any]]:
@@ -163,6 +162,36 @@ class Board:
                 f"board {self.device.name!r}: {verb} failed: {message.get('message', message['kind'])}"
             )
         return message
+
+
+def start_when_free(board: Board, plan: Mapping[str, Any]) -> None:
+    """Start a run as soon as nobody else measures on the board; who has it is told once a holder."""
+    told = ""
+    while True:
+        try:
+            board.start(plan)
+            return
+        except DeviceBusy as error:
+            if str(error) != told:
+                told = str(error)
+                board.events.stage(f"waiting: {told}")
+            time.sleep(_ASK_AGAIN_S)
+
+
+def _busy(name: str, holder: Mapping[str, Any]) -> DeviceBusy:
+    """Who measures on the board, as far as its lock tells."""
+    run_id, user = holder.get("run_id", "unknown"), holder.get("user", "unknown")
+    who = f"run {run_id} of user {user}"
+    text = f"board {name!r} is busy: {who} is measuring on it"
+    since = holder.get("since_wall_s")
+    if isinstance(since, int | float) and 0 < since < 1e11:
+        text += f" since {time.strftime('%Y-%m-%d %H:%M', time.gmtime(since))} UTC by the board's clock"
+    process = f"process {holder.get('pid')}"
+    advice = {
+        "stopped": f"But its {process} was stopped by a signal: let it go on (kill -CONT), or end it.",
+        "gone": f"But its {process} cannot be seen: it is in a container, or what it started lives on.",
+    }.get(str(holder.get("state")), "Two runs at once would spoil both.")
+    return DeviceBusy(f"{text}. {advice} Wait for the board to be free (--wait does so), then run again.")
 
 
 @contextmanager

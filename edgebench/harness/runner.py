@@ -20,7 +20,7 @@ from edgebench.agent.runtimes.table import RUNTIMES, TRACED
 from edgebench.corpora import Where
 from edgebench.errors import UsageError
 from edgebench.harness import precision, unfinished
-from edgebench.harness.board import Board, open_board
+from edgebench.harness.board import Board, open_board, start_when_free
 from edgebench.harness.checks.preflight import check_models, usable_runtimes
 from edgebench.harness.checks.provenance import commit
 from edgebench.harness.collect import HostUsage, collect, ended_early
@@ -54,7 +54,8 @@ class Request:
 
     ``models`` are packaged keys or paths; ``corpora`` maps a corpus to where it lies, None for the
     synthetic one; ``host`` is what ``--host`` said, kept so that a resumed run finds the board;
-    ``trace`` adds launches under the runtime's profiler, which are no measurements.
+    ``trace`` adds launches under the runtime's profiler, which are no measurements; ``wait``: for a board
+    that is busy, instead of giving up.
     """
 
     device: Device
@@ -67,6 +68,7 @@ class Request:
     cache: Path
     command: Sequence[str]
     trace: bool = False
+    wait: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ def run(request: Request, store: Store, events: Events) -> str:
         )
         with unfinished.collecting(store, run_id):
             kept.save(store)
-            _start(board, plan, kept, store)
+            _start(board, plan, kept, store, wait=request.wait)
             events.started(run_id)
             ending = collect(
                 board, header, store, cache=request.cache, events=events, usage=usage, stored=[header, *begin]
@@ -193,10 +195,13 @@ def run(request: Request, store: Store, events: Events) -> str:
     return run_id
 
 
-def _start(board: Board, plan: dict[str, Any], kept: Unfinished, store: Store) -> None:
+def _start(board: Board, plan: dict[str, Any], kept: Unfinished, store: Store, *, wait: bool) -> None:
     """Start the run and store the lines that begin it; of a run that cannot be started nothing is left."""
     try:
-        board.start(plan)
+        if wait:
+            start_when_free(board, plan)
+        else:
+            board.start(plan)
         for line in kept.lines:
             store.append(record_from(line))
     except BaseException:  # Ctrl-C too

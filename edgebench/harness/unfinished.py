@@ -142,8 +142,9 @@ def collecting(store: Store, run_id: str) -> Iterator[None]:
                 f"run {run_id} is being collected by {who}: a second one would store each launch twice. Wait "
                 "until that one ends, or stop it with Ctrl-C, which stops the run as well."
             ) from None
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without a name in it
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
         yield
         path.unlink(missing_ok=True)
     finally:
