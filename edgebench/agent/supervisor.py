@@ -168,7 +168,7 @@ def run_trial(
     record: dict[str, Any] = {"stage": "starting", **trial.blank(one)}
     series: list[dict[str, Any]] = []
     problem = store.problem(one)
-    before = readings.take()
+    before = readings.take_between()
     if problem is not None:
         record.pop("stage")
         record["error"] = {"code": protocol.FILE_CHANGED, "message": problem, "signal": None}
@@ -190,7 +190,7 @@ def run_trial(
         record["error"] = death.error_of(one, stage, ending)
     if record["trace"]:
         record["trace"] = blobs.facts(run_dir, record["trace"]["name"])
-    record["telemetry"] = {"before": before, "after": readings.take(), "series": series}
+    record["telemetry"] = {"before": before, "after": readings.take_between(), "series": series}
     return record
 
 

@@ -89,11 +89,12 @@ def measure(trial: dict[str, Any], record: dict[str, Any], say: Callable[[str], 
     say(IMPORTING)
     runtime = _import_runtime(trial["runtime"])
     record["runtime"] = {"name": runtime.name, "version": runtime.version, "providers": runtime.providers}
+    path = os.path.join(trial["blobs"], trial["artifact"]) if trial["artifact"] else None
+    path = guard(protocol.MODEL_LOAD, runtime.name, lambda: runtime.prepare(path, trial["session"]))
     marks["runtime"] = memory.memory_mark()
     guard(protocol.PREPARATION, "preparation", waveform.check, trial["preparation"])
 
     say("loading the model")
-    path = os.path.join(trial["blobs"], trial["artifact"]) if trial["artifact"] else None
     begun = time.perf_counter_ns()
     model = guard(
         protocol.MODEL_LOAD,

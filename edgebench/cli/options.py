@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 DeviceOption = Annotated[
     str, typer.Option("--device", "-d", help="Board: `local`, an inventory entry, or a profile's ssh alias.")
 ]
+ForceOption = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Measure even where the board is of another kind than the device's profile."
+    ),
+]
 HostOption = Annotated[
     str | None, typer.Option("--host", help="Where the board is: [user@]host[:port], instead of the alias.")
 ]
@@ -57,6 +63,9 @@ def cache_dir() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "edgebench"
 
 
+_SWITCH = {"on": True, "true": True, "off": False, "false": False}
+
+
 def known_runtimes(names: Sequence[str] | None) -> list[str]:
     """What --runtime named, each once; the default one without any. Raises UsageError for an unknown one."""
     from edgebench.agent.runtimes.table import RUNTIMES
@@ -66,6 +75,26 @@ def known_runtimes(names: Sequence[str] | None) -> list[str]:
         if name not in known:
             raise UsageError(f"there is no runtime {name!r}; {nearest(name, known)}.")
     return list(dict.fromkeys(names or known[:1]))
+
+
+def runtime_options(texts: Sequence[str]) -> dict[str, str | bool]:
+    """``["arena=off"]`` as ``{"arena": False}``, settings of a suite's ``[session]``. Raises UsageError."""
+    from edgebench.agent.runtimes.base import SESSION
+
+    found: dict[str, str | bool] = {}
+    for text in texts:
+        key, _, value = text.partition("=")
+        if key not in SESSION:
+            raise UsageError(
+                f"--runtime-option {text}: no runtime has this setting: {nearest(key, SESSION)}."
+            )
+        if isinstance(SESSION[key], str):
+            found[key] = value
+        elif value in _SWITCH:
+            found[key] = _SWITCH[value]
+        else:
+            raise UsageError(f"--runtime-option {text}: it is on or off. Write {key}=on or {key}=off.")
+    return found
 
 
 def corpus_sources(values: Sequence[str], option: str, *, resample: bool = False) -> dict[str, Source]:

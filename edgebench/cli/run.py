@@ -12,6 +12,7 @@ from edgebench.cli.options import (
     DEFAULT_STORE,
     CorpusOption,
     DeviceOption,
+    ForceOption,
     HostOption,
     InventoryOption,
     JsonOption,
@@ -22,6 +23,7 @@ from edgebench.cli.options import (
     cache_dir,
     corpus_sources,
     known_runtimes,
+    runtime_options,
 )
 from edgebench.cli.show import open_store, show_run
 from edgebench.errors import EdgebenchError, ModelError, UsageError
@@ -38,6 +40,7 @@ def run(
     device: DeviceOption = "local",
     host: HostOption = None,
     inventory: InventoryOption = None,
+    force: ForceOption = False,
     model: Annotated[
         list[str] | None,
         typer.Option("--model", "-m", help="Packaged model, ONNX or TFLite file; repeat for several."),
@@ -65,6 +68,13 @@ def run(
         list[float] | None, typer.Option("--input-s", help="Input length in seconds; repeat for several.")
     ] = None,
     runtime: RuntimeOption = None,
+    runtime_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--runtime-option",
+            help="KEY=VALUE, a setting of the runtime such as mem_pattern=off; repeat for several.",
+        ),
+    ] = None,
     launches: Annotated[int | None, typer.Option("--launches", help="Fresh processes a condition.")] = None,
     offline: OfflineOption = False,
     resume: Annotated[
@@ -107,6 +117,7 @@ def run(
         input_s=input_s or None,
         launches=launches,
         runtimes=known_runtimes(runtime) if runtime else None,
+        session=runtime_options(runtime_option or []),
         corpora=list(sources) or None,
     )
     models = model or packaged_artifacts()
@@ -118,7 +129,7 @@ def run(
                 model or [], schemes, sources, cache=cache_dir(), stage=display.stage, warn=display.warn
             )
     request = Request(
-        device=resolve_device(device, host=host, inventory=inventory),
+        device=resolve_device(device, host=host, inventory=inventory, any_board=force),
         host=host,
         suite=settings,
         models=models,

@@ -11,6 +11,7 @@ import typer
 
 from edgebench.cli.options import (
     DeviceOption,
+    ForceOption,
     HostOption,
     InventoryOption,
     JsonOption,
@@ -33,6 +34,7 @@ def search(
     device: DeviceOption = "local",
     host: HostOption = None,
     inventory: InventoryOption = None,
+    force: ForceOption = False,
     calibration: Annotated[
         list[str] | None,
         typer.Option(
@@ -68,15 +70,15 @@ def search(
     from rich.live import Live
 
     from edgebench.cli.console import PlainConsole
-    from edgebench.cli.quantize import calibration_corpora
+    from edgebench.cli.quantize import labelled_speech
     from edgebench.devices import resolve_device
     from edgebench.search.searching import Searching
 
     searching = Searching.open(
         model,
-        device=resolve_device(device, host=host, inventory=inventory),
+        device=resolve_device(device, host=host, inventory=inventory, any_board=force),
         host=host,
-        calibration=calibration_corpora(calibration or [], resample=resample),
+        calibration=labelled_speech(calibration or [], resample=resample),
         schemes=[name.strip() for name in schemes.split(",")] if schemes else [],
         storage=storage,
         study=study,

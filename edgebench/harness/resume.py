@@ -157,7 +157,7 @@ class _Resumed:
         told = board.fingerprint()
         found = Fingerprint.model_validate({**told, "runtimes": {}}, strict=False)
         then = self.header.device.fingerprint
-        names = ("machine", "model", "cpu_model", "cpu_count", "hostname_sha256")
+        names = ("machine", "model", "cpu_model", "cpu_count", "board_sha256", "hostname_sha256")
         differ = [name for name in names if getattr(found, name, None) != getattr(then, name, None)]
         if differ:
             raise DeviceError(

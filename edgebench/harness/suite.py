@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -48,6 +49,10 @@ class Session(_Strict):
     graph_level: Literal["disabled", "basic", "extended", "all"] = "all"
     arena: bool = True
     mem_pattern: bool = True
+    prepacking: bool = True
+    mapped_weights: bool = False
+    return_memory: bool = False
+    xnnpack: bool = True
 
 
 class Limits(_Strict):
@@ -135,8 +140,12 @@ def packaged_suites() -> list[str]:
     )
 
 
-def load_suite(name_or_path: str = "packaged", **overrides: Any) -> Suite:
+def load_suite(
+    name_or_path: str = "packaged", *, session: Mapping[str, Any] | None = None, **overrides: Any
+) -> Suite:
     """Read a packaged suite by name or a suite file by path; ``overrides`` replace its values.
+
+    ``session`` replaces single settings of the runtime.
 
     Raises UsageError for a name that is neither, ConfigError for a file that is not a suite.
     """
@@ -158,6 +167,8 @@ def load_suite(name_or_path: str = "packaged", **overrides: Any) -> Suite:
     except ValueError as error:
         raise ConfigError(f"suite {name_or_path}: not valid TOML ({error}).") from None
     values.update({key: value for key, value in overrides.items() if value is not None})
+    if session:
+        values["session"] = {**values.get("session", {}), **session}
     if "level" in overrides and overrides["level"] is not None:
         # A level asked for on the command line wins over a duration in the file.
         values.pop("min_duration_s", None)

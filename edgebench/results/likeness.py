@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edgebench.agent.runtimes.base import SESSION
 from edgebench.results.records.record import RunHeader
 
 # Of a suite, these say which conditions are measured, and conditions are matched one by one; the rest
 # says how each is measured, and has to be the same.
 _WHAT_IS_MEASURED = {"name", "description", "scenarios", "input_s", "threads", "corpora", "null_runtime"}
+_HERE_OR_BELOW = {*_WHAT_IS_MEASURED, "session"}
 
 
 def must_match(header: RunHeader) -> dict[str, Any]:
     """The facts that have to be the same before two runs may be compared."""
     board = header.device.fingerprint
     runtimes = board.runtimes
+    session = header.suite.get("session", {})
     return {
         "device profile": header.device.profile,
         "machine": board.machine,
@@ -30,7 +33,9 @@ def must_match(header: RunHeader) -> dict[str, Any]:
         "runtime": sorted(runtimes),
         "runtime version": [f"{name} {runtimes[name].version}" for name in sorted(runtimes)],
         "runtime providers": [f"{name}: {sorted(runtimes[name].providers)}" for name in sorted(runtimes)],
-        **{f"suite's {key}": value for key, value in header.suite.items() if key not in _WHAT_IS_MEASURED},
+        **{f"suite's {key}": value for key, value in header.suite.items() if key not in _HERE_OR_BELOW},
+        # A setting that did not exist when a run was recorded had the value that is now its default.
+        **{f"runtime option {key}": value for key, value in {**SESSION, **session}.items()},
     }
 
 

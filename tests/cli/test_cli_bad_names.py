@@ -48,6 +48,19 @@ def test_values_out_of_range(edgebench: Edgebench, value: str) -> None:
     edgebench.refuses("run", value, status=USAGE, says=["suite"])
 
 
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("arema=off", ["arena"]),
+        ("arena=perhaps", ["on or off"]),
+        ("arena", ["on or off"]),
+        ("graph_level=most", ["graph_level", "extended"]),
+    ],
+)
+def test_a_setting_that_no_runtime_has(edgebench: Edgebench, value: str, says: list[str]) -> None:
+    edgebench.refuses("run", "--runtime-option", value, status=USAGE, says=says)
+
+
 def test_a_folder_that_cannot_be_written(edgebench: Edgebench, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")

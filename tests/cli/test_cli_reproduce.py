@@ -163,7 +163,7 @@ def test_a_board_over_ssh_measures_the_table(edgebench: Edgebench, ssh_server: S
     edgebench.environment = {"EDGEBENCH_SSH_CONFIG": str(ssh_server.config_path)}
     found = reproduced(
         edgebench,
-        *("wav2small-table1", "--device", "rpi4", "--offline"),
+        *("wav2small-table1", "--device", "rpi4", "--force", "--offline"),
         *("--models", "wav2small", "--launches", "1"),
     )
     (row,) = found["rows"]

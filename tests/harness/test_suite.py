@@ -6,6 +6,7 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
+from edgebench.agent.runtimes.base import SESSION
 from edgebench.agent.runtimes.onnxruntime import GRAPH_LEVELS
 from edgebench.errors import ConfigError, UsageError
 from edgebench.harness.suite import LEVELS, Session, Suite, load_suite, packaged_suites
@@ -88,3 +89,13 @@ def test_unknown_suite_names_the_nearest() -> None:
 def test_graph_levels_are_those_of_the_agent() -> None:
     allowed = Session.model_fields["graph_level"].annotation
     assert set(get_args(allowed)) == set(GRAPH_LEVELS)
+
+
+def test_settings_of_a_runtime_have_one_default_on_both_sides() -> None:
+    assert Session().model_dump() == SESSION
+
+
+def test_one_setting_of_a_runtime_is_replaced_and_the_others_stay() -> None:
+    suite = load_suite(session={"mem_pattern": False})
+    assert suite.session == Session(mem_pattern=False)
+    assert suite.sha256() != load_suite().sha256()

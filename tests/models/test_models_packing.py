@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgebench.errors import ModelError
+from edgebench.models.quantization import packing
 from edgebench.models.quantization.gptq import grid
 from edgebench.models.quantization.packing import Prologue, add_codes, add_numbers, digits_per_word, pack
 from edgebench.models.quantization.pieces import session_of
@@ -33,8 +34,11 @@ def valid_levels() -> list[int]:
     return [levels for levels in range(2, 256) if valid(levels)]
 
 
+@pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("kind", [TensorProto.INT8, TensorProto.FLOAT])
-def test_every_number_of_levels_comes_back(kind):
+def test_every_number_of_levels_comes_back(kind, large, monkeypatch):
+    if large:
+        monkeypatch.setattr(packing, "LARGE", 0)
     rng = np.random.default_rng(0)
     tried = valid_levels()
     assert {2, 3, 4, 31, 127, 128, 129, 255} <= set(tried)
@@ -62,6 +66,19 @@ def test_words_are_numbers_of_that_base(levels):
     padded = [*digits.tolist(), *[0] * (len(words) * count - 150)]
     for j, word in enumerate(words.tolist()):
         assert word == sum(padded[i * len(words) + j] * levels**i for i in range(count))
+
+
+@pytest.mark.parametrize(("levels", "bits"), [(15, 4), (16, 4), (255, 8)])
+def test_many_codes_take_whole_or_half_bytes_and_decode_in_little_memory(levels, bits):
+    codes = grid(levels).lowest + grid(levels).step * np.random.default_rng(0).integers(
+        0, levels, packing.LARGE + 1
+    )
+    prologue = Prologue([])
+    (name,) = add_codes(prologue, [codes.astype(np.int8)], grid(levels), TensorProto.INT8)
+    found, model = decoded(prologue, [name], TensorProto.INT8)
+    np.testing.assert_array_equal(found[0], codes)
+    assert 8 * len(model.SerializeToString()) < bits * packing.LARGE + 8 * 500
+    assert not any(node.op_type in ("Div", "Pow") for node in model.graph.node)  # words of 8 bytes
 
 
 def test_a_ternary_weight_takes_less_than_1_65_bits():

@@ -26,8 +26,8 @@ EXPECTED = {
     "int8_static_dense": (0.5, 0.05),
     "litert_dynamic": (1.0, 0.3),
     "litert_fp16": (1.2, 5e-3),
-    "litert_fp32": (1.6, 1e-4),  # seven signatures; the same weights
-    "litert_static": (1.0, 0.3),
+    "litert_fp32": (1.1, 1e-4),
+    "litert_static": (0.5, 0.3),
     "nc_auto": (0.4, 0.2),
     "nc_static": (0.4, 0.2),
     "nc2_dynamic": (0.4, 0.2),

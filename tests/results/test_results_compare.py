@@ -108,6 +108,14 @@ def test_a_suite_that_measures_otherwise_is_refused(base):
         compare(base, summary(run_id="01B", suite={"name": "default", "duration_s": 60}))
 
 
+def test_other_settings_of_the_runtime_are_refused_and_older_runs_have_the_defaults(base):
+    old = {"name": "default", "duration_s": 10, "session": {"graph_level": "all", "arena": True}}
+    assert compare(base, summary(run_id="01B", suite=old)).rows
+    other = {**old, "session": {**old["session"], "mem_pattern": False}}
+    with pytest.raises(UsageError, match="not alike: runtime option mem_pattern: True against False"):
+        compare(base, summary(run_id="01B", suite=other))
+
+
 def test_a_suite_of_other_conditions_is_compared_where_they_meet(base):
     other = {"name": "other", "duration_s": 10, "input_s": [5.0]}
     assert compare(base, summary(run_id="01B", suite=other, suite_sha256="6" * 64)).rows

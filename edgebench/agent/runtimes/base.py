@@ -17,6 +17,12 @@ if TYPE_CHECKING:
         version: str
         providers: list[str]
 
+        def prepare(self, path: str | None, session: dict[str, Any]) -> str | None:
+            """Do what ``session`` asks for before loading, which no deployment does at every start.
+
+            Gives the path of the file to load. Called before memory and time of the model are counted.
+            """
+
         def load(self, path: str | None, *, threads: int, session: dict[str, Any]) -> Model:
             """Load a file. ``session``: settings of the suite; a runtime takes those that it knows.
 
@@ -37,6 +43,18 @@ if TYPE_CHECKING:
 
         def finish(self) -> str | None:
             """End the trace, where one was asked for; the name of its file in the working folder."""
+
+
+# What a suite may set of a runtime (``[session]``), and the value of each that it leaves out.
+SESSION = {
+    "graph_level": "all",  # onnxruntime's optimizations of the graph
+    "arena": True,  # onnxruntime keeps memory that it has used
+    "mem_pattern": True,  # onnxruntime plans one block for all values of an input length
+    "prepacking": True,  # onnxruntime keeps weights a second time, in the order of its kernels
+    "mapped_weights": False,  # onnxruntime reads large weights from a mapped file
+    "return_memory": False,  # freed blocks of 64 KiB and more go back to the system at once
+    "xnnpack": True,  # LiteRT computes with XNNPACK
+}
 
 
 class UnfitError(Exception):
@@ -66,3 +84,18 @@ def shape_of(waveform: Any, model_shape: list[int | None]) -> tuple[int, ...]:
         if axis not in (None, length):
             raise UnfitError("the model's input is fixed to %s, the waveform is %s" % (model_shape, shape))
     return shape
+
+
+def return_memory() -> None:
+    """Have the C library give freed blocks of 64 KiB and more back to the system at once.
+
+    Raises UnfitError where it has no ``mallopt``, as only glibc has.
+    """
+    import ctypes
+
+    try:
+        done = ctypes.CDLL(None).mallopt(-3, 1 << 16)  # M_MMAP_THRESHOLD, malloc.h
+    except AttributeError:
+        done = 0
+    if not done:
+        raise UnfitError("return_memory needs glibc, whose mallopt sets what is given back")

@@ -23,13 +23,23 @@ class Runtime:
         from ai_edge_litert import interpreter
 
         self._interpreter = interpreter.Interpreter
+        self._resolvers = interpreter.OpResolverType
         self.version: str = ai_edge_litert.__version__
         # The interpreter applies XNNPACK by itself and has no call that says so.
         self.providers: list[str] = []
 
+    def prepare(self, path: str | None, session: dict[str, Any]) -> str | None:
+        """Let freed memory go back where ``session`` asks for it."""
+        if session.get("return_memory", False):
+            base.return_memory()
+        return path
+
     def load(self, path: str | None, *, threads: int, session: dict[str, Any]) -> Model:
-        """Read a file. The settings of ``session`` are onnxruntime's; none has a counterpart here."""
-        return Model(self._interpreter(model_path=path, num_threads=threads))
+        """Read a file. Of the settings of ``session``, ``xnnpack`` off leaves LiteRT's own kernels."""
+        options = {}
+        if not session.get("xnnpack", True):
+            options["experimental_op_resolver_type"] = self._resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        return Model(self._interpreter(model_path=path, num_threads=threads, **options))
 
 
 class Model:

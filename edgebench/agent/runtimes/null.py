@@ -18,6 +18,10 @@ class Runtime:
     def __init__(self) -> None:
         self.providers: list[str] = []
 
+    def prepare(self, path: str | None, session: dict[str, Any]) -> str | None:
+        """Nothing to do."""
+        return path
+
     def load(self, path: str | None, *, threads: int, session: dict[str, Any]) -> Model:
         """A model that needs no file."""
         return Model()

@@ -33,20 +33,40 @@ class Runtime:
         self.version: str = onnxruntime.__version__
         self.providers: list[str] = list(onnxruntime.get_available_providers())
 
+    def prepare(self, path: str | None, session: dict[str, Any]) -> str | None:
+        """Write the file anew where its weights are to be mapped; let freed memory go back."""
+        if session.get("mapped_weights", False) and path is not None:
+            from edgebench.agent.runtimes import mapped
+
+            path = mapped.write(path, GRAPH_LEVELS[session.get("graph_level", "all")])
+        if session.get("return_memory", False):
+            base.return_memory()
+        return path
+
     def load(self, path: str | None, *, threads: int, session: dict[str, Any]) -> Model:
         """Make a session. ``trace`` leaves onnxruntime's profile in the working folder."""
         options = self._ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.execution_mode = self._ort.ExecutionMode.ORT_SEQUENTIAL
-        level = GRAPH_LEVELS[session.get("graph_level", "all")]
+        mapped = session.get("mapped_weights", False)
+        # ``prepare`` has optimized the graph of mapped weights already.
+        level = GRAPH_LEVELS["disabled" if mapped else session.get("graph_level", "all")]
         options.graph_optimization_level = getattr(self._ort.GraphOptimizationLevel, level)
         options.enable_cpu_mem_arena = session.get("arena", True)
         options.enable_mem_pattern = session.get("mem_pattern", True)
+        if not session.get("prepacking", True):
+            options.add_session_config_entry("session.disable_prepacking", "1")
         if session.get("trace", False):
             options.enable_profiling = True
             options.profile_file_prefix = "trace"
-        made = self._ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        try:
+            made = self._ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        finally:
+            if mapped:
+                from edgebench.agent.runtimes import mapped as files
+
+                files.remove(path)
         return Model(made, session.get("streaming"))
 
 

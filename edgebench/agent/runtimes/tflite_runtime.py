@@ -19,5 +19,6 @@ class Runtime(litert.Runtime):
         from tflite_runtime import interpreter
 
         self._interpreter = interpreter.Interpreter
+        self._resolvers = interpreter.OpResolverType
         self.version: str = tflite_runtime.__version__
         self.providers: list[str] = []

@@ -13,7 +13,7 @@ from edgebench.errors import ModelError
 from edgebench.models.quantization.gptq import Grid, grid, quantize_weight
 from edgebench.models.quantization.gradients import differentiable, gradient
 from edgebench.models.quantization.level_choice import choose_levels, site_noises
-from edgebench.models.quantization.moments import MOST_ELEMENTS, Moment, input_moments
+from edgebench.models.quantization.moments import Moment, input_moments
 from edgebench.models.quantization.packing import LEVELS
 from edgebench.models.quantization.pieces import Pieces, run
 from edgebench.models.quantization.scheme import Settings, Waveform
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # How much of the plain moment is added to one that is made of gradients, of which there are few.
 _RIDGE = 0.05
 _TOGETHER = 64  # sensitivities that are multiplied at once
+# Moments of all outputs together with more elements than this (128 MiB) are not made.
+_MOST_AWARE = 2**24
 # A net with more outputs than this is asked about random sums of them.
 _MOST_SEEDS = 4
 
@@ -188,7 +190,7 @@ def output_moment(model: onnx.ModelProto, site: Site, pieces: Pieces, plain: Mom
     target = node.output[0]
     shape = next(tuple(t.dims) for t in model.graph.initializer if t.name == site.weight)
     inputs, outputs = shape if site.axis == 1 else shape[::-1]
-    affordable = outputs * inputs * inputs <= MOST_ELEMENTS and plain.second.ndim == 2
+    affordable = outputs * inputs * inputs <= _MOST_AWARE and plain.second.ndim == 2
     if site.head or not affordable or not differentiable(behind, target):
         return None
     total = np.zeros((outputs, inputs, inputs))

@@ -28,6 +28,7 @@ _FEW = 4
 _LEAST_PEAK = 1e-4  # of the layer's largest weight
 _BLOCK = 64
 _SWEEPS = 3
+_MOST_LOOKED_AT = 2**25  # codes in one sweep: each move of one code an output looks at all codes
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ def _move_codes(codes: Array, scales: Array, weight: Array, moment: Array, chose
     diagonal = np.broadcast_to(_diagonal(moment), (outputs, inputs))
     step = (chosen.step * scales)[:, None]
     rows = np.arange(outputs)
-    for _ in range(inputs):
+    for _ in range(min(inputs, _MOST_LOOKED_AT // weight.size)):
         up = np.where(codes < chosen.highest, 2 * step * gradient, np.inf)
         down = np.where(codes > chosen.lowest, -2 * step * gradient, np.inf)
         change = np.minimum(up, down) + step**2 * diagonal

@@ -3,6 +3,9 @@
 The codes of all weights with one number of levels L are written as digits to the base L into words of 63
 bits. Range, Pow, Div and Mod give them back. Nothing of it depends on the input, so onnxruntime computes it
 once, when a session starts, and stores and multiplies the decoded weights as if the file held them.
+
+Decoding words takes many times the memory of what they hold. Where there are many codes, two of up to 16
+levels share a byte instead, and those of many levels have a byte each.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     import onnx
 
 _WORD_BITS = 63  # an int64 without its sign
+LARGE = 2**20  # codes of one number of levels: words of so many take 64 MB and more to decode
+_LEAST_HALF_BYTE = 11  # levels: words hold fewer than 18 of them, half bytes 16
+_DIGITS_IF_LARGE = 12  # of a word; from 33 levels on a byte each costs at most a half more
 
 # The most levels that are odd for each number of digits a word.
 LEVELS = (3, 5, 7, 11, 15, 27, 37, 51, 77, 127, 255)
@@ -94,7 +100,10 @@ def add_codes(prologue: Prologue, codes: Sequence[NDArray[np.int8]], grid: Grid,
     Gives the names of flat tensors of the element type ``kind`` (onnx.TensorProto.INT8 or FLOAT).
     """
     flat = np.concatenate([code.ravel() for code in codes])
-    if digits_per_word(grid.levels) <= 8:  # bytes hold as many
+    large = flat.size >= LARGE
+    if large and _LEAST_HALF_BYTE <= grid.levels <= 16:
+        return [_add_half_bytes(prologue, code, grid, kind) for code in codes]
+    if digits_per_word(grid.levels) <= (_DIGITS_IF_LARGE if large else 8):  # bytes hold about as many
         joined = prologue.constant(flat)
         joined = joined if kind == _INT8 else prologue.node("Cast", joined, to=kind)
         stored = flat.size
@@ -108,6 +117,28 @@ def add_codes(prologue: Prologue, codes: Sequence[NDArray[np.int8]], grid: Grid,
 
 
 _INT8 = 3  # onnx.TensorProto.INT8
+
+
+def _add_half_bytes(prologue: Prologue, codes: NDArray[np.int8], grid: Grid, kind: int) -> str:
+    """Two codes a byte: those of the first half in the low bits, those of the second in the high ones."""
+    from onnx import TensorProto  # noqa: PLC0415
+
+    digits = ((codes.ravel().astype(np.int16) - grid.lowest) // grid.step).astype(np.uint8)
+    half = -(-digits.size // 2)
+    low, high = digits[:half], np.pad(digits[half:], (0, 2 * half - digits.size))
+    stored = prologue.constant(low | (high << 4))
+    parts = [
+        prologue.node("Mod", stored, np.uint8(16)),
+        prologue.node("BitShift", stored, np.uint8(4), direction="RIGHT"),
+    ]
+    values = prologue.node("Cast", prologue.node("Concat", *parts, axis=0), to=TensorProto.INT32)
+    if grid.step != 1:
+        values = prologue.node("Mul", values, np.int32(grid.step))
+    found = prologue.node("Cast", prologue.node("Add", values, np.int32(grid.lowest)), to=kind)
+    if digits.size == 2 * half:
+        return found
+    bounds = (np.array([0], np.int64), np.array([digits.size], np.int64))
+    return prologue.node("Slice", found, *bounds)
 
 
 def _decode(prologue: Prologue, words: NDArray[np.int64], grid: Grid, kind: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgebench.agent.protocol import CANCELLED_BY_HOST
 from edgebench.results.records.messages import Predictions
-from edgebench.results.records.record import RunHeader, TrialRecord
+from edgebench.results.records.record import Condition, RunHeader, TrialRecord
 
 
 def with_predictions(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -41,9 +41,9 @@ def once(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     A launch that was stopped with its run is measured again when the run is taken up. Stores of an older
     edgebench may hold a launch twice, where two processes collected one run.
     """
-    found: dict[tuple[str, int], TrialRecord] = {}
+    found: dict[tuple[str, int, Condition], TrialRecord] = {}
     for line in trials:
-        key = line.trial.id, line.launch
+        key = line.trial.id, line.launch, line.condition
         before = found.get(key)
         if before is None or (before.trial.error and before.trial.error.code == CANCELLED_BY_HOST):
             found[key] = line
