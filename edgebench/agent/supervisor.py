@@ -17,6 +17,7 @@ import traceback
 from edgebench.agent import (
     blobs,
     child,
+    conditioning,
     cores,
     death,
     fingerprint,
@@ -26,6 +27,7 @@ from edgebench.agent import (
     predictions,
     protocol,
     repeats,
+    settings,
     trial,
 )
 from edgebench.agent.sensors import files, telemetry
@@ -54,6 +56,12 @@ def start(wire: int, plan_path: str, run_dir: str) -> int:
         protocol.send(wire, {"kind": protocol.ERROR, "code": "BAD_PLAN", "message": str(problem)})
         return 1
 
+    try:
+        guard = conditioning.begin(plan.get("conditioning"), plan["root"], close=(wire,))
+    except settings.RefusedError as problem:
+        protocol.send(wire, {"kind": protocol.ERROR, "code": "CONDITIONING", "message": str(problem)})
+        return 1
+
     ready, ready_end = os.pipe()
     middle = os.fork()
     if middle == 0:
@@ -61,7 +69,7 @@ def start(wire: int, plan_path: str, run_dir: str) -> int:
         if os.fork() == 0:
             for descriptor in (wire, ready):
                 os.close(descriptor)
-            _run_detached(plan, run_dir, held, ready_end)
+            _run_detached(plan, run_dir, held, ready_end, guard)
         os._exit(0)
     os.close(ready_end)
     os.waitpid(middle, 0)
@@ -86,7 +94,7 @@ def read_plan(path: str) -> dict[str, Any]:
     return plan
 
 
-def _run_detached(plan: dict[str, Any], run_dir: str, held: lock.Lock, ready: int) -> None:
+def _run_detached(plan: dict[str, Any], run_dir: str, held: lock.Lock, ready: int, guard: Any) -> None:
     """What the supervisor's process does. Does not return."""
     status = 1
     try:
@@ -101,7 +109,7 @@ def _run_detached(plan: dict[str, Any], run_dir: str, held: lock.Lock, ready: in
         held.sign(plan["run_id"], plan["user"])
         os.write(ready, b"%d" % os.getpid())
         os.close(ready)
-        supervise(plan, run_dir, book, held=held, stop_fd=stop_fd)
+        supervise(plan, run_dir, book, held=held, stop_fd=stop_fd, guard=guard)
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -111,9 +119,15 @@ def _run_detached(plan: dict[str, Any], run_dir: str, held: lock.Lock, ready: in
 
 
 def supervise(
-    plan: dict[str, Any], run_dir: str, book: journal.Journal, *, held: lock.Lock, stop_fd: int
+    plan: dict[str, Any],
+    run_dir: str,
+    book: journal.Journal,
+    *,
+    held: lock.Lock,
+    stop_fd: int,
+    guard: conditioning.Guard | None = None,
 ) -> None:
-    """Run every trial of the plan; whatever happens, the lock is freed and the journal gets an ``end``."""
+    """Run every trial; at the end, whatever came, the board is put back, the lock freed, ``end`` written."""
     status, message, done = FAILED, None, 0
     try:
         trials = plan["trials"]
@@ -149,6 +163,8 @@ def supervise(
     except BaseException:
         message = traceback.format_exc()
         sys.stderr.write(message)
+    if guard is not None:
+        guard.release()
     # Freed before the `end` is written: whoever reads it may start the next run at once.
     held.release(signed=True)
     book.write(protocol.END, status=status, message=message, trials_done=done)
@@ -168,6 +184,7 @@ def run_trial(
     record: dict[str, Any] = {"stage": "starting", **trial.blank(one)}
     series: list[dict[str, Any]] = []
     problem = store.problem(one)
+    record["cooled_s"] = conditioning.cool_down(plan.get("conditioning"), stop_fd=stop_fd)
     before = readings.take_between()
     if problem is not None:
         record.pop("stage")

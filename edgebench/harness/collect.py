@@ -151,6 +151,8 @@ def _expected(header: RunHeader) -> Expected:
     limits = header.suite.get("limits")
     limit_s = limits.get("trial_timeout_s") if isinstance(limits, dict) else None
     stall_s = (limit_s if isinstance(limit_s, int | float) else _TRIAL_S) + 4 * longest_s + MARGIN_S
+    if header.conditioning is not None:  # a launch may wait for the board to cool
+        stall_s += header.conditioning.cool_limit_s or 0.0
     audio_s = max((corpus.audio_s for corpus in header.corpora), default=0.0)
     return Expected(frozenset(trial.id for trial in header.trials), stall_s, wire.Limits.of_speech(audio_s))
 

@@ -53,7 +53,8 @@ class Expected:
         """That of a plan as the agent reads it; ``audio_s``: the longest corpus of one launch."""
         longest_s = max((trial["timeout_s"] for trial in plan["trials"]), default=0.0)
         ids = frozenset(trial["id"] for trial in plan["trials"])
-        return cls(ids, longest_s + MARGIN_S, wire.Limits.of_speech(audio_s))
+        cooling_s = (plan.get("conditioning") or {}).get("cool_limit_s") or 0.0
+        return cls(ids, longest_s + cooling_s + MARGIN_S, wire.Limits.of_speech(audio_s))
 
 
 def follow(

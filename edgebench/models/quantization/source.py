@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +26,13 @@ _LEAST_OPSET = 13  # the first in which a DequantizeLinear has one scale a chann
 _OPSET = 17
 
 
-def source_model(parent: Path) -> onnx.ModelProto:
+def source_model(
+    parent: Path, *, change: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda model: model
+) -> onnx.ModelProto:
     """The parent's graph with its weights as initializers and a name of its own for every node.
 
-    A graph of an opset without scales by channel is brought up to opset 17. Raises ModelError where that
-    cannot be done.
+    A graph of an opset without scales by channel is brought up to opset 17; ``change`` may rewrite it then.
+    Raises ModelError where it cannot be brought up, and what ``change`` raises.
     """
     import onnx  # noqa: PLC0415
 
@@ -39,6 +41,7 @@ def source_model(parent: Path) -> onnx.ModelProto:
         with third_party(f"model {parent}: bringing its opset {_standard_opset(model)} up to {_OPSET}"):
             model = onnx.version_converter.convert_version(model, _OPSET)
     _constants_to_initializers(model)
+    model = change(model)
     seen: set[str] = set()
     for number, node in enumerate(model.graph.node):
         if not node.name or node.name in seen:
