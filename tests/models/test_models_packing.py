@@ -8,8 +8,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgebench.errors import ModelError
-from edgebench.models.quantization.gptq import grid
 from edgebench.models.quantization import packing
+from edgebench.models.quantization.gptq import grid
 from edgebench.models.quantization.packing import Prologue, add_codes, add_numbers, digits_per_word, pack
 from edgebench.models.quantization.pieces import session_of
 

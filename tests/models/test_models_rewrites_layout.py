@@ -130,6 +130,13 @@ APPLIES = [
 ]
 REFUSES = [
     Case(
+        "a product of two values that are computed, between Transposes: attention",
+        "time_first",
+        "(float[N,T,2,3] x) => (float[N,T,2,3] y) { q = Transpose<perm=[0,2,1,3]>(x) "
+        "k = Transpose<perm=[0,2,3,1]>(x) p = MatMul(q, k) w = Softmax(p) a = MatMul(w, q) "
+        "y = Transpose<perm=[0,2,1,3]>(a) }",
+    ),
+    Case(
         "a convolution over two axes, and one whose weights are an input",
         "conv_2d",
         "(float[N,3,T,5] x, float[N,3,T] z, float[2,3,1] v) => (float[N,2,T,5] y, float[N,2,T] u) "

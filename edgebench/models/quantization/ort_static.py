@@ -24,6 +24,8 @@ STATIC = settings(
     calibrator="MinMax",
     percentile=99.99,
 )
+# Exact rewrites that come first: names of rewrites, in their order.
+REWRITTEN = settings(**{**STATIC, "passes": ()})
 ALLOWED = {
     "operators": ("Conv", "ConvTranspose", "MatMul", "Gemm", "Relu", "Clip", "MaxPool", "Add"),
     "float_parts": ALL_PARTS,
@@ -43,7 +45,7 @@ SCHEME = Scheme(
     name="ort_static",
     summary="int8 convolutions and products, ranges from clips; what must stay float by structure",
     quantize=static_qdq,
-    settings=STATIC,
+    settings=REWRITTEN,
     allowed=ALLOWED,
     choices=CHOICES,
     calibrated=True,

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from edgebench.models.quantization.dynamic import TYPES, quantized_without_ranges
 from edgebench.models.quantization.float_parts import CONVOLUTIONS, PRODUCTS, nodes_to_quantize
-from edgebench.models.quantization.ort_static import ALLOWED, CHOICES, STATIC
+from edgebench.models.quantization.ort_static import ALLOWED, CHOICES, REWRITTEN
 from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
 from edgebench.models.quantization.source import finished, source_model
 from edgebench.models.quantization.static_qdq import quantized_by_ranges
 
 
 def _quantize(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -> bytes:
-    source = source_model(parent)
+    source = source_model(parent, settings["passes"])
     kinds = {node.name: node.op_type for node in source.graph.node}
     chosen = nodes_to_quantize(source, settings)
     static = [name for name in chosen if kinds[name] not in PRODUCTS]
@@ -35,7 +35,7 @@ SCHEME = Scheme(
     name="ort_static_dynamic",
     summary="int8 convolutions with ranges from clips, int8 products with ranges found at every inference",
     quantize=_quantize,
-    settings=settings(**{**STATIC, "dynamic_weights": "uint8"}),
+    settings=settings(**{**REWRITTEN, "dynamic_weights": "uint8"}),
     allowed={**ALLOWED, "dynamic_weights": tuple(TYPES)},
     choices=CHOICES,
     calibrated=True,

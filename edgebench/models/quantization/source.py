@@ -26,18 +26,22 @@ _LEAST_OPSET = 13  # the first in which a DequantizeLinear has one scale a chann
 _OPSET = 17
 
 
-def source_model(parent: Path) -> onnx.ModelProto:
+def source_model(parent: Path, passes: Sequence[str] = ()) -> onnx.ModelProto:
     """The parent's graph with its weights as initializers and a name of its own for every node.
 
-    A graph of an opset without scales by channel is brought up to opset 17. Raises ModelError where that
-    cannot be done.
+    A graph of an opset without scales by channel is brought up to opset 17. Exact rewrites ``passes`` come
+    after that. Raises ModelError where that cannot be done.
     """
     import onnx  # noqa: PLC0415
+
+    from edgebench.models.rewrites import rewrite  # noqa: PLC0415
 
     model = onnx.load_model(parent)
     if _standard_opset(model) < _LEAST_OPSET:
         with third_party(f"model {parent}: bringing its opset {_standard_opset(model)} up to {_OPSET}"):
             model = onnx.version_converter.convert_version(model, _OPSET)
+    if passes:
+        model = rewrite(model, passes).model
     _constants_to_initializers(model)
     seen: set[str] = set()
     for number, node in enumerate(model.graph.node):

@@ -54,7 +54,7 @@ def static_qdq(parent: Path, waveforms: Sequence[Waveform], settings: Settings) 
     graph keeps inputs, outputs, opset and IR of its parent; its metadata is empty. Raises ModelError for a
     file without a node to quantize.
     """
-    source = source_model(parent)
+    source = source_model(parent, settings.get("passes", ()))
     if "float_parts" in settings:
         chosen = nodes_to_quantize(source, settings)
     else:
