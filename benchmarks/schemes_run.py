@@ -26,12 +26,12 @@ name = "schemes"
 scenarios = ["single_stream"]
 input_s = [5.0]
 launches = 12
-min_duration_s = 1.0
+min_duration_s = 0.5
 min_count = 32
 null_runtime = false
 [warmup]
 min_count = 5
-max_s = 0.5
+max_s = 0.3
 window = 5
 tolerance = 0.02
 [repeats]

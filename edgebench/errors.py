@@ -11,7 +11,7 @@ The tree, by what the reader has to do about it::
     │   ├── ConnectionFailed 5   transient: nothing answered, or the link went down
     │   ├── HostKeyError     5   the board's host key is unknown or has changed
     │   ├── AuthRefused      5   the board answered and refused the keys offered
-    │   ├── BoardUnfit       5   no Python, too old a Python, no space, no wheel for it
+    │   ├── BoardUnfit       5   no Python, too old a Python, no space, no wheel for it, another kind of board
     │   └── DeviceBusy       5   somebody else is measuring on it
     ├── MeasurementError     6   the run started and could not be completed
     ├── StoreError           7   the results on disk cannot be read or written

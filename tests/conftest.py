@@ -14,9 +14,14 @@ from unittest import mock
 # Before numpy is imported. As many test processes as processors run side by side, and threads of one that
 # wait for each other take the time of the others. Processes that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# pip reads this backwards (see "boolean options" in its manual): what it installs is compiled when it is
+# imported, and most of it never is.
+os.environ.setdefault("PIP_NO_COMPILE", "0")
 
 import pytest
+from support import untrained
 from support.cli import Edgebench
+from support.exporting import read_operators_once
 from support.sshd import SshServer, find_sshd
 
 from edgebench.corpora import audio
@@ -31,6 +36,22 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Folders of many short files come last: they fill the time until the last long file has ended."""
     items.sort(key=lambda item: item.path.parent.name in ("agent", "corpora", "results"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any fixture that exports."""
+    if item.get_closest_marker("train"):
+        read_operators_once()
+
+
+@pytest.fixture(scope="session")
+def untrained_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that holds ``wav2small`` of seed 1, made by one of the test processes for all of them."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers
+    return untrained.exported(folder / "untrained")
 
 
 @pytest.fixture(scope="session")

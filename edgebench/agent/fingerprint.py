@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-from edgebench.agent import child, cores, protocol
+from edgebench.agent import child, cores, identity, protocol
 from edgebench.agent.sensors import clocks, files, memory
 
 TYPE_CHECKING = False  # see loop.py
@@ -69,6 +69,7 @@ def hardware(root: str = "/") -> dict[str, Any]:
         "governors": clocks.governors(root),
         "virtual": _virtual(compatible, features, root),
         "os": _os_name(root),
+        **identity.identity(compatible, root),
     }
 
 

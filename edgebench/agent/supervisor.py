@@ -163,7 +163,7 @@ def run_trial(
     cores.keep_clear_of([one])
     record: dict[str, Any] = {"stage": "starting", **trial.blank(one)}
     series: list[dict[str, Any]] = []
-    before = readings.take()
+    before = readings.take_between()
     ending = child.run(
         ["trial"],
         {**one, "blobs": os.path.join(plan["root"], folders.BLOBS), "cpus": cores.of_trial(one)},
@@ -180,7 +180,7 @@ def run_trial(
         record["error"] = _death(one, stage, ending)
     if record["trace"]:
         record["trace"] = _file_facts(run_dir, record["trace"]["name"])
-    record["telemetry"] = {"before": before, "after": readings.take(), "series": series}
+    record["telemetry"] = {"before": before, "after": readings.take_between(), "series": series}
     return record
 
 

@@ -11,6 +11,7 @@ import typer
 from edgebench.cli.options import (
     DEFAULT_STORE,
     DeviceOption,
+    ForceOption,
     HostOption,
     InventoryOption,
     JsonOption,
@@ -35,6 +36,7 @@ def explain(
     device: DeviceOption = "local",
     host: HostOption = None,
     inventory: InventoryOption = None,
+    force: ForceOption = False,
     input_s: Annotated[float, typer.Option("--input-s", help="Input length in seconds.", min=0.05)] = 5.0,
     threads: Annotated[int, typer.Option("--threads", help="Threads of the runtime.", min=1)] = 1,
     launches: Annotated[int, typer.Option("--launches", help="Fresh processes of each file.", min=1)] = 6,
@@ -68,7 +70,7 @@ def explain(
     results = open_store(store)
     artifact = load_artifact(model)
     asked = Asked(
-        device=resolve_device(device, host=host, inventory=inventory),
+        device=resolve_device(device, host=host, inventory=inventory, any_board=force),
         host=host,
         artifact=artifact,
         parent=parent_of(artifact, against),

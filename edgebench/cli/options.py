@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 DeviceOption = Annotated[
     str, typer.Option("--device", "-d", help="Board: `local`, an inventory entry, or a profile's ssh alias.")
 ]
+ForceOption = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Measure even where the board is of another kind than the device's profile."
+    ),
+]
 HostOption = Annotated[
     str | None, typer.Option("--host", help="Where the board is: [user@]host[:port], instead of the alias.")
 ]

@@ -146,7 +146,7 @@ def named_speech(values: list[str], *, resample: bool) -> Speech:
     """What --calibration named: corpora, or one folder of audio files."""
     from edgebench.training.artifacts.quantize import Folder
 
-    folders = [value for value in values if value != SYNTHETIC and _is_folder(value)]
+    folders = _folders(values)
     if not folders:
         return calibration_corpora(values, resample=resample)
     if len(values) > 1:
@@ -156,6 +156,20 @@ def named_speech(values: list[str], *, resample: bool) -> Speech:
         )
     into = cache_dir() / "resampled" if resample else None
     return Folder(Path(folders[0]).expanduser(), resample_into=into)
+
+
+def labelled_speech(values: list[str], *, resample: bool) -> dict[str, Where | None]:
+    """What --calibration named, of which accuracy is known too. Raises UsageError for a folder of clips."""
+    if folders := _folders(values):
+        raise UsageError(
+            f"--calibration {folders[0]}: a search weighs accuracy, and clips of a folder have no labels. "
+            "Give the corpora that the model was trained on, NAME=PATH."
+        )
+    return calibration_corpora(values, resample=resample)
+
+
+def _folders(values: list[str]) -> list[str]:
+    return [value for value in values if value != SYNTHETIC and _is_folder(value)]
 
 
 def calibration_corpora(values: list[str], *, resample: bool) -> dict[str, Where | None]:

@@ -14,6 +14,7 @@ import typer
 from edgebench.cli.options import (
     DEFAULT_STORE,
     DeviceOption,
+    ForceOption,
     HostOption,
     InventoryOption,
     JsonOption,
@@ -64,6 +65,7 @@ def wav2small_table1(
     device: DeviceOption = "local",
     host: HostOption = None,
     inventory: InventoryOption = None,
+    force: ForceOption = False,
     models: ModelsOption = None,
     level: LevelOption = None,
     threads: ThreadsOption = None,
@@ -93,7 +95,7 @@ def wav2small_table1(
         stored(run)
         return
     suite = cost_suite(TABLE_SUITE, level=level, threads=threads, launches=launches)
-    with _bench(device, host, inventory, results, stored, offline=offline) as bench:
+    with _bench(device, host, inventory, results, stored, offline=offline, force=force) as bench:
         table = reproduce_table(wanted, suite, bench, seed=seed)
     show(table)
     if table.run is None:
@@ -105,6 +107,7 @@ def wav2small_fig5(
     device: DeviceOption = "local",
     host: HostOption = None,
     inventory: InventoryOption = None,
+    force: ForceOption = False,
     level: LevelOption = None,
     threads: ThreadsOption = None,
     launches: LaunchesOption = None,
@@ -129,7 +132,7 @@ def wav2small_fig5(
         stored(run)
         return
     suite = cost_suite(PARTS_SUITE, level=level, threads=threads, launches=launches)
-    with _bench(device, host, inventory, results, stored, offline=offline) as bench:
+    with _bench(device, host, inventory, results, stored, offline=offline, force=force) as bench:
         parts = reproduce_parts(suite, bench, seed=seed)
     show(parts)
 
@@ -143,6 +146,7 @@ def _bench(
     stored: Callable[[str], None],
     *,
     offline: bool,
+    force: bool,
 ) -> Iterator[Bench]:
     """Where to measure. A run that breaks is shown by ``stored`` as far as it came, before its error."""
     from edgebench.cli.display import Display
@@ -150,7 +154,7 @@ def _bench(
     from edgebench.harness.untrained_nets import Bench
 
     display = Display()
-    found = resolve_device(device, host=host, inventory=inventory)
+    found = resolve_device(device, host=host, inventory=inventory, any_board=force)
     command = ["edgebench", *sys.argv[1:]]
     try:
         with display:

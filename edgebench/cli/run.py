@@ -12,6 +12,7 @@ from edgebench.cli.options import (
     DEFAULT_STORE,
     CorpusOption,
     DeviceOption,
+    ForceOption,
     HostOption,
     InventoryOption,
     JsonOption,
@@ -39,6 +40,7 @@ def run(
     device: DeviceOption = "local",
     host: HostOption = None,
     inventory: InventoryOption = None,
+    force: ForceOption = False,
     model: Annotated[
         list[str] | None,
         typer.Option("--model", "-m", help="Packaged model, ONNX or TFLite file; repeat for several."),
@@ -123,7 +125,7 @@ def run(
                 model or [], schemes, sources, cache=cache_dir(), stage=display.stage, warn=display.warn
             )
     request = Request(
-        device=resolve_device(device, host=host, inventory=inventory),
+        device=resolve_device(device, host=host, inventory=inventory, any_board=force),
         host=host,
         suite=settings,
         models=models,

@@ -11,6 +11,7 @@ import typer
 
 from edgebench.cli.options import (
     DeviceOption,
+    ForceOption,
     HostOption,
     InventoryOption,
     JsonOption,
@@ -18,6 +19,7 @@ from edgebench.cli.options import (
     ResampleOption,
     cache_dir,
 )
+from edgebench.errors import MeasurementError
 
 LISTED = 3  # names of a list that the table shows
 
@@ -32,6 +34,7 @@ def search(
     device: DeviceOption = "local",
     host: HostOption = None,
     inventory: InventoryOption = None,
+    force: ForceOption = False,
     calibration: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,15 +70,15 @@ def search(
     from rich.console import Console
     from rich.live import Live
 
-    from edgebench.cli.quantize import calibration_corpora
+    from edgebench.cli.quantize import labelled_speech
     from edgebench.devices import resolve_device
     from edgebench.search.searching import Searching
 
     searching = Searching.open(
         model,
-        device=resolve_device(device, host=host, inventory=inventory),
+        device=resolve_device(device, host=host, inventory=inventory, any_board=force),
         host=host,
-        calibration=calibration_corpora(calibration or [], resample=resample),
+        calibration=labelled_speech(calibration or [], resample=resample),
         schemes=[name.strip() for name in schemes.split(",")] if schemes else [],
         storage=storage,
         study=study,
@@ -94,7 +97,9 @@ def search(
         searching.search(budget=budget, told=told)
     front = searching.keep_front()
     for text, why in searching.refused().items():
-        console.print(f"no file by {text}: {why}", highlight=False, markup=False)
+        console.print(f"no file by {_short(text)}: {why}", highlight=False, markup=False)
+    if not front:
+        raise MeasurementError("no settings gave a file that can be used; the lines above say why.")
     if json:
         typer.echo(json_.dumps([point.to_json() for point in front]))
     else:

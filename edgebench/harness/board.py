@@ -26,6 +26,7 @@ from edgebench.devices import (
     provision,
 )
 from edgebench.errors import ConnectionFailed, DeviceBusy, DeviceError, MeasurementError
+from edgebench.harness.checks.preflight import require_profile
 from edgebench.harness.events import Events
 from edgebench.harness.plan import DEFAULT_RUNTIME
 
@@ -163,8 +164,12 @@ def open_board(
     cache: Path,
     offline: bool,
     events: Events,
+    to_measure: bool = False,
 ) -> Iterator[Board]:
     """Connect, look, install what is missing of ``runtimes``, and put the agent there.
+
+    ``to_measure``: refuse a board of another kind than the device's profile, before anything is sent,
+    unless the device takes any board.
 
     Yields the board; the connection is closed afterwards. A runtime that cannot be installed is left to
     the others, with the reason in ``Board.failed``. Raises DeviceError and its kinds, also where none of
@@ -174,6 +179,8 @@ def open_board(
     connection = connect(device)
     try:
         facts = probe_board(connection, python=device.python)
+        if to_measure:
+            require_profile(device, facts.compatible, facts.device_tree_model or facts.machine)
         environments, failed = _provide(
             connection, facts, device.name, runtimes, cache=cache, offline=offline, events=events
         )

@@ -22,7 +22,7 @@ from edgebench.devices import resolve_device
 from edgebench.errors import UsageError
 from edgebench.harness import precision
 from edgebench.harness.board import Board, open_board
-from edgebench.harness.checks.preflight import check_models, usable_runtimes
+from edgebench.harness.checks.preflight import check_models, start_limit_c, usable_runtimes
 from edgebench.harness.checks.provenance import commit
 from edgebench.harness.collect import HostUsage, collect
 from edgebench.harness.events import Events
@@ -153,6 +153,7 @@ def run(request: Request, store: Store, events: Events) -> str:
         cache=request.cache,
         offline=request.offline,
         events=events,
+        to_measure=True,
     ) as board:
         fingerprint = board.fingerprint()
         usable = usable_runtimes(fingerprint, request.device.name)
@@ -214,6 +215,7 @@ def _header(
 ) -> RunHeader:
     """The ``run`` line of the store: everything that the figures of the run depend on."""
     suite, device = request.suite, request.device
+    board_facts = Fingerprint.model_validate_json(json.dumps(fingerprint))
     return RunHeader(
         run_id=run_id,
         started_wall_s=time.time(),
@@ -228,16 +230,20 @@ def _header(
             profile=device.profile_name,
             host=request.host,
             address=board.connection.address,
-            fingerprint=Fingerprint.model_validate_json(json.dumps(fingerprint)),
+            fingerprint=board_facts,
             environments={name: dict(env.versions) for name, env in board.environments.items()},
             emulated=board.facts.emulated,
+            of_profile=device.profile is None or device.profile.describes(board_facts.compatible),
         ),
         artifacts=tuple(
             artifact_facts(artifact, _lengths(artifact, prepared.plan)) for artifact in prepared.artifacts
         ),
         corpora=tuple(corpus.facts for corpus in prepared.corpora),
         requirements=Requirements(
-            min_duration_s=suite.duration_s, min_count=suite.min_count, launches=suite.launches
+            min_duration_s=suite.duration_s,
+            min_count=suite.min_count,
+            launches=suite.launches,
+            max_start_temperature_c=start_limit_c(device, board_facts),
         ),
         deployment=deployment,
         trials=tuple(trial.record() for trial in prepared.plan.trials),

@@ -102,7 +102,9 @@ def make_nets(nets: Sequence[UntrainedNet], *, cache: Path, events: Events) -> N
 
 
 def _memory_of(bench: Bench) -> int | None:
-    with open_board(bench.device, cache=bench.cache, offline=bench.offline, events=bench.events) as board:
+    with open_board(
+        bench.device, cache=bench.cache, offline=bench.offline, events=bench.events, to_measure=True
+    ) as board:
         found: int | None = board.fingerprint()["memory_bytes"]
     return found
 
@@ -113,7 +115,9 @@ def bring_nets(nets: Nets, bench: Bench, *, memory_bytes: int | None) -> None:
     ``memory_bytes``: the device's, None where it does not say.
     """
     device, events = bench.device, bench.events
-    with open_board(device, cache=bench.cache, offline=bench.offline, events=events) as board:
+    with open_board(
+        device, cache=bench.cache, offline=bench.offline, events=events, to_measure=True
+    ) as board:
         for name, artifact in nets.fitting.items():
             events.stage(f"sending {name} to {device.name}")
             try:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgebench.agent.waveform import prepare
-from edgebench.errors import ModelError
+from edgebench.errors import ModelError, UsageError
 from edgebench.models import load_artifact
 from edgebench.models.making.quantized import quantize_artifact
 from edgebench.models.manifest import manifest_path
-from edgebench.models.quantization import scheme_named
+from edgebench.models.quantization import refuse_clips, scheme_named
+from edgebench.models.quantization.parents import refuse_chance, refuse_parent
 from edgebench.models.quantization.scheme import Waveform
 from edgebench.models.quantization.sensitivity import float_nodes, sensitivities
 from edgebench.results import Store
@@ -96,16 +97,25 @@ class Searching:
         """
         require_optuna()
         parent = load_artifact(model)
+        refuse_parent(parent)
         if parent.manifest is None or parent.manifest.parent is not None:
             raise ModelError(
                 f"model {parent.path}: a search starts from an fp32 file with its manifest, so that what is "
                 "lost can be measured. Give such a file, as `edgebench train` leaves one."
             )
         plain = Space.of(schemes)
+        if not calibration:
+            raise UsageError(
+                "a search sets ranges on speech and compares answers on it. Give the corpora that the model "
+                "was trained on, --calibration NAME=PATH, or --calibration synthetic, which is generated."
+            )
         clips = functools.cache(
             lambda at_least: Clips.of(choose_clips(parent, calibration, at_least=at_least))
         )
         usual = clips(0).chosen
+        refuse_clips("a search", clips(0).calibration)
+        judge = Judge(parent, usual.judged)
+        refuse_chance(parent.path, [prepare(clips(0).validation[0], *_preparation(parent))])
         output.mkdir(parents=True, exist_ok=True)
         subject = {
             "model": parent.sha256,
@@ -121,7 +131,7 @@ class Searching:
             subject=json.dumps(subject, sort_keys=True),
         )
         stopwatch = Stopwatch(device, host, Store(output / RUNS), cache, offline)
-        return cls(parent, space, clips, Judge(parent, usual.judged), stopwatch, opened, output, max_loss)
+        return cls(parent, space, clips, judge, stopwatch, opened, output, max_loss)
 
     @property
     def done(self) -> int:
@@ -141,7 +151,11 @@ class Searching:
         studies.search(self.study, self.space, self.make, budget=budget, told=told)
 
     def make(self, settings: Settings) -> Point:
-        """Build one file, see what it loses, and time it. Raises EdgebenchError where any of that fails."""
+        """Build one file, see what it loses, and time it.
+
+        Raises ModelError and MeasurementError where the settings give no file that the device runs, and other
+        errors for what has nothing to do with them.
+        """
         scheme = scheme_named(settings.scheme)
         clips = self.clips(scheme.clips)
         with trial_folder(self.output) as folder:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgebench.errors import UsageError
-from edgebench.models.quantization import SCHEMES, missing_packages, scheme_named
+from edgebench.models.quantization import SCHEMES, missing_packages, require_packages, scheme_named
 
 if TYPE_CHECKING:
     import optuna
@@ -51,9 +51,12 @@ class Space:
         installed, that choose nothing by the names of one kind of net, and that do not train with torch,
         which takes minutes a file.
 
-        Raises UsageError for an unknown name.
+        Raises UsageError for an unknown name and for a named scheme whose packages are missing.
         """
-        chosen = [scheme_named(name) for name in names] or [
+        named = [scheme_named(name) for name in names]
+        for scheme in named:
+            require_packages(scheme)
+        chosen = named or [
             scheme
             for scheme in SCHEMES.values()
             if scheme.format == model_format
@@ -71,7 +74,7 @@ class Space:
         found = {}
         for name, choices in self.schemes.items():
             own = scheme_named(name).settings
-            if own.get(FLOAT_NODES) == () and FLOAT_PARTS in own and scheme_named(name).calibrated:
+            if own.get(FLOAT_NODES) == () and own.get(FLOAT_PARTS) and scheme_named(name).calibrated:
                 more = {FLOAT_PARTS: (own[FLOAT_PARTS], ()), FLOAT_NODES: ((), *map(tuple, lists))}
                 found[name] = {**choices, **more}
             else:

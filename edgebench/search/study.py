@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgebench.errors import EdgebenchError, UsageError
+from edgebench.errors import MeasurementError, ModelError, UsageError
 from edgebench.search.point import Point
 from edgebench.search.space import Settings, Space
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import optuna
     import sqlalchemy
 
+# What settings may be to blame for. Anything else, such as a lost link, ends the search.
+OF_SETTINGS = (ModelError, MeasurementError)
 DIRECTIONS = ("minimize", "minimize", "minimize")  # Point.costs
 HEARTBEAT_S = 20
 _POINT = "point"
@@ -122,7 +124,8 @@ def search(
 ) -> None:
     """Try settings until the study, with whoever shares it, has tried ``budget`` of them, or all there are.
 
-    ``make(settings)`` builds and measures one file; an EdgebenchError of it is a trial without a point.
+    ``make(settings)`` builds and measures one file; an error of ``OF_SETTINGS`` is a trial without a point.
+    Any other error is raised, and the settings wait in the study for whoever goes on with it.
     Where the sampler proposes settings that were tried, new ones near them are tried next. ``told`` is
     called after each trial.
     """
@@ -141,9 +144,12 @@ def search(
             raise optuna.TrialPruned
         try:
             point = make(settings)
-        except EdgebenchError as error:
+        except OF_SETTINGS as error:
             trial.set_user_attr(_WHY_NOT, [settings.text(), str(error)])
             raise optuna.TrialPruned from None
+        except BaseException:
+            study.enqueue_trial(trial.params)
+            raise
         trial.set_user_attr(_POINT, point.to_json())
         return point.costs
 

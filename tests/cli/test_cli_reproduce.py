@@ -15,7 +15,7 @@ import pytest
 import soundfile
 from support.cli import Edgebench
 from support.sshd import SshServer
-from support.untrained import exported, pretend
+from support.untrained import pretend
 
 from edgebench.corpora import load_waveform, read_corpus
 from edgebench.harness.suite import LEVELS
@@ -90,8 +90,8 @@ def reproduced(edgebench: Edgebench, *args: str) -> dict[str, Any]:
 
 @has_torch
 @pytest.mark.train
-def test_the_table_of_one_model_is_that_of_its_run(edgebench: Edgebench) -> None:
-    shutil.copytree(exported(), cache(edgebench))
+def test_the_table_of_one_model_is_that_of_its_run(edgebench: Edgebench, untrained_cache: Path) -> None:
+    shutil.copytree(untrained_cache, cache(edgebench))
     found = reproduced(edgebench, "wav2small-table1", "--models", "wav2small", "--launches", "5")
     (row,) = found["rows"]
     assert (found["schema_version"], found["table"], found["device"]) == (1, "wav2small-table1", "local")
@@ -163,7 +163,7 @@ def test_a_board_over_ssh_measures_the_table(edgebench: Edgebench, ssh_server: S
     edgebench.environment = {"EDGEBENCH_SSH_CONFIG": str(ssh_server.config_path)}
     found = reproduced(
         edgebench,
-        *("wav2small-table1", "--device", "rpi4", "--offline"),
+        *("wav2small-table1", "--device", "rpi4", "--force", "--offline"),
         *("--models", "wav2small", "--launches", "1"),
     )
     (row,) = found["rows"]

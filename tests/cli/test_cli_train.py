@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Edgebench
-from support.few_speakers import few_of_emodb
+from support.few_clips import few_of_emodb
 
 from edgebench.corpora import Split, write_split
 from edgebench.models import load_artifact

@@ -56,6 +56,30 @@ def test_a_board_says_what_decides_its_figures(name: str) -> None:
     # int8 dot products came with ARMv8.2: the A76 of the Pi 5 and the A78AE of Orin have them.
     assert profile.features.asimddp == ("A76" in (profile.cpu or "") or "A78AE" in (profile.cpu or ""))
     assert all(match_profile((text,)) is profile for text in profile.match), "two profiles claim one board"
+    # A temperature without the document that it is from would be a guess.
+    assert (profile.max_start_temperature_c is None) == (profile.temperature_source is None)
+
+
+@pytest.mark.parametrize("name", ["rpi3", "rpi4", "rpi5", "rpi_zero2w"])
+def test_where_raspberry_pis_slow_down(name: str) -> None:
+    """Their documentation: between 80 and 85 C the ARM cores are throttled back, on all models."""
+    assert load_profile(name).max_start_temperature_c == 80.0
+
+
+@pytest.mark.parametrize(
+    ("name", "compatible", "fits"),
+    [
+        ("rpi5", ("raspberrypi,5-model-b", "brcm,bcm2712"), True),
+        ("rpi5", ("raspberrypi,4-model-b", "brcm,bcm2711"), False),
+        ("rpi5", (), False),
+        ("jetson_orin_nano", ("nvidia,p3768-0000+p3767-0005", "nvidia,p3767-0005"), True),
+        ("jetson_orin_nano", ("nvidia,p3768-0000+p3767-0000", "nvidia,p3767-0000"), False),
+        ("local", (), True),
+        ("local", ("raspberrypi,5-model-b",), True),
+    ],
+)
+def test_a_profile_knows_its_boards(name: str, compatible: tuple[str, ...], fits: bool) -> None:
+    assert load_profile(name).describes(compatible) == fits
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,16 @@ from typing import Any
 import pytest
 from support.speech_models import small_model
 
+from edgebench.devices import resolve_device
 from edgebench.errors import BoardUnfit, ModelError
-from edgebench.harness.checks.preflight import check_models, usable_runtimes
+from edgebench.harness.checks.preflight import (
+    check_models,
+    require_profile,
+    start_limit_c,
+    usable_runtimes,
+)
 from edgebench.models import load_artifact, packaged_artifacts
+from edgebench.results import Fingerprint
 
 
 def fingerprint(version: str = "1.19.2", error: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -64,3 +71,45 @@ def test_a_runtime_that_is_missing_leaves_the_others() -> None:
     found = fingerprint()
     found["runtimes"]["litert"] = {"name": "litert", "error": {"code": "RUNTIME_INSTALL", "message": "no"}}
     assert usable_runtimes(found, "rpi4") == ["onnxruntime"]
+
+
+PI4 = ("raspberrypi,4-model-b", "brcm,bcm2711")
+
+
+@pytest.mark.parametrize(
+    ("compatible", "model", "says"),
+    [
+        (PI4, "Raspberry Pi 4 Model B Rev 1.4", ["Raspberry Pi 5", "Raspberry Pi 4", "name rpi4", "--force"]),
+        ((), "x86_64", ["x86_64", "no device tree", "--force"]),
+    ],
+)
+def test_another_board_than_the_profiles_is_refused(
+    compatible: tuple[str, ...], model: str, says: list[str]
+) -> None:
+    with pytest.raises(BoardUnfit) as caught:
+        require_profile(resolve_device("rpi5"), compatible, model)
+    assert all(part in str(caught.value) for part in says)
+    require_profile(resolve_device("rpi5", any_board=True), compatible, model)
+
+
+def test_the_right_board_and_this_machine_are_not_refused() -> None:
+    require_profile(resolve_device("rpi4"), PI4, "Raspberry Pi 4")
+    require_profile(resolve_device("local"), (), "x86_64")
+
+
+@pytest.mark.parametrize(
+    ("name", "compatible", "trip_c", "limit_c"),
+    [
+        ("rpi4", PI4, None, 80.0),
+        ("local", PI4, None, 80.0),  # edgebench that runs on the board itself
+        ("rpi4", ("nvidia,p3767-0005",), 95.0, 99.0),  # forced: the limit of what is there
+        ("jetson_nano", ("nvidia,jetson-nano",), 97.0, 97.0),
+        ("local", (), 90.0, 90.0),
+        ("local", (), None, None),
+    ],
+)
+def test_the_starting_temperature_is_the_boards(
+    name: str, compatible: tuple[str, ...], trip_c: float | None, limit_c: float | None
+) -> None:
+    board = Fingerprint(machine="aarch64", compatible=compatible, throttle_trip_c=trip_c)
+    assert start_limit_c(resolve_device(name), board) == limit_c

@@ -25,6 +25,7 @@ input_s = [0.5, 1.0]
 launches = 2
 min_duration_s = 0.1
 min_count = 8
+null_runtime = false
 [repeats]
 budget = 0
 """
@@ -126,7 +127,18 @@ def test_on_a_board_without_network(
     share_wheels(tmp_path / "cache")
     server = make_ssh_server(environment={"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"})
     edgebench.environment = {"EDGEBENCH_SSH_CONFIG": str(server.config_path)}
-    run = ["run", "--device", "rpi4", "--offline", "--suite", "two.toml", *models, "--trace", "--json"]
+    run = [
+        "run",
+        "--device",
+        "rpi4",
+        "--force",
+        "--offline",
+        "--suite",
+        "two.toml",
+        *models,
+        "--trace",
+        "--json",
+    ]
     for already in (False, True):
         result = edgebench(*run)
         assert result.returncode == 0, result.stderr

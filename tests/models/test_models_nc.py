@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -67,3 +68,21 @@ def test_the_library_itself(scheme: str):
     assert largest_difference(parent, made, fresh) < 0.2
     assert len(made) < 0.4 * parent.stat().st_size
     assert "neural_compressor" in sys.modules
+
+
+@pytest.mark.parametrize("scheme", ["nc2_static", "nc2_dynamic"])
+def test_version_2_leaves_front_end_and_heads_in_float(scheme: str):
+    """It takes a Gemm apart before it reads names: told only the Gemm's, it put both heads into 8 bits."""
+    pytest.importorskip("neural_compressor.adaptor", reason="needs the extra nc2")
+    parent = load_artifact("wav2small.fp32").path
+    clips = [load_waveform(clip) for clip in synthetic_corpus(split="train")[::40]]
+    made = quantize(parent, scheme=scheme, waveforms=clips)
+    assert not Path("nc_workspace").exists()
+    fresh = [load_waveform(clip) for clip in synthetic_corpus(split="validation")[::15]]
+    noise = np.random.default_rng(0).uniform(-1.0, 1.0, 16_000).astype(np.float32)
+    assert largest_difference(parent, made, [*fresh, noise]) < 0.2
+    stored = {t.name: t.data_type for t in onnx.load_model_from_string(made).graph.initializer}
+    assert all(
+        kind == onnx.TensorProto.FLOAT for name, kind in stored.items() if name.startswith(("adv", "emotion"))
+    )
+    assert len(made) < 0.4 * parent.stat().st_size

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import onnx
 import psutil
 import pytest
-from support.untrained import SIZE_BYTES, exported, pretend
+from support.untrained import SIZE_BYTES, pretend
 
 from edgebench.errors import ModelError, UsageError
 from edgebench.models import load_artifact
@@ -36,8 +36,8 @@ def with_torch(monkeypatch):
 
 @has_torch
 @pytest.mark.train
-def test_the_file_is_the_architecture_s_and_says_that_it_learnt_nothing() -> None:
-    path = NET.path(exported())
+def test_the_file_is_the_architecture_s_and_says_that_it_learnt_nothing(untrained_cache: Path) -> None:
+    path = NET.path(untrained_cache)
     artifact = load_artifact(path)
     assert artifact.key == "wav2small.untrained"
     # Listing 1 of the paper, counted by hand in test_models_architectures: without a head for emotions.
@@ -54,9 +54,9 @@ def test_the_file_is_the_architecture_s_and_says_that_it_learnt_nothing() -> Non
 
 @has_torch
 @pytest.mark.train
-def test_what_is_there_is_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_there_is_not_made_again(untrained_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(UntrainedNet, "_export", lambda *_: pytest.fail("exported again"))
-    assert NET.make(exported()) == NET.path(exported())
+    assert NET.make(untrained_cache) == NET.path(untrained_cache)
 
 
 @pytest.mark.train

@@ -130,10 +130,26 @@ def test_every_plot_is_drawn_with_its_points(seen):
         "plane-peak_rss_bytes",
         "plane-macs",
         "latency-plot",
+        "state-plot",
     }
-    for name in set(found) - {"latency-plot"}:
+    for name in set(found) - {"latency-plot", "state-plot"}:
         assert len(found[name]) == len(MODELS), name
     assert len(found["latency-plot"]) == len(MODELS) * 2
+
+
+def test_the_boards_state_is_drawn_with_the_codes_that_hold(tmp_path):
+    """Two launches of three held down by the kernel: temperature, clock, and a row of the code."""
+    told = b.telemetry(cooling={"cpufreq-cpu0": 2})
+    lines = [b.header(), b.reference()]
+    for number in range(3):
+        telemetry = told if number else b.telemetry()
+        lines.append(b.trial_line(b.condition(), b.trial(number, telemetry=telemetry), launch=number))
+    page = tmp_path / "state.html"
+    page.write_text(run_page(summarise(b.records(lines))))
+    drawn = browse(page.as_uri(), tmp_path, "--dump-dom").stdout.split('id="state-plot"')[1]
+    drawn = drawn.split("<section>")[0]
+    assert len(re.findall(r'class="trace scatter', drawn)) == 3
+    assert ">THROTTLED</text>" in drawn
 
 
 def test_the_front_is_drawn_and_the_points_have_bars(seen):
@@ -198,7 +214,7 @@ def chosen(page, folder, **wanted):
 def test_planes_can_be_drawn_relative_to_an_artifact(page, tmp_path):
     dom = chosen(page, tmp_path, reference=b.FP32)
     found = plots(dom)
-    assert all(len(found[name]) == len(MODELS) for name in found if name != "latency-plot")
+    assert all(len(found[name]) == len(MODELS) for name in found if name.startswith("plane-"))
     assert f"Latency p50 / that of {b.FP32}" in dom
     assert f"UA \u2212 that of {b.FP32}" in dom
 

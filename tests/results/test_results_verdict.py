@@ -14,7 +14,7 @@ from edgebench.results.verdicts.verdict import Verdict
 
 ISSUE_CODES = {
     "FREQ_DRIFT", "GOV_CHANGED", "HOT_START", "BUSY_HOST", "SWAPPED", "TOO_SHORT", "TOO_FEW", "UNSTABLE",
-    "REBOOTED", "MEM_UNRESETTABLE", "OUTPUT_MISMATCH",
+    "REBOOTED", "MEM_UNRESETTABLE", "OUTPUT_MISMATCH", "THROTTLED", "UNDERVOLT", "MODE_CHANGED", "QUOTA",
 }  # fmt: skip
 
 
@@ -40,7 +40,10 @@ def test_the_table_has_every_code_once():
 def test_a_calm_run_is_valid_and_says_what_was_not_judged():
     found = verdict()
     assert (found.status, found.codes) == ("VALID", ())
-    assert [rule.code for rule in found.not_judged] == ["HOT_START"]
+    # The telemetry of records made before a board's throttle word, mode and quota were read.
+    assert [rule.code for rule in found.not_judged] == [
+        "THROTTLED", "UNDERVOLT", "FREQ_DRIFT", "MODE_CHANGED", "HOT_START", "QUOTA",
+    ]  # fmt: skip
 
 
 def clocks(*hz, others=6e8):

@@ -17,7 +17,7 @@ pytest.importorskip("optuna", reason="a search needs optuna: pip install edgeben
 
 from support.postgres import postgres
 
-from edgebench.errors import ModelError, UsageError
+from edgebench.errors import ConnectionFailed, ModelError, UsageError
 from edgebench.search.point import Point, front
 from edgebench.search.space import Space
 from edgebench.search.study import default_storage, finished, open_study, points, refused, search
@@ -218,3 +218,16 @@ def test_a_trial_that_died_before_its_first_sign_of_life_is_tried_again(tmp_path
     all_silent(default_storage(tmp_path))
     search(study, WIDE, make, budget=3, told=lambda: None)
     assert any(point.settings == "int8_static bits=2" for point in points(study))
+
+
+def test_what_no_settings_are_to_blame_for_ends_the_search_and_they_wait(tmp_path):
+    def unplugged(settings):
+        raise ConnectionFailed("the board is gone.")
+
+    study = opened(tmp_path)
+    with pytest.raises(ConnectionFailed, match="gone"):
+        search(study, SPACE, unplugged, budget=4, told=lambda: None)
+    assert finished(study) == 0 and refused(study) == {}
+    search(study, SPACE, make, budget=1, told=lambda: None)
+    search(study, SPACE, make, budget=4, told=lambda: None)
+    assert finished(study) == 4

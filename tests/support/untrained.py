@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
+import fcntl
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +15,14 @@ from edgebench.models.making.untrained import WEIGHTS, UntrainedNet
 SIZE_BYTES = 300_000
 
 
-@functools.cache
-def exported() -> Path:
-    """A cache that holds ``wav2small`` of seed 1, made by the exporting process itself."""
-    folder = Path(tempfile.mkdtemp(prefix="edgebench-test-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    UntrainedNet("wav2small", 1, SIZE_BYTES).make(folder)
+def exported(folder: Path) -> Path:
+    """``folder``, with ``wav2small`` of seed 1 in it, made by the exporting process itself.
+
+    Of several processes that ask at a time one makes it, and the others wait.
+    """
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        UntrainedNet("wav2small", 1, SIZE_BYTES).make(folder)
     return folder
 
 

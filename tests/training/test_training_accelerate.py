@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -115,29 +116,29 @@ def test_one_process_is_a_plain_loop_bit_for_bit(tmp_path):
 
 
 SCRIPT = """
-import atexit, sys, torch
+import atexit, json, sys, torch
 from pathlib import Path
 # Registered first, so called last: what is left when all that the training registered has run.
 atexit.register(lambda: print("joined:", torch.distributed.is_initialized()))
 sys.path.insert(0, sys.argv[1])
 import distil_tiny, tiny_run
-folder, teacher, options = Path(sys.argv[2]), sys.argv[3], sys.argv[4:]
-judged = []
-def validate(model):
-    judged.append(1)
-    return {"score": len(judged) / 10}
-def made():
-    if teacher:
-        return distil_tiny.tiny_distiller(teacher, folder, *options, validate=validate)
-    return tiny_run.tiny_trainer(folder, *options, validate=validate)
-made().run(stop_after=3)
-loop = made()
-assert loop.resume() and loop.history.step == 3
-loop.run()
-assert loop.processes.count == 2 and loop.history.best_score is not None
-assert len(judged) == (3 if loop.processes.is_main else 0), judged
-torch.save({**loop.model.state_dict(), "mean.loss": torch.tensor(loop.history.loss)},
-           folder / f"process{loop.processes.index}.pt")
+for kind, run in json.loads(sys.argv[2]).items():
+    folder, judged = Path(run["folder"]), []
+    def validate(model):
+        judged.append(1)
+        return {"score": len(judged) / 10}
+    def made():
+        if kind == "teacher":
+            return distil_tiny.tiny_distiller(run["teacher"], folder, *run["options"], validate=validate)
+        return tiny_run.tiny_trainer(folder, *run["options"], validate=validate)
+    made().run(stop_after=3)
+    loop = made()
+    assert loop.resume() and loop.history.step == 3
+    loop.run()
+    assert loop.processes.count == 2 and loop.history.best_score is not None
+    assert len(judged) == (3 if loop.processes.is_main else 0), judged
+    torch.save({**loop.model.state_dict(), "mean.loss": torch.tensor(loop.history.loss)},
+               folder / f"process{loop.processes.index}.pt")
 """
 
 
@@ -168,21 +169,28 @@ def two_processes(*command: str) -> list[subprocess.CompletedProcess[str]]:
     return ended
 
 
-def two_trained(folder: Path, teacher: str, *options: str) -> list[dict[str, torch.Tensor]]:
-    """The weights that both processes end with, stopped after three steps and resumed."""
-    for ended in two_processes("-c", SCRIPT, str(HERE), str(folder), teacher, *options):
+@pytest.fixture(scope="module")
+def of_two(tmp_path_factory):
+    """By kind: the folder, teacher and options of a run, which two processes stopped and resumed."""
+    folder = tmp_path_factory.mktemp("two")
+    runs = {
+        "labels": {"teacher": "", "options": (*TRAIN, "model.dropout=0.3")},
+        "teacher": {"teacher": str(tiny_teacher(folder / "t.onnx")), "options": DISTIL},
+    }
+    for kind, run in runs.items():
+        run["folder"] = str(folder / kind)
+    for ended in two_processes("-c", SCRIPT, str(HERE), json.dumps(runs)):
         assert ended.returncode == 0, ended.stderr
         assert ended.stdout.splitlines()[-1] == "joined: False"  # else gloo's threads may end it by SIGABRT
-    return [torch.load(folder / f"process{rank}.pt", weights_only=True) for rank in range(2)]
+    return runs
 
 
 @pytest.mark.parametrize("kind", ["labels", "teacher"])
-def test_two_processes_are_the_plain_loop_over_both_shares(tmp_path, kind):
-    teacher = str(tiny_teacher(tmp_path / "t.onnx")) if kind == "teacher" else ""
-    options = DISTIL if teacher else (*TRAIN, "model.dropout=0.3")
-    first, second = two_trained(tmp_path / "two", teacher, *options)
+def test_two_processes_are_the_plain_loop_over_both_shares(of_two, tmp_path, kind):
+    folder, teacher, options = (of_two[kind][field] for field in ("folder", "teacher", "options"))
+    first, second = (torch.load(f"{folder}/process{rank}.pt", weights_only=True) for rank in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
-    written = torch.load(tmp_path / "two" / "checkpoint.pt", weights_only=True)
+    written = torch.load(f"{folder}/checkpoint.pt", weights_only=True)
     assert written["history"]["step"] == STEPS
     assert all(torch.equal(written["model"][name], first[name]) for name in written["model"])
     alone = (

@@ -19,6 +19,24 @@ def governors(root: str = "/") -> dict[str, str]:
     return _per_cpu("scaling_governor", root, lambda text: text)
 
 
+def limits_hz(root: str = "/") -> dict[str, list[int]]:
+    """Lowest and highest clock that the processors may have now, by group of processors with one clock.
+
+    {"policy0": [600000000, 1800000000]}. A power mode, a thermal limit and a user set them.
+    """
+    base = "/sys/devices/system/cpu/cpufreq"
+    found = {}
+    for policy in files.listed(base, "policy", root):
+        ends = [
+            files.number(files.read("%s/%s/scaling_%s_freq" % (base, policy, end), root))
+            for end in ("min", "max")
+        ]
+        known = [end * 1000 for end in ends if end is not None]
+        if len(known) == len(ends):
+            found[policy] = known
+    return found
+
+
 def _per_cpu(leaf: str, root: str, convert: Any) -> dict[str, Any]:
     base = "/sys/devices/system/cpu"
     values = {

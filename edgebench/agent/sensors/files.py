@@ -50,6 +50,14 @@ def listed(path: str, prefix: str, root: str = "/") -> list[str]:
     return sorted(found, key=lambda name: int(name[len(prefix) :]))
 
 
+def names(path: str, root: str = "/") -> list[str]:
+    """What a folder holds, sorted; nothing where there is no such folder."""
+    try:
+        return sorted(os.listdir(os.path.join(root, path.lstrip("/"))))
+    except OSError:
+        return []
+
+
 def boot_id(root: str = "/") -> str | None:
     """A name of the present boot: two readings that differ had a restart between them."""
     return read("/proc/sys/kernel/random/boot_id", root)

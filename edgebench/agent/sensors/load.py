@@ -14,6 +14,21 @@ def process_stat(pid: int) -> list[str] | None:
     return text.rpartition(")")[2].split() if text else None
 
 
+def pressure_us(root: str = "/") -> dict[str, int]:
+    """Microseconds since boot in which processes waited: {"memory.some": 1200, "memory.full": 0}.
+
+    ``some``: at least one waited for this resource, ``full``: all did (Linux' psi).
+    """
+    found = {}
+    for resource in ("cpu", "memory", "io"):
+        for line in (files.read("/proc/pressure/" + resource, root) or "").splitlines():
+            kind, _, rest = line.partition(" ")
+            total = files.number(rest.rpartition("total=")[2])
+            if total is not None:
+                found["%s.%s" % (resource, kind)] = total
+    return found
+
+
 class Others:
     """The share of the board's processor time that went to other processes since the last reading."""
 

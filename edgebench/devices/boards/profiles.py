@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
+from collections.abc import Collection
 from importlib import resources
 from typing import Literal
 
@@ -41,7 +42,16 @@ class Profile(BaseModel):
     features: Features | None = None
     power: Literal["none", "pmic", "ina3221"] = "none"
     """Where the board tells its own power, if anywhere."""
+    max_start_temperature_c: float | None = None
+    """A launch must begin below it: from here on the board lowers its clock. None: its maker names none."""
+    temperature_source: str | None = None
+    """The maker's document that says so."""
     notes: tuple[str, ...] = ()
+
+    def describes(self, compatible: Collection[str]) -> bool:
+        """Whether the board whose device tree says ``compatible`` is of this kind; any is, of a profile
+        that names no board."""
+        return not self.match or bool(set(self.match) & set(compatible))
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgebench.devices.boards.destination import parse_destination
@@ -30,6 +30,8 @@ class Device:
     key: Path | None = None
     python: str | None = None
     """The interpreter to use there, for `probe_board`."""
+    any_board: bool = False
+    """Measure there even where the board is of another kind than the profile."""
     ssh_config: Path | None = None
     """Read instead of the user's and the system's, as by ``ssh -F``."""
 
@@ -44,13 +46,14 @@ def resolve_device(
     host: str | None = None,
     inventory: Path | None = None,
     ssh_config: Path | None = None,
+    any_board: bool = False,
 ) -> Device:
     """Find the board a user means by ``name``.
 
     ``local`` is this machine; then the entries of the inventory; then the profiles, which are reached
     through ``host`` (``pi@192.168.1.20:2222``) or else the ssh alias of the same name. ``host`` goes
     before the address of an inventory entry too. ``ssh_config`` may also come from
-    ``$EDGEBENCH_SSH_CONFIG``.
+    ``$EDGEBENCH_SSH_CONFIG``. ``any_board`` is for `--force`: the board need not be the profile's.
 
     Raises UsageError for a name nobody knows, with the nearest ones, or a host that is none;
     ConfigError for an inventory that does not say what it must.
@@ -67,9 +70,9 @@ def resolve_device(
     if LOCAL in entries:
         raise ConfigError("the inventory calls a board 'local', which is this machine's name. Rename it.")
     if name in entries:
-        return _from_entry(name, entries[name], host, ssh_config)
+        return replace(_from_entry(name, entries[name], host, ssh_config), any_board=any_board)
     if name in profiles():
-        return _at(name, load_profile(name), host or name, ssh_config)
+        return replace(_at(name, load_profile(name), host or name, ssh_config), any_board=any_board)
     raise UsageError(
         f"there is no device '{name}': {nearest(name, {*entries, *profiles()})}. "
         "For a board of your own add an entry to the inventory, or name its profile and say "

@@ -77,7 +77,7 @@ def _identity(board: Board, fingerprint: Mapping[str, Any]) -> Iterator[Check]:
             "board",
             "warn",
             f"{model}; profile {board.device.profile_name} expects {' or '.join(sorted(wanted))}",
-            "Name the profile that fits in the inventory.",
+            "Name the profile that fits; a run is refused there without --force.",
         )
     else:
         yield Check("board", "ok", str(model))

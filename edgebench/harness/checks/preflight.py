@@ -2,18 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from edgebench.devices import match_profile
 from edgebench.errors import BoardUnfit, ModelError
 
 if TYPE_CHECKING:
+    from edgebench.devices import Device
     from edgebench.models import Artifact
+    from edgebench.results import Fingerprint
 
 # The newest opset and IR version that the releases we deploy load, measured by loading a one-node
 # model of each (1.19.2, 1.23.2, 1.31.1). A release that is not listed tries to load the
 # model, and its refusal becomes the verdict UNSUPPORTED.
 _ONNXRUNTIME_LIMITS: Mapping[str, tuple[int, int]] = {"1.19": (21, 10), "1.23": (23, 11), "1.31": (26, 13)}
+
+
+def require_profile(device: Device, compatible: Collection[str], model: str) -> None:
+    """Raise BoardUnfit for a board that is not of the kind that the device's profile describes.
+
+    ``compatible``, ``model``: what the board's device tree says, or else its architecture.
+    """
+    profile = device.profile
+    if profile is None or device.any_board or profile.describes(compatible):
+        return
+    fitting = match_profile(tuple(compatible))
+    advice = f"name {fitting.name}" if fitting else "name no profile in the inventory's entry"
+    raise BoardUnfit(
+        f"device {device.name!r} is to be a {profile.title}, whose device tree says "
+        f"{' or '.join(profile.match)}; what answers is {model} "
+        f"({', '.join(compatible) or 'no device tree'}). A report would bear the wrong board's name: "
+        f"{advice}, or measure there all the same with --force (nothing was sent)."
+    )
+
+
+def start_limit_c(device: Device, fingerprint: Fingerprint) -> float | None:
+    """The temperature in degrees Celsius from which the board lowers its clock; None where nobody says.
+
+    Of its profile, or else the trip point of its own kernel.
+    """
+    profile = device.profile
+    if profile is None or not profile.match or not profile.describes(fingerprint.compatible):
+        profile = match_profile(fingerprint.compatible)
+    limit = profile.max_start_temperature_c if profile else None
+    return limit if limit is not None else fingerprint.throttle_trip_c
 
 
 def usable_runtimes(fingerprint: Mapping[str, Any], device: str) -> list[str]:

@@ -86,8 +86,14 @@ class _SaidOnce:
 def parent_of(artifact: Artifact, against: str | None) -> Artifact:
     """The float file that an artifact came from: ``against``, else the one that its manifest names.
 
-    Raises UsageError where neither is at hand, and for files whose runtime writes no trace.
+    Raises UsageError where neither is at hand, for a float file without ``against``, and for files whose
+    runtime writes no trace.
     """
+    if against is None and artifact.manifest is not None and artifact.manifest.parent is None:
+        raise UsageError(
+            f"model {artifact.key} was not quantized, by its manifest, and explain says what quantizing did. "
+            "Give the quantized file as MODEL; or name a file to compare this one with, --against FP32.onnx."
+        )
     if against is not None:
         parent = load_artifact(against)
     else:

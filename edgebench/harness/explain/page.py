@@ -55,5 +55,7 @@ def write_page(explanation: Explanation, folder: Path) -> Path:
 def _listed(heading: str, found: list[tuple[str, str]]) -> list[str]:
     if not found:
         return []
-    items = "".join(f"<li><b>{escape(title)}</b><br>{escape(text)}</li>" for title, text in found)
+    items = "".join(
+        f"<li><b>{escape(title)}</b><br>{escape(text).replace(chr(10), '<br>')}</li>" for title, text in found
+    )
     return [f"<h2>{escape(heading)}</h2>", f'<ol class="findings">{items}</ol>']

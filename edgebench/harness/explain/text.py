@@ -135,12 +135,12 @@ def _percent(share: float | None) -> str:
 
 
 def causes_text(explanation: Explanation, *, most: int | None = MOST_CAUSES) -> list[tuple[str, str]]:
-    """(title, text) of the largest causes of time, each with what to do and what it would save."""
+    """(title, lines) of the largest causes of time, each with what to do and what it would save."""
     return [(cause.title, _cause_text(explanation, cause)) for cause in explanation.causes[:most]]
 
 
 def lossy_text(explanation: Explanation, *, most: int | None = MOST_CAUSES) -> list[tuple[str, str]]:
-    """(title, text) of the parts that cost most accuracy, with what keeping them in float would cost."""
+    """(title, lines) of the parts that cost most accuracy, with what keeping them in float would cost."""
     found = []
     for part in explanation.lossy[:most]:
         names = listed([name for row in part.rows for name in row.nodes])
@@ -150,7 +150,7 @@ def lossy_text(explanation: Explanation, *, most: int | None = MOST_CAUSES) -> l
             cost = (
                 f" That {word} about {number(abs(part.cost_ns), 'ns')} (fp32 minus int8 times of the trace)."
             )
-        found.append((_sentence_case(part.role), f"{names}. {part.why} {part.advice}{cost}"))
+        found.append((_sentence_case(part.role), f"{names}. {part.why}\nTo do: {part.advice}{cost}"))
     return found
 
 
@@ -161,11 +161,14 @@ def _sentence_case(text: str) -> str:
 def _cause_text(explanation: Explanation, cause: Cause) -> str:
     total = explanation.child.trace.time_ns
     if cause.gain_ns is None:
-        gain = "What that would save, the trace does not tell."
+        gain = "the trace does not tell."
     else:
         share = cause.gain_ns / total if total else 0.0
-        gain = (
-            f"Estimated saving: {number(cause.gain_ns, 'ns')}, {share:.0%} of the traced time "
-            f"({cause.gain_from})."
+        gain = f"{number(cause.gain_ns, 'ns')}, {share:.0%} of the traced time ({cause.gain_from})."
+    return "\n".join(
+        (
+            f"{cause.why} Time now: {number(cause.time_ns, 'ns')}.",
+            f"To do: {cause.advice}",
+            f"Estimated saving: {gain}",
         )
-    return f"{cause.why} Time now: {number(cause.time_ns, 'ns')}. {cause.advice} {gain}"
+    )

@@ -1,7 +1,8 @@
 """Reading a .tflite file: its signatures, its stored weights and what its graph costs.
 
 A converted file takes one length a signature: the shapes are fixed when it is converted, and several
-signatures share their weights.
+signatures share their weights. Where a length is free, the stored shapes are those of one length, and the
+runtime finds the others.
 """
 
 from __future__ import annotations
@@ -94,6 +95,12 @@ def _length(path: Path, graph: Graph) -> int | None:
     return tensor.shape[check_waveform(path, tensor)]
 
 
+def _stored_length(graph: Graph) -> int:
+    """The number of samples of the shapes that are stored: all there is to count by where it is free."""
+    (number,) = graph.inputs.values()
+    return math.prod(graph.tensors[number].shape)
+
+
 def _free_samples(path: Path, waveform: Tensor) -> tuple[int | None, ...]:
     axis = check_waveform(path, waveform)
     return tuple(None if place == axis else size for place, size in enumerate(waveform.shape))
@@ -130,7 +137,9 @@ def count_parameters(model: TfliteModel) -> int:
 def _macs(path: Path, samples: int) -> int:
     """Multiply-accumulates of the graph that takes ``samples``, by the rule of ``graph.macs``."""
     graphs, waveform = _waveform_graphs(path, read_tflite(path))
-    graph = next((graph for graph in graphs if _length(path, graph) == samples), None)
+    graph = next(
+        (graph for graph in graphs if samples in (_length(path, graph), _stored_length(graph))), None
+    )
     if graph is None:
         raise ModelError(
             f"MACs cannot be counted: input {waveform.name!r} has a free axis, and at {samples} samples the "

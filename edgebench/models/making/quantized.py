@@ -63,22 +63,29 @@ def quantize_artifact(
     require_packages(scheme)
     refuse_parent(parent)
     before = parent.manifest or manifest_without_claims(parent)
-    before_steps = [*before.preparation, *_fit(parent)]
     rate_hz = before.sample_rate_hz
-    inputs = [prepare(clip, [*before_steps, *map(dict, scheme.preparation)], rate_hz) for clip in validation]
-    inputs += [prepare(clip, _fit(parent), rate_hz) for clip in _noise(rate_hz)]
+    fit = _fit(parent.lengths, rate_hz)
+    before_steps = [*before.preparation, *fit]
+    inputs = [prepare(clip, before_steps, rate_hz) for clip in validation]
+    inputs += [prepare(clip, fit, rate_hz) for clip in _noise(rate_hz)]
     refuse_chance(parent.path, inputs)
     ready = [prepare(clip, before_steps, rate_hz) for clip in clips]
     judges = [prepare(clip, before_steps, rate_hz) for clip in validation] if scheme.judged else []
     data = quantize(parent.path, scheme=scheme, waveforms=ready, validation=judges)
-    difference = largest_difference(parent.path, data, inputs)
+    contents, macs = _read(data, scheme.format, rate_hz)
+    after = [] if contents.lengths == parent.lengths else _fit(contents.lengths, rate_hz)
+    difference = largest_difference(parent.path, data, [prepare(one, after, rate_hz) for one in inputs])
     if scheme.exact and difference > LEAST_TOLERANCE:
         raise ModelError(
             f"scheme {scheme.name!r} changes no number, and its file of {parent.key} answers up to "
             f"{difference:.3g} away from it: the conversion is wrong. Nothing was written."
         )
-    manifest = _manifest(data, scheme, before, parent.sha256, difference).model_copy(
-        update={"calibration": calibration if scheme.calibrated else None}
+    manifest = _manifest(contents, scheme, before, parent.sha256, difference).model_copy(
+        update={
+            "calibration": calibration if scheme.calibrated else None,
+            "macs": macs,
+            "preparation": [*before.preparation, *after],
+        }
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,9 +97,10 @@ def quantize_artifact(
         ) from error
 
 
-def _manifest(data: bytes, scheme: Scheme, before: Manifest, parent: str, difference: float) -> Manifest:
+def _manifest(
+    contents: Contents, scheme: Scheme, before: Manifest, parent: str, difference: float
+) -> Manifest:
     """What is said of a new file: its parent's facts, its scheme, and how far a board may be away."""
-    contents, macs = _read(data, scheme.format, before.sample_rate_hz)
     return Manifest(
         key=f"{before.key.partition('.')[0]}.{scheme.name}",
         sha256=None,
@@ -102,9 +110,9 @@ def _manifest(data: bytes, scheme: Scheme, before: Manifest, parent: str, differ
         ir_version=contents.ir_version,
         sample_rate_hz=before.sample_rate_hz,
         tasks=before.tasks,
-        preparation=[*before.preparation, *map(dict, scheme.preparation)],
+        preparation=[],
         parameters=before.parameters,
-        macs=macs,
+        macs=None,
         scheme=scheme.described(),
         parent=parent,
         training=before.training,
@@ -140,11 +148,11 @@ def manifest_without_claims(artifact: Artifact) -> Manifest:
     )
 
 
-def _fit(parent: Artifact) -> list[dict[str, Any]]:
-    """The step that gives a clip a length that the file takes, where it does not take any."""
-    if not parent.lengths:
+def _fit(lengths: Sequence[int], rate_hz: int) -> list[dict[str, Any]]:
+    """The step that gives a clip a length (samples) that a file takes, where it does not take any."""
+    if not lengths:
         return []
-    return [{"step": "fit", "lengths_s": [length / parent.sample_rate_hz for length in parent.lengths]}]
+    return [{"step": "fit", "lengths_s": [length / rate_hz for length in lengths]}]
 
 
 def _read(data: bytes, model_format: str, rate_hz: int) -> tuple[Contents, Macs | None]:

@@ -6,6 +6,7 @@ from edgebench.models.quantization.table import (
     SCHEMES,
     missing_packages,
     quantize,
+    refuse_clips,
     require_packages,
     scheme_named,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "parse_overrides",
     "quantize",
     "read_overrides",
+    "refuse_clips",
     "require_packages",
     "scheme_named",
 ]

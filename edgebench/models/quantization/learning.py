@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 # Adam's learning rates: of codes in levels, of the logarithm of scales, of biases in their own mean size.
-_RATES = {"codes": 0.005, "scales": 2e-3, "biases": 5e-3}
+_RATES = {"codes": 0.005, "scales": 1e-3, "biases": 2e-3}
 _WARMUP = 0.1  # share of the steps in which the rates rise
 # How far the answers in torch may be from onnxruntime's, as a share of their largest: float32 in two orders.
 _AGREES = 1e-3

@@ -22,7 +22,7 @@ def quantized_where_chosen(
 
     ``choose(quantizer, kind, pattern)`` gives the quantizer the rule of one operator.
     """
-    model = convert(parent, settings["lengths_s"])
+    model = convert(parent, settings["lengths_s"], free_length=settings["free_length"])
     with tempfile.TemporaryDirectory() as folder, third_party("ai-edge-quantizer"), quiet():
         from ai_edge_quantizer import quantizer as quantizers  # noqa: PLC0415
 

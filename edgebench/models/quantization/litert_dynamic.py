@@ -11,7 +11,7 @@ from typing import Any
 
 from edgebench.models.quantization.float_parts import ALL_PARTS
 from edgebench.models.quantization.litert_chosen import quantized_where_chosen
-from edgebench.models.quantization.litert_convert import FIT, LENGTHS_S, NEEDS
+from edgebench.models.quantization.litert_convert import LENGTHS_S, NEEDS
 from edgebench.models.quantization.litert_parts import WEIGHTED
 from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
 
@@ -31,6 +31,7 @@ SCHEME = Scheme(
     settings=settings(
         converter="litert-torch",
         quantizer="ai-edge-quantizer",
+        free_length=True,
         lengths_s=LENGTHS_S,
         operators=("CONV_2D", "FULLY_CONNECTED"),
         float_parts=ALL_PARTS,
@@ -49,6 +50,5 @@ SCHEME = Scheme(
     format="tflite",
     needs=("torch", *NEEDS),
     extra="train,litert",
-    preparation=(FIT,),
     of_own_nets=True,
 )

@@ -13,19 +13,19 @@ from typing import Any
 
 def tidied(data: bytes) -> bytes:
     """The same model with numbers for the names of its tensors. The same input gives the same bytes."""
-    model = _model(data)
+    model = unpacked(data)
     for graph in model.subgraphs:
         graph.name = None
         for number, tensor in enumerate(graph.tensors):
             tensor.name = str(number)
-    return _packed(model)
+    return packed(model)
 
 
 def with_metadata(data: bytes, entries: Mapping[str, bytes]) -> bytes:
     """The same model with these metadata entries, in the place of earlier ones of their names."""
     from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415
 
-    model = _model(data)
+    model = unpacked(data)
     kept = [entry for entry in model.metadata or [] if _text(entry.name) not in entries]
     for name, value in entries.items():
         buffer = schema.BufferT()
@@ -35,16 +35,16 @@ def with_metadata(data: bytes, entries: Mapping[str, bytes]) -> bytes:
         entry.name, entry.buffer = name, len(model.buffers) - 1
         kept.append(entry)
     model.metadata = kept
-    return _packed(model)
+    return packed(model)
 
 
-def _model(data: bytes) -> Any:
+def unpacked(data: bytes) -> Any:
     from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415
 
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
 
 
-def _packed(model: Any) -> bytes:
+def packed(model: Any) -> bytes:
     """Write the model; strings and quantization parameters that are equal are written once."""
     import flatbuffers  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415

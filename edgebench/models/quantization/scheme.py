@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -24,9 +24,8 @@ class Scheme:
     new file, which has the format ``format``. ``settings`` go into the manifest as they stand.
     ``calibrated`` says whether waveforms are needed, ``exact`` whether the new file must answer as its
     parent does. ``summary`` is one line for ``edgebench quantize --list``. ``needs`` names the modules
-    beyond the base install, ``extra`` the extras of edgebench that bring them. ``preparation`` are steps
-    that the new file needs after its parent's. ``of_own_nets`` says that the scheme chooses by the names of
-    nets that edgebench trains, and fits no others.
+    beyond the base install, ``extra`` the extras of edgebench that bring them. ``of_own_nets`` says
+    that the scheme chooses by the names of nets that edgebench trains, and fits no others.
 
     ``clips`` is how many calibration clips the scheme asks for; 0 where the usual number will do.
     ``judged`` says that ``quantize`` also takes ``validation=``, waveforms (samples,) of other speakers, by
@@ -43,7 +42,6 @@ class Scheme:
     calibrated: bool
     format: str = "onnx"
     needs: tuple[str, ...] = ()
-    preparation: Sequence[Mapping[str, Any]] = field(default=())
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     extra: str = ""
     exact: bool = False

@@ -25,6 +25,7 @@ from edgebench.models.quantization import (
     litert_fp16,
     litert_fp32,
     litert_static,
+    nc2,
     nc_static,
     ort_dynamic,
     ort_static,
@@ -60,6 +61,7 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             int8_static_dense.SCHEME,
             int8_static_conv.SCHEME,
             *nc_static.SCHEMES,
+            *nc2.SCHEMES,
             litert_fp32.SCHEME,
             litert_static.SCHEME,
             litert_dynamic.SCHEME,
@@ -94,7 +96,7 @@ def quantize(
     chosen = overridden(scheme_named(scheme) if isinstance(scheme, str) else scheme, settings or {})
     require_packages(chosen)
     if chosen.calibrated:
-        _refuse_clips(chosen.name, waveforms)
+        refuse_clips(f"scheme {chosen.name!r}", waveforms)
     try:
         more = {"validation": validation} if chosen.judged else {}
         return chosen.quantize(parent, waveforms, chosen.settings, **more)
@@ -104,7 +106,14 @@ def quantize(
 
 def missing_packages(scheme: Scheme) -> list[str]:
     """Modules that a scheme needs and that cannot be found here."""
-    return [name for name in scheme.needs if importlib.util.find_spec(name) is None]
+    return [name for name in scheme.needs if not _found(name)]
+
+
+def _found(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # the package around a module of it
+        return False
 
 
 def require_packages(scheme: Scheme) -> None:
@@ -118,18 +127,21 @@ def require_packages(scheme: Scheme) -> None:
         )
 
 
-def _refuse_clips(name: str, waveforms: Sequence[Waveform]) -> None:
-    """Ranges come from what the clips hold: none, one, or silence gives ranges that fit nothing else."""
+def refuse_clips(who: str, waveforms: Sequence[Waveform]) -> None:
+    """Raise ModelError for no clip, CorpusError for one and for silent ones.
+
+    Ranges come from what the clips hold, and those of such clips fit nothing else.
+    """
     if not waveforms:
-        raise ModelError(f"scheme {name!r} sets its ranges from speech, and no calibration clip was given.")
+        raise ModelError(f"{who} sets its ranges from speech, and no calibration clip was given.")
     silent = sum(map(is_silent, waveforms))
     if silent:
         raise CorpusError(
-            f"scheme {name!r} sets its ranges from speech, and {silent} of {len(waveforms)} calibration "
+            f"{who} sets its ranges from speech, and {silent} of {len(waveforms)} calibration "
             "clips are silent (no sample beyond -80 dB of full scale). Take them out, or give others."
         )
     if len(waveforms) == 1:
         raise CorpusError(
-            f"scheme {name!r} sets its ranges from speech, and one clip is the range of one voice. Give at "
+            f"{who} sets its ranges from speech, and one clip is the range of one voice. Give at "
             "least two; a hundred of several speakers are usual."
         )

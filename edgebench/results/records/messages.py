@@ -43,10 +43,19 @@ class RuntimeFacts(AgentModel):
     error: dict[str, Json] | None = None
 
 
+class PowerMode(AgentModel):
+    """A Jetson's power mode. The numbers differ between boards: the name says which it is."""
+
+    name: str
+    id: str | None = None
+
+
 class Fingerprint(AgentModel):
     """What the board is. The fields named here are the ones that results depend on.
 
     ``runtimes``: the name of a runtime -> what its private environment on the board holds.
+    ``board_sha256``: hash of the board's serial number, which ``board_id_source`` holds.
+    ``throttle_trip_c``: from where on its kernel slows the processors down, by its own trip points.
     """
 
     machine: str
@@ -66,6 +75,13 @@ class Fingerprint(AgentModel):
     boot_id: str | None = None
     virtual: str | None = None
     os: str | None = None
+    board_sha256: str | None = None
+    board_id_source: str | None = None
+    firmware: str | None = None
+    l4t: str | None = None
+    power_mode: PowerMode | None = None
+    clocks_locked: bool | None = None
+    throttle_trip_c: float | None = None
     runtimes: dict[str, RuntimeFacts] = {}
 
     def runtime(self, name: str) -> RuntimeFacts | None:
@@ -100,8 +116,53 @@ class Memory(AgentModel):
     marks: dict[str, MemoryMark]
 
 
+class Quota(AgentModel):
+    """The processor quota of the agent's cgroups: counts since they exist; None: no quota is set."""
+
+    quota_cpus: float | None = None
+    nr_throttled: int = 0
+    throttled_ns: int = 0
+
+
+class BoardState(AgentModel):
+    """What is read between two trials only: counters since the start of the board, and answers of programs.
+
+    ``throttled``: a Raspberry Pi's throttle word. ``firmware_hz``, ``kernel_hz``: its processors' clock, as
+    the firmware measured it and as the kernel showed it then. ``pmic``: rails of a Pi 5's power chip.
+    ``throttle_counts``: how often an x86 processor (``core``, ``package``) or a Jetson's supply (``oc1``
+    ...) made the hardware throttle. ``pressure_us``: time in which processes waited for a resource.
+    ``unknown``: what this board should tell and did not, with the reason.
+    """
+
+    throttled: int | None = None
+    firmware_hz: float | None = None
+    kernel_hz: float | None = None
+    pmic: dict[str, dict[str, float]] | None = None
+    power_mode: PowerMode | None = None
+    clocks_locked: bool | None = None
+    throttle_counts: dict[str, int] = {}
+    quota: Quota | None = None
+    pressure_us: dict[str, int] = {}
+    unknown: dict[str, str] = {}
+
+
+class Gpu(AgentModel):
+    """A Jetson's GPU: its clock, the limits of that, and the share 0..1 of time in which it was busy."""
+
+    freq_hz: float | None = None
+    min_hz: float | None = None
+    max_hz: float | None = None
+    load: float | None = None
+
+
 class TelemetryPoint(AgentModel):
-    """The board at one moment. ``busy``: share of all CPUs used by others since the last point."""
+    """The board at one moment. ``busy``: share of all CPUs used by others since the last point.
+
+    ``limits_hz``: lowest and highest clock allowed, by group of processors. ``cooling``: how far the
+    kernel holds processors down for heat, by cooling device. ``rails``: ``voltage_v``, ``current_a`` and
+    ``power_w`` of a Jetson's rails. ``undervolt``: the Raspberry Pi kernel's alarm. ``state``: of the
+    points before and after a trial.
+    """
 
     monotonic_ns: int
     freq_hz: dict[str, float | None] = {}
@@ -112,6 +173,12 @@ class TelemetryPoint(AgentModel):
     pswpout: int | None = None
     boot_id: str | None = None
     busy: float | None = None
+    limits_hz: dict[str, tuple[float, ...]] = {}
+    cooling: dict[str, int] = {}
+    rails: dict[str, dict[str, float]] = {}
+    undervolt: bool | None = None
+    gpu: Gpu | None = None
+    state: BoardState | None = None
 
 
 class Telemetry(AgentModel):

@@ -47,6 +47,7 @@ class DeviceFacts(RecordModel):
     """The device of a run: profile, address, fingerprint.
 
     ``environments``: the name of a runtime -> versions of the modules in its environment there.
+    ``of_profile``: False where `--force` measured on another kind of board than the profile's.
     """
 
     name: str
@@ -56,6 +57,7 @@ class DeviceFacts(RecordModel):
     fingerprint: Fingerprint
     environments: dict[str, dict[str, Json]] = {}
     emulated: bool = False
+    of_profile: bool = True
 
 
 class ArtifactFacts(RecordModel):
@@ -203,8 +205,8 @@ class CorpusFacts(RecordModel):
 class Requirements(RecordModel):
     """What one condition needs to be judged VALID: sums over its launches.
 
-    ``max_start_temperature_c``: the set point a launch must start below; None where the device
-    has none.
+    ``max_start_temperature_c``: a launch must start below it; None where nobody says from where on the
+    board lowers its clock.
     """
 
     min_duration_s: float

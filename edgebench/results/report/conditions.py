@@ -58,6 +58,8 @@ def _device(summary: RunSummary) -> list[tuple[str, str]]:
     name = f"{device.name}: {board_name(board)}"
     if device.emulated:
         name += ". EMULATED: its speed says nothing about a real board, and the run is no baseline"
+    if not device.of_profile:
+        name += f". NOT A BOARD OF PROFILE {device.profile}: it was measured all the same, with --force"
     processor = [board.cpu_model or "processor not known", board.machine]
     if board.cpu_count:
         processor.append(f"{board.cpu_count} CPUs")

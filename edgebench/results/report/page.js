@@ -78,9 +78,49 @@
     Plotly.react(target, traces, box, config);
   }
 
+  // The board in time: temperature on the left axis, clocks on the right, red where a code holds.
+  function drawState() {
+    const line = data.timeline;
+    if (!line) return;
+    const box = layout("The board over the run", "Time (s)", "Temperature (C)");
+    box.yaxis2 = { ...box.yaxis, title: { ...box.yaxis.title, text: "Clock (MHz)" }, overlaying: "y", side: "right", showgrid: false, rangemode: "tozero", tickmode: "auto" };
+    box.showlegend = true;
+    box.legend = { orientation: "h", x: 1, xanchor: "right", y: 1.12 };
+    const trace = (values, name, number, more) => ({
+      type: "scatter", mode: "lines", x: values.x, y: values.y, name, line: { width: 1.5, color: colour(number) },
+      marker: { size: 7, color: colour(number), symbol: "diamond" }, hovertemplate: "%{x:.0f} s: %{y:.1f}<extra></extra>", ...more,
+    });
+    const traces = [
+      trace(line.temperature_c, "temperature", 1, {}),
+      trace(line.clock_mhz, "clock shown", 0, { yaxis: "y2" }),
+      trace(line.firmware_mhz, "clock of the firmware", 2, { yaxis: "y2", mode: "markers" }),
+    ].filter((one) => one.x.length);
+    box.shapes = line.spans.map((span) => ({
+      type: "rect", xref: "x", yref: "paper", x0: span.from_s, x1: span.to_s, y0: 0, y1: 1, layer: "below",
+      fillcolor: style("--invalid"), opacity: 0.08, line: { width: 0 },
+    }));
+    // One row of crosses a code, above the lines, to hover over.
+    const codes = [...new Set(line.spans.map((span) => span.code))];
+    codes.forEach((code, row) => {
+      const held = line.spans.filter((span) => span.code === code);
+      traces.push({
+        type: "scatter", mode: "lines+markers", yaxis: "y3", showlegend: false,
+        x: held.flatMap((span) => [span.from_s, span.to_s, null]), y: held.flatMap(() => [row, row, null]),
+        text: held.flatMap((span) => [0, 1, 2].map(() => `${code}: ${escaped(span.text)}`)),
+        hovertemplate: "%{text}<extra></extra>",
+        line: { width: 3, color: style("--invalid") }, marker: { size: 8, color: style("--invalid"), symbol: "x-thin", line: { width: 2, color: style("--invalid") } },
+      });
+    });
+    if (codes.length) {
+      box.yaxis.domain = [0, 0.72];
+      box.yaxis3 = { domain: [0.78, 1], tickvals: codes.map((_, row) => row), ticktext: codes, range: [-0.6, codes.length - 0.4], zeroline: false, gridcolor: style("--line"), automargin: true, tickfont: { size: 11 } };
+    }
+    Plotly.react(byId("state-plot"), traces, box, config);
+  }
+
   function draw() {
     drawLegend(data.artifacts.map((name, number) => ({ name, number })));
-    drawPlanes(); drawLatency();
+    drawPlanes(); drawLatency(); drawState();
   }
 
   for (const choice of document.querySelectorAll(".controls select")) choice.addEventListener("change", drawPlanes);

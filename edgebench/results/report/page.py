@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from edgebench.results.metrics.table import METRICS
 from edgebench.results.report.conditions import board_name, command_text, conditions
 from edgebench.results.report.document import asset, document, escape, section_html
@@ -20,6 +22,7 @@ from edgebench.results.report.tables import (
     not_judged,
     overhead_sentence,
 )
+from edgebench.results.report.timeline import timeline_data
 from edgebench.results.summary import SYNTHETIC, RunSummary
 
 
@@ -30,12 +33,13 @@ def run_page(summary: RunSummary, *, relative_to: str | None = None) -> str:
     one they open as measured, unless no latency of the run can be believed.
     """
     title = f"edgebench: {summary.header.device.name}, run {summary.run_id}"
-    data = plot_data(summary, relative_to=relative_to)
+    data = plot_data(summary, relative_to=relative_to) | {"timeline": timeline_data(summary)}
     body = "\n".join(
         [
             *_head(summary, title),
             *_planes(summary, data["reference"], opened=relative_to is not None),
             *_latency(summary),
+            *_state(data["timeline"]),
             *(section_html(section) for section in sections(summary, relative_to=relative_to)),
             *_verdicts(summary),
             *_conditions(summary),
@@ -113,6 +117,18 @@ def _latency(summary: RunSummary) -> list[str]:
         '<div class="plot wide" id="latency-plot"></div>',
         '<p class="note">Bars: 95 % intervals over process launches. Red cross: not valid. '
         "Other dashes: other numbers of threads.</p>",
+    ]
+
+
+def _state(timeline: dict[str, Any] | None) -> list[str]:
+    if timeline is None:
+        return []
+    return [
+        "<h2>The board over the run</h2>",
+        '<div class="plot wide" id="state-plot"></div>',
+        '<p class="note">Temperature: the hottest zone of the processors. Clock: the fastest measured '
+        "processor, as the kernel shows it; diamonds: as the firmware measured it between launches. Red: "
+        "launches in which a code of the board's state holds.</p>",
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgebench.results.report.ratios import ratio_sections
 from edgebench.results.report.tables import Section, measured_sections
+from edgebench.results.report.timeline import state_section
 from edgebench.results.summary import RunSummary
 
 
@@ -13,4 +14,10 @@ def sections(summary: RunSummary, *, relative_to: str | None = None) -> list[Sec
     ``relative_to``: the artifact that the others are compared with; each one's parent without it.
     """
     found = measured_sections(summary)
-    return [*found[:1], *ratio_sections(summary, against=relative_to), *found[1:]]
+    state = state_section(summary)
+    return [
+        *found[:1],
+        *ratio_sections(summary, against=relative_to),
+        *found[1:],
+        *([state] if state is not None else []),
+    ]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from edgebench.results.metrics.intervals import MIN_CLUSTERS
 from edgebench.results.metrics.metric import Metric
 from edgebench.results.metrics.ratios import Ratio
-from edgebench.results.verdicts.rules import Finding
+from edgebench.results.verdicts.case import Finding
 from edgebench.results.verdicts.verdict import Verdict
 
 
@@ -48,8 +48,12 @@ LEFT_TO_THE_PAIRS = frozenset(
         "GOV_CHANGED",
         "HOT_START",
         "MISSING_LAUNCHES",
+        "MODE_CHANGED",
+        "QUOTA",
+        "THROTTLED",
         "TOO_FEW",
         "TOO_SHORT",
+        "UNDERVOLT",
         "UNSTABLE",
     }
 )

@@ -5,149 +5,22 @@ A rule returns a finding (broken), a not-judged (this machine cannot show it), o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from edgebench.results.metrics import statistics
 from edgebench.results.metrics.parity import NOT_FINITE
-from edgebench.results.metrics.table import Aspect, Figure
-from edgebench.results.records.messages import TelemetryPoint, TrialMessage
-from edgebench.results.records.record import Condition, RunHeader
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The thresholds of every rule, in one place."""
-
-    # A Pi steps 600/750/1000/1500 MHz: the smallest step is 20 %, turbo jitter of a PC about 5 %.
-    frequency_drop: float = 0.10
-    # Mean share of all CPUs used by other processes during a launch.
-    busy: float = 0.10
-    # MAD over median within a launch, and first against last third of a launch.
-    spread: float = 0.05
-    drift: float = 0.05
-    # Standard deviation of the logarithms of the launches' medians: launches differ by memory layout
-    # alone by some percent. (Highest over lowest would grow with the number of launches: the range of
-    # 3 normal values is 1.7 deviations wide, that of 12 is 3.3.)
-    launches: float = 0.06
-    # No difference below this is called instability: the clock ticks at 54 MHz on a Pi, and the
-    # null runtime takes a few hundred nanoseconds.
-    floor_ns: float = 1000.0
-    # Fewer samples than this say nothing about thirds.
-    samples_for_thirds: int = 9
-
-
-LIMITS = Limits()
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One broken rule: its code, the evidence, what to do next."""
-
-    code: str
-    evidence: str
-    action: str
-
-
-@dataclass(frozen=True)
-class NotJudged:
-    """One rule that could not be judged, and why."""
-
-    code: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Case:
-    """What the rules look at. ``trials``: the launches that ended well.
-
-    ``parity``, ``tolerance``: largest difference from the host's fp32 output and what is allowed.
-    ``mismatch``: why the outputs cannot even be subtracted (not finite, another shape), or None.
-    """
-
-    condition: Condition
-    header: RunHeader
-    trials: tuple[TrialMessage, ...]
-    parity: Figure
-    tolerance: float | None
-    mismatch: str | None = None
-
-
-def _points(trial: TrialMessage) -> tuple[TelemetryPoint, ...]:
-    return trial.telemetry.points() if trial.telemetry else ()
-
-
-def _frequency(case: Case) -> Finding | NotJudged | None:
-    """Clocks of the measured CPUs while the trial ran: lowest against highest, over all launches."""
-    seen: dict[str, list[float]] = {}
-    for trial in case.trials:
-        series = trial.telemetry.series if trial.telemetry else ()
-        # The first point may still show the governor's way up.
-        for point in series[1:] if len(series) > 2 else series:
-            measured = {f"cpu{n}" for n in trial.affinity or ()} or set(point.freq_hz)
-            for cpu in measured & set(point.freq_hz):
-                value = point.freq_hz[cpu]
-                if value:
-                    seen.setdefault(cpu, []).append(value)
-    if not seen:
-        return NotJudged("FREQ_DRIFT", "this machine shows no clock frequencies (no cpufreq)")
-    for cpu, values in sorted(seen.items()):
-        if min(values) < (1 - LIMITS.frequency_drop) * max(values):
-            return Finding(
-                "FREQ_DRIFT",
-                f"{cpu} ran at {min(values) / 1e6:.0f} to {max(values) / 1e6:.0f} MHz while it was measured",
-                "Set the governor to performance, cool the board, and measure again.",
-            )
-    return None
-
-
-def _governor(case: Case) -> Finding | NotJudged | None:
-    seen: dict[str, set[str]] = {
-        cpu: {name} for cpu, name in case.header.device.fingerprint.governors.items()
-    }
-    points = [point for trial in case.trials for point in _points(trial)]
-    if not any(point.governor for point in points):
-        return NotJudged("GOV_CHANGED", "this machine shows no governor (no cpufreq)")
-    for point in points:
-        for cpu, name in point.governor.items():
-            if name:
-                seen.setdefault(cpu, set()).add(name)
-    for cpu, names in sorted(seen.items()):
-        if len(names) > 1:
-            return Finding(
-                "GOV_CHANGED",
-                f"the governor of {cpu} was {' and '.join(sorted(names))} within one condition",
-                "Stop what changes it (a power daemon, mostly) and measure again.",
-            )
-    return None
-
-
-def _hot_start(case: Case) -> Finding | NotJudged | None:
-    limit = case.header.requirements.max_start_temperature_c
-    if limit is None:
-        return NotJudged("HOT_START", "no starting temperature is set for this device")
-    starts = []
-    for trial in case.trials:
-        before = trial.telemetry.before if trial.telemetry else None
-        starts += [(t, zone) for zone, t in before.temperature_c.items() if t is not None] if before else []
-    if not starts:
-        return NotJudged("HOT_START", "this machine shows no temperature")
-    hottest, zone = max(starts)
-    if hottest > limit:
-        return Finding(
-            "HOT_START",
-            f"a launch began at {hottest:.1f} C ({zone}); the set point is {limit:.1f} C",
-            "Let the board cool down, or give it a fan, and measure again.",
-        )
-    return None
+from edgebench.results.metrics.table import Aspect
+from edgebench.results.records.messages import TrialMessage
+from edgebench.results.verdicts import board, throttling
+from edgebench.results.verdicts.case import LIMITS, Case, Finding, NotJudged, Rule, points
 
 
 def _busy(case: Case) -> Finding | NotJudged | None:
     shares = []
     for trial in case.trials:
-        values = [p.busy for p in (_points(trial)[1:] or _points(trial)) if p.busy is not None]
+        values = [p.busy for p in (points(trial)[1:] or points(trial)) if p.busy is not None]
         if values:
             shares.append(float(np.mean(values)))
     if not shares:
@@ -164,10 +37,10 @@ def _busy(case: Case) -> Finding | NotJudged | None:
 def _swapped(case: Case) -> Finding | NotJudged | None:
     pages, judged = 0, False
     for trial in case.trials:
-        points = [p for p in _points(trial) if p.pswpin is not None and p.pswpout is not None]
-        if len(points) > 1:
+        counted = [p for p in points(trial) if p.pswpin is not None and p.pswpout is not None]
+        if len(counted) > 1:
             judged = True
-            first, last = points[0], points[-1]
+            first, last = counted[0], counted[-1]
             pages += (last.pswpin or 0) - (first.pswpin or 0) + (last.pswpout or 0) - (first.pswpout or 0)
     if not judged:
         return NotJudged("SWAPPED", "no telemetry counts swapped pages")
@@ -262,7 +135,7 @@ def comparable_samples(trials: Sequence[TrialMessage]) -> list[tuple[statistics.
 
 
 def _rebooted(case: Case) -> Finding | NotJudged | None:
-    boots = {point.boot_id for trial in case.trials for point in _points(trial) if point.boot_id}
+    boots = {point.boot_id for trial in case.trials for point in points(trial) if point.boot_id}
     if not boots:
         return NotJudged("REBOOTED", "no telemetry names the boot")
     if case.header.device.fingerprint.boot_id:
@@ -322,8 +195,6 @@ def _output(case: Case) -> Finding | NotJudged | None:
     return None
 
 
-Rule = Callable[[Case], Finding | NotJudged | None]
-
 # Code -> what a broken rule spoils of the launches. The size of a file is spoilt by nothing, and a busy
 # board answers the same as an idle one, only later.
 _TIMING: frozenset[Aspect] = frozenset({"timing"})
@@ -333,9 +204,13 @@ EVERYTHING: frozenset[Aspect] = frozenset({"timing", "memory", "outputs"})
 RULES: tuple[tuple[str, Rule, frozenset[Aspect]], ...] = (
     ("REBOOTED", _rebooted, _RESOURCES),
     ("OUTPUT_MISMATCH", _output, EVERYTHING),
-    ("FREQ_DRIFT", _frequency, _TIMING),
-    ("GOV_CHANGED", _governor, _TIMING),
-    ("HOT_START", _hot_start, _TIMING),
+    ("THROTTLED", throttling.throttled, _TIMING),
+    ("UNDERVOLT", throttling.undervolt, _TIMING),
+    ("FREQ_DRIFT", board.frequency, _TIMING),
+    ("GOV_CHANGED", board.governor, _TIMING),
+    ("MODE_CHANGED", board.power_mode, _TIMING),
+    ("HOT_START", board.hot_start, _TIMING),
+    ("QUOTA", board.quota, _TIMING),
     ("BUSY_HOST", _busy, _TIMING),
     ("SWAPPED", _swapped, _RESOURCES),
     ("TOO_SHORT", _too_short, _TIMING),

@@ -7,7 +7,7 @@
 ``INCOMPLETE``   launches are missing or failed
 
 Every finding carries its evidence and the next action; what could not be judged on this machine
-is said, with why. The rules are ``rules.RULES``, in order; their limits ``rules.LIMITS``.
+is said, with why. The rules are ``rules.RULES``, in order; their limits ``case.LIMITS``.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgebench.results.metrics.table import METRICS, Figure
+from edgebench.results.metrics.table import METRICS, Figure, missing
+from edgebench.results.records.messages import TrialMessage
 from edgebench.results.records.record import Condition, RunHeader, TrialRecord
-from edgebench.results.verdicts.rules import EVERYTHING, RULES, SPOILS, Case, Finding, NotJudged
+from edgebench.results.verdicts.case import Case, Finding, NotJudged
+from edgebench.results.verdicts.rules import EVERYTHING, RULES, SPOILS
 
 UNSUPPORTED_CODES = ("RUNTIME_INSTALL", "RUNTIME_IMPORT", "MODEL_LOAD")
 
@@ -102,6 +104,21 @@ def judge(
         unsupported = any(finding.code in UNSUPPORTED_CODES for finding in failed)
         status = "UNSUPPORTED" if unsupported else "INCOMPLETE"
     return Verdict(status, (*failed, *broken), tuple(not_judged))
+
+
+STATE_CODES = frozenset(
+    {"THROTTLED", "UNDERVOLT", "FREQ_DRIFT", "GOV_CHANGED", "MODE_CHANGED", "HOT_START", "QUOTA"}
+)
+
+
+def state_findings(
+    condition: Condition, trial: TrialMessage, header: RunHeader, *, number: int
+) -> list[Finding]:
+    """What one launch by itself shows of the board's state. ``number``: the launch's, from 1."""
+    nothing = missing("parity_max_abs", "not asked")
+    case = Case(condition, header, (trial,), nothing, None, first=number)
+    told = [rule(case) for code, rule, _ in RULES if code in STATE_CODES]
+    return [finding for finding in told if isinstance(finding, Finding)]
 
 
 # --- what has no result -----------------------------------------------------------------------------

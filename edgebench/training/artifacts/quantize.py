@@ -194,7 +194,7 @@ def _clips(
                 tests.add(f"{name} {clip.speaker}")
     if not train and not validation and tests:
         raise CorpusError(
-            f"--calibration: {', '.join(corpora)} holds clips of {parent.key}'s test speakers alone "
+            f"corpus {', '.join(corpora)} holds clips of {parent.key}'s test speakers alone "
             f"({', '.join(sorted(tests))}). Ranges set on them would make them seen, and no figure on them "
             "would be a test. Give the corpus with its training and validation speakers."
         )

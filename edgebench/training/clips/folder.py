@@ -59,17 +59,17 @@ def folder_clips(folder: Path, *, sample_rate_hz: int, resample_into: Path | Non
             f"{sample_rate_hz} Hz, or NAME=PATH of a corpus."
         )
     by_content = {sha256_of(path): path for path in reversed(paths)}
-    if len(by_content) < 3:
-        raise CorpusError(
-            f"--calibration {folder}: {len(paths)} audio file{'s' * (len(paths) > 1)}, {len(by_content)} of "
-            "different content. Ranges of one clip are those of one voice, and one clip is held back to "
-            "judge the file: give at least three; a hundred of several speakers are usual."
-        )
     hashes = sorted(by_content)[:_MOST]
     clips = [_clip(by_content[sha256], folder) for sha256 in hashes]
     if resample_into is not None:
         clips = convert(clips, resample_into)
     _refuse_silence(clips, sample_rate_hz)
+    if len(clips) < 3:
+        raise CorpusError(
+            f"--calibration {folder}: {len(paths)} audio file{'s' * (len(paths) > 1)}, {len(clips)} of "
+            "different content. Ranges of one clip are those of one voice, and one clip is held back to "
+            "judge the file: give at least three; a hundred of several speakers are usual."
+        )
     held_back = clips[_HELD_BACK - 1 :: _HELD_BACK] or clips[-1:]
     names = {clip.id for clip in held_back}
     used = [(sha256, clip) for sha256, clip in zip(hashes, clips, strict=True) if clip.id not in names]

@@ -11,7 +11,7 @@ from edgebench.harness.explain.probe import Rates
 from edgebench.harness.explain.side import Side
 
 ARM64 = ("aarch64", "arm64")
-_NAMED = 6
+_NAMED = 4
 IN_FLOAT = "time of these operators in int8 minus in fp32"
 
 
