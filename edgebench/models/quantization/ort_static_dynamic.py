@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgebench.models.quantization.dynamic import TYPES, quantized_without_ranges
 from edgebench.models.quantization.float_parts import CONVOLUTIONS, PRODUCTS, nodes_to_quantize
@@ -15,9 +16,19 @@ from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, set
 from edgebench.models.quantization.source import finished, source_model
 from edgebench.models.quantization.static_qdq import quantized_by_ranges
 
+if TYPE_CHECKING:
+    import onnx
+
 
 def _quantize(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -> bytes:
     source = source_model(parent, settings["passes"])
+    return finished(static_and_dynamic(source, waveforms, settings), source)
+
+
+def static_and_dynamic(
+    source: onnx.ModelProto, waveforms: Sequence[Waveform], settings: Settings
+) -> onnx.ModelProto:
+    """``source`` with convolutions between pairs and products that find their ranges themselves."""
     kinds = {node.name: node.op_type for node in source.graph.node}
     chosen = nodes_to_quantize(source, settings)
     static = [name for name in chosen if kinds[name] not in PRODUCTS]
@@ -28,7 +39,7 @@ def _quantize(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -
     if dynamic:
         changed = {**settings, "weights": settings["dynamic_weights"]}
         made = quantized_without_ranges(made, changed, dynamic, operators=PRODUCTS)
-    return finished(made, source)
+    return made
 
 
 SCHEME = Scheme(
