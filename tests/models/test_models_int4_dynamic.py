@@ -12,7 +12,7 @@ from onnx import TensorProto, numpy_helper
 from small_nets import Graph, spectrum, waveforms
 
 from edgebench.models.quantization import quantize
-from edgebench.models.quantization.int4_dynamic import in_half_bytes
+from edgebench.models.quantization.int4_dynamic import in_half_bytes, in_half_floats
 from edgebench.models.quantization.pieces import session_of
 
 CLIPS = waveforms(6)
@@ -76,3 +76,31 @@ def test_half_bytes_give_every_number_back_in_its_place() -> None:
         np.testing.assert_array_equal(got, array)
     kept = {tensor.name for tensor in made.graph.initializer}
     assert {"many", "few"} <= kept and not {"odd", "even"} & kept
+
+
+def test_large_tables_become_float16_where_it_holds_them_and_scales_stay() -> None:
+    rng = np.random.default_rng(0)
+    table = rng.standard_normal(2000).astype(np.float32)
+    tables = {
+        "table": table,
+        "short": table[:100],
+        "huge": table * np.float32(1e6),  # beyond float16
+        "scale": np.abs(table) + np.float32(0.1),
+    }
+    codes = rng.integers(-127, 128, 2000).astype(np.int8)
+    nodes = [onnx.helper.make_node("Neg", [n], [f"{n}_out"]) for n in tables if n != "scale"]
+    nodes.append(onnx.helper.make_node("DequantizeLinear", ["codes", "scale"], ["scale_out"], axis=0))
+    graph = onnx.helper.make_graph(
+        nodes,
+        "g",
+        [],
+        [onnx.helper.make_tensor_value_info(f"{n}_out", TensorProto.FLOAT, None) for n in tables],
+        [numpy_helper.from_array(array, name) for name, array in {**tables, "codes": codes}.items()],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    made = in_half_floats(model)
+    kept = {tensor.name for tensor in made.graph.initializer}
+    assert {"short", "huge", "scale"} <= kept and "table" not in kept
+    found = session_of(made.SerializeToString()).run(["table_out", "scale_out"], {})
+    np.testing.assert_array_equal(found[0], -table.astype(np.float16).astype(np.float32))
+    np.testing.assert_allclose(found[1], codes * tables["scale"], rtol=1e-6)

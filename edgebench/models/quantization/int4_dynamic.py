@@ -3,6 +3,7 @@
 GPTQ (see ``gptq``) chooses the 15 levels, and ``ort_static_dynamic`` quantizes what they stand for. Its
 int8 weights then hold at most 15 numbers: the file stores which, two in a byte, and the numbers once.
 onnxruntime decodes them when a session starts. A weight of more than 16 numbers keeps a byte each.
+Large tables in float, such as those of positions, are stored as float16.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _LEAST_ELEMENTS = 4096  # of a weight: the nodes that decode it take about 300 bytes
 _MOST_NUMBERS = 16
+_LEAST_FLOATS = 1024
 
 
 def _quantize(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -> bytes:
@@ -37,7 +39,7 @@ def _quantize(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -
     coded = code_weights(source, waveforms, settings)
     made = static_and_dynamic(source, waveforms, {**settings, "dynamic_weights": "int8"})
     _store_codes(made, coded)
-    return finished(in_half_bytes(made), source)
+    return finished(in_half_floats(in_half_bytes(made)), source)
 
 
 def _store_codes(made: onnx.ModelProto, coded: Sequence[Coded]) -> None:
@@ -92,6 +94,40 @@ def in_half_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
     nodes = [*prologue.nodes, *model.graph.node]
     del made.graph.node[:], made.graph.initializer[:]
     made.graph.node.extend(nodes)
+    made.graph.initializer.extend([*kept, *prologue.tensors])
+    return made
+
+
+def in_half_floats(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of the model whose large float tensors, such as tables of positions, stand as float16.
+
+    What float16 would change by more than a thousandth of the largest number stays, and so do scales.
+    """
+    import onnx  # noqa: PLC0415
+
+    scales = {
+        name
+        for node in model.graph.node
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear")
+        for name in node.input
+    }
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    prologue = Prologue(names_of(model))
+    kept = []
+    for tensor in model.graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
+        if array.dtype != np.float32 or array.size < _LEAST_FLOATS or tensor.name in scales:
+            kept.append(tensor)
+            continue
+        with np.errstate(over="ignore"):
+            half = array.astype(np.float16)
+        if np.abs(half - array).max() > 1e-3 * np.abs(array).max():
+            kept.append(tensor)
+            continue
+        prologue.node("Cast", prologue.constant(half), outputs=[tensor.name], to=onnx.TensorProto.FLOAT)
+    del made.graph.node[:], made.graph.initializer[:]
+    made.graph.node.extend([*prologue.nodes, *model.graph.node])
     made.graph.initializer.extend([*kept, *prologue.tensors])
     return made
 

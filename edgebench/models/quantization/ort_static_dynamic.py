@@ -48,6 +48,6 @@ SCHEME = Scheme(
     quantize=_quantize,
     settings=settings(**{**REWRITTEN, "dynamic_weights": "uint8"}),
     allowed={**ALLOWED, "dynamic_weights": tuple(TYPES)},
-    choices=CHOICES,
+    choices={**CHOICES, "dynamic_weights": tuple(TYPES)},
     calibrated=True,
 )
