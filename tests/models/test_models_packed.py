@@ -255,3 +255,16 @@ def test_an_outlier_of_one_channel_costs_the_others_little_where_it_is_moved(tmp
         for least in (0.0, 16.0)
     )
     assert moved < kept / 10
+
+
+def test_a_number_that_is_computed_may_cross_from_piece_to_piece(tmp_path):
+    g = Graph(6)
+    x = g.add("Reshape", spectrum(g), g.ints(0, -1, 8))
+    frames = g.add("Gather", g.add("Shape", x), g.stored(np.int64(1)))  # of no axis at all
+    x = g.add("Tanh", g.add("MatMul", x, g.weight(8, 16)))
+    x = g.add("Div", g.add("ReduceSum", x, g.ints(1), keepdims=0), g.add("Cast", frames, to=1))
+    g.add("MatMul", x, g.weight(16, 4), name="emotion_logits")
+    path = save(g.model("emotion_logits"), tmp_path / "m.onnx")
+    before = answers(path.read_bytes())
+    after = answers(packed(path, CLIPS, {**FLOAT, "product_levels": 127}))
+    assert np.abs(after - before).max() < 0.05 * np.ptp(before)
