@@ -50,11 +50,13 @@ $(VENV)/run.done: $(VENV)/bin/python pyproject.toml requirements/lock.txt
 	$(PIP) --editable .
 	@touch $@
 
-# The bare install is tried before the extras can hide what it lacks.
+# The bare install is tried before the extras can hide what it lacks. pip keeps one processor busy: on another
+# the modules of torch are compiled meanwhile, as importing them does, and not later by each test process.
 $(VENV)/test.done: $(VENV)/run.done
 	$(BIN)/edgebench models
 	$(PIP) $(TORCH)
-	$(PIP) --editable '.[train,quantize,test]'
+	@$(BIN)/python -c 'import torch, torch.export, torch._dynamo, torch.onnx' 2> /dev/null & \
+	  $(PIP) --editable '.[train,quantize,test]'; installed=$$?; wait; exit $$installed
 	@touch $@
 
 $(VENV)/bench.done: $(VENV)/test.done

@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.common import Row, Settings, Spread, Target, Tick, main
 from benchmarks.launch import scratch, subjects
 from edgebench.harness import suite
-from edgebench.models import load_artifact, packaged_artifacts
+from edgebench.models import default_artifacts, load_artifact, packaged_artifacts
 from edgebench.results import RunSummary, Store, TrialRecord, summarise
 from edgebench.results.metrics.intervals import Estimate
 from edgebench.results.metrics.ratios import paired_ratio
@@ -189,7 +189,7 @@ def _run(store: Path, settings: Settings, known: Sequence[Known]) -> RunSummary:
     argv += ["--suite", str(file)]
     for input_s in LENGTHS_S:
         argv += ["--input-s", f"{input_s:g}"]
-    for model in dict.fromkeys([*packaged_artifacts(), *(one.model for one in known)]):
+    for model in dict.fromkeys([*default_artifacts(), *(one.model for one in known)]):
         argv += ["--model", model]
     environment = {**os.environ, "XDG_CACHE_HOME": str(store.parent / "cache")}
     result = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)

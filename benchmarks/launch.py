@@ -24,7 +24,7 @@ from edgebench.harness.events import Silent
 from edgebench.harness.follow import run_to_end
 from edgebench.harness.plan import Plan, Subject, make_plan
 from edgebench.harness.suite import load_suite
-from edgebench.models import Artifact, load_artifact, packaged_artifacts
+from edgebench.models import Artifact, default_artifacts, load_artifact
 from edgebench.results import new_run_id
 
 BASELINES = Path(__file__).parent / "baselines"
@@ -85,7 +85,7 @@ def scratch() -> Iterator[Path]:
 
 def subjects(settings: Settings | None = None) -> list[Artifact]:
     """The packaged models and those that --model named. Raises MissingError where the checkout has none."""
-    keys = packaged_artifacts()
+    keys = default_artifacts()
     if not keys:
         raise MissingError(
             "this checkout has no packaged models; make them with `edgebench train wav2small`."

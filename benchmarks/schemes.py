@@ -133,7 +133,7 @@ def _costs(
 def _show(head: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
     table = Table()
     for title in head:
-        table.add_column(title)
+        table.add_column(title, overflow="fold")
     for row in rows:
         table.add_row(*row)
     console.print(table)

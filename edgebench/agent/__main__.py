@@ -10,7 +10,10 @@ import sys
 
 from edgebench.agent import protocol
 
-USAGE = "fingerprint [RUNTIME=PYTHON ...] | start PLAN RUN_DIR | follow RUN_DIR SEQ | cancel RUN_DIR | trial"
+USAGE = (
+    "fingerprint [RUNTIME=PYTHON ...] | start PLAN RUN_DIR | follow RUN_DIR SEQ | cancel RUN_DIR | "
+    "fix ROOT WANTED | trial"
+)
 
 # Verb -> fewest and most arguments. `probe` is what fingerprint calls in a child.
 VERBS = {
@@ -18,6 +21,7 @@ VERBS = {
     "start": (2, 2),
     "follow": (2, 2),
     "cancel": (1, 1),
+    "fix": (2, 2),
     "trial": (0, 0),
     "probe": (1, 1),
 }
@@ -52,6 +56,12 @@ def _answer(wire: int, verb: str, arguments: list[str]) -> int:
         from edgebench.agent import supervisor
 
         return supervisor.start(wire, arguments[0], arguments[1])
+    elif verb == "fix":
+        import json
+
+        from edgebench.agent import conditioning
+
+        return conditioning.fix(wire, arguments[0], json.loads(arguments[1]))
     elif verb in ("follow", "cancel"):
         from edgebench.agent import follow
 

@@ -15,11 +15,17 @@ the host. The verbs, each one run of ``python agent.zip VERB ...``:
     nothing else was said for a while; ``lost`` when the run died without an ``end``.
 ``cancel RUN_DIR``
     stop the run and its trial; answers ``cancelled``.
+``fix ROOT WANTED``
+    bring the board into the state that the JSON object WANTED names (see ``conditioning.begin``) and leave
+    it there; answers ``fixed``, or ``busy`` as ``start`` does.
 ``trial``
     one trial, described by one JSON object on standard input (what ``start`` calls).
 
 Journal messages carry ``seq``, counted from 0: ``begin``, then ``trial_begin`` and ``trial`` in
 turn, then ``end``.
+
+The plan may hold ``conditioning``: the state that the board is brought into for the run, and ``cool_c``,
+``cool_limit_s``: a launch waits until the processor is cooler, so many seconds in all at most.
 
 The plan may hold ``repeats``: ``budget`` launches at most are made again after the last one (see
 ``repeats``), where telemetry shows more than the shares ``others``, ``steal`` and ``queue_wait``, and
@@ -50,6 +56,7 @@ FINGERPRINT = "fingerprint"
 STARTED = "started"
 BUSY = "busy"
 CANCELLED = "cancelled"
+FIXED = "fixed"
 BEGIN = "begin"
 TRIAL_BEGIN = "trial_begin"
 TRIAL = "trial"

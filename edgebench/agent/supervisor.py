@@ -16,7 +16,20 @@ import sys
 import time
 import traceback
 
-from edgebench.agent import child, cores, fingerprint, folders, journal, predictions, protocol, repeats, trial
+from edgebench.agent import (
+    child,
+    conditioning,
+    cores,
+    death,
+    fingerprint,
+    folders,
+    journal,
+    predictions,
+    protocol,
+    repeats,
+    settings,
+    trial,
+)
 from edgebench.agent.sensors import files, telemetry
 
 TYPE_CHECKING = False  # see loop.py
@@ -24,9 +37,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 COMPLETE, CANCELLED, FAILED = "complete", "cancelled", "failed"
-
-# A runtime that dies of one of these while it is imported was built for another processor.
-_FAULTS = (signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGABRT)
 
 
 def start(wire: int, plan_path: str, run_dir: str) -> int:
@@ -50,6 +60,12 @@ def start(wire: int, plan_path: str, run_dir: str) -> int:
         protocol.send(wire, {"kind": protocol.BUSY, "holder": files.read_json(lock_path)})
         return 0
 
+    try:
+        guard = conditioning.begin(plan.get("conditioning"), plan["root"], close=(wire,))
+    except settings.RefusedError as problem:
+        protocol.send(wire, {"kind": protocol.ERROR, "code": "CONDITIONING", "message": str(problem)})
+        return 1
+
     ready, ready_end = os.pipe()
     middle = os.fork()
     if middle == 0:
@@ -57,7 +73,7 @@ def start(wire: int, plan_path: str, run_dir: str) -> int:
         if os.fork() == 0:
             for descriptor in (wire, ready):
                 os.close(descriptor)
-            _run_detached(plan, run_dir, lock, ready_end)
+            _run_detached(plan, run_dir, lock, ready_end, guard)
         os._exit(0)
     os.close(ready_end)
     os.waitpid(middle, 0)
@@ -82,7 +98,7 @@ def read_plan(path: str) -> dict[str, Any]:
     return plan
 
 
-def _run_detached(plan: dict[str, Any], run_dir: str, lock: int, ready: int) -> None:
+def _run_detached(plan: dict[str, Any], run_dir: str, lock: int, ready: int, guard: Any) -> None:
     """What the supervisor's process does. Does not return."""
     status = 1
     try:
@@ -105,7 +121,7 @@ def _run_detached(plan: dict[str, Any], run_dir: str, lock: int, ready: int) -> 
         )
         os.write(ready, b"%d" % os.getpid())
         os.close(ready)
-        supervise(plan, run_dir, book, lock=lock, stop_fd=stop_fd)
+        supervise(plan, run_dir, book, lock=lock, stop_fd=stop_fd, guard=guard)
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -114,8 +130,16 @@ def _run_detached(plan: dict[str, Any], run_dir: str, lock: int, ready: int) -> 
         os._exit(status)
 
 
-def supervise(plan: dict[str, Any], run_dir: str, book: journal.Journal, *, lock: int, stop_fd: int) -> None:
-    """Run every trial of the plan; whatever happens, the lock is freed and the journal gets an ``end``."""
+def supervise(
+    plan: dict[str, Any],
+    run_dir: str,
+    book: journal.Journal,
+    *,
+    lock: int,
+    stop_fd: int,
+    guard: conditioning.Guard | None = None,
+) -> None:
+    """Run every trial; at the end, whatever came, the board is put back, the lock freed, ``end`` written."""
     status, message, done = FAILED, None, 0
     try:
         trials = plan["trials"]
@@ -150,6 +174,8 @@ def supervise(plan: dict[str, Any], run_dir: str, book: journal.Journal, *, lock
     except BaseException:
         message = traceback.format_exc()
         sys.stderr.write(message)
+    if guard is not None:
+        guard.release()
     # Freed before the `end` is written: whoever reads it may start the next run at once.
     _write_lock(lock, None)
     os.close(lock)
@@ -163,6 +189,7 @@ def run_trial(
     cores.keep_clear_of([one])
     record: dict[str, Any] = {"stage": "starting", **trial.blank(one)}
     series: list[dict[str, Any]] = []
+    record["cooled_s"] = conditioning.cool_down(plan.get("conditioning"), stop_fd=stop_fd)
     before = readings.take_between()
     ending = child.run(
         ["trial"],
@@ -177,30 +204,11 @@ def run_trial(
     )
     stage = record.pop("stage")
     if record.pop("kind", None) != protocol.TRIAL:
-        record["error"] = _death(one, stage, ending)
+        record["error"] = death.error_of(one, stage, ending)
     if record["trace"]:
         record["trace"] = _file_facts(run_dir, record["trace"]["name"])
     record["telemetry"] = {"before": before, "after": readings.take_between(), "series": series}
     return record
-
-
-def _death(one: dict[str, Any], stage: str, ending: child.Ending) -> dict[str, Any]:
-    """The error of a trial that ended without a record."""
-    if ending.why == child.NOT_STARTED:
-        code, message = protocol.RUNTIME_IMPORT, "its interpreter %s cannot be started" % one["python"]
-    elif ending.why == child.STOPPED:
-        code, message = protocol.CANCELLED_BY_HOST, "the run was cancelled while %s" % stage
-    elif ending.why == child.TIMED_OUT:
-        code, message = protocol.TIMEOUT, "it ran past its %g s while %s" % (one["timeout_s"], stage)
-    elif ending.signal is None:
-        code = protocol.RUNTIME_IMPORT if stage == trial.IMPORTING else protocol.INTERNAL
-        message = "the process left with status %s while %s" % (ending.status, stage)
-    else:
-        at_import = stage == trial.IMPORTING and ending.signal in _FAULTS
-        code = protocol.RUNTIME_IMPORT if at_import else protocol.KILLED
-        message = "the process died of signal %d while %s" % (ending.signal, stage)
-    killed_by_us = ending.why != child.EXITED
-    return {"code": code, "message": message, "signal": None if killed_by_us else ending.signal}
 
 
 def _stop_signals() -> int:

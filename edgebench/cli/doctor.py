@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json as json_
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
 from edgebench.cli.options import (
+    ConditionOption,
     DeviceOption,
     HostOption,
     InventoryOption,
@@ -15,6 +17,7 @@ from edgebench.cli.options import (
     OfflineOption,
     RuntimeOption,
     cache_dir,
+    conditioned,
     known_runtimes,
 )
 
@@ -27,6 +30,13 @@ def doctor(
     inventory: InventoryOption = None,
     runtime: RuntimeOption = None,
     offline: OfflineOption = False,
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix", help="Set once what a run would set (--condition, inventory), and leave it so."
+        ),
+    ] = False,
+    condition: ConditionOption = None,
     json: JsonOption = False,
 ) -> None:
     """Look a board over: reachable, fit, quiet, and what its figures will be worth."""
@@ -38,10 +48,15 @@ def doctor(
     from edgebench.devices import resolve_device
     from edgebench.harness.checks.doctor import examine
 
-    found = resolve_device(device, host=host, inventory=inventory)
+    found = conditioned(resolve_device(device, host=host, inventory=inventory), condition)
     with Display() as display:
         checks = examine(
-            found, runtimes=known_runtimes(runtime), cache=cache_dir(), offline=offline, events=display
+            found,
+            runtimes=known_runtimes(runtime),
+            cache=cache_dir(),
+            offline=offline,
+            events=display,
+            fix=fix,
         )
     if json:
         typer.echo(json_.dumps({"device": found.name, "checks": [asdict(check) for check in checks]}))

@@ -14,6 +14,7 @@ from edgebench.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from edgebench.corpora import Source
+    from edgebench.devices import Device
 
 DeviceOption = Annotated[
     str, typer.Option("--device", "-d", help="Board: `local`, an inventory entry, or a profile's ssh alias.")
@@ -22,6 +23,14 @@ ForceOption = Annotated[
     bool,
     typer.Option(
         "--force", help="Measure even where the board is of another kind than the device's profile."
+    ),
+]
+ConditionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--condition",
+        help="Change this on the board for the run and put it back: governor=performance, mode=MAXN, "
+        "clocks=max, cool=60 (wait until below 60 C); by `sudo -n` where needed.",
     ),
 ]
 HostOption = Annotated[
@@ -118,3 +127,11 @@ def corpus_source(text: str, *, resample: bool) -> Source:
     from edgebench.corpora import parse_source
 
     return replace(parse_source(text), resample_into=cache_dir() / "resampled" if resample else None)
+
+
+def conditioned(device: Device, texts: list[str] | None) -> Device:
+    """The device with what ``--condition`` says; without it, with what its inventory entry says."""
+    from edgebench.devices import parse_conditioning
+
+    wanted = parse_conditioning(texts or [])
+    return device if wanted is None else replace(device, conditioning=wanted)

@@ -41,6 +41,14 @@ def quantize(
             "--set", help="KEY=VALUE: a setting of the scheme; lists by commas; repeat for several."
         ),
     ] = None,
+    clips_per_class: Annotated[
+        int,
+        typer.Option(
+            "--clips-per-class",
+            min=1,
+            help="Calibration clips of each corpus and emotion; a scheme that needs more takes more.",
+        ),
+    ] = 8,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the file and manifest.")
     ] = Path(),
@@ -65,13 +73,20 @@ def quantize(
     speech = named_speech(calibration or [], resample=resample)
     texts = parse_overrides(set_ or [])
     if scheme == ALL:
-        _all(model, speech, texts, output, json=json)
+        _all(model, speech, texts, output, clips_per_class, json=json)
     else:
-        _single(model, scheme, speech, texts, output, json=json)
+        _single(model, scheme, speech, texts, output, clips_per_class, json=json)
 
 
 def _single(
-    model: str, scheme: str, speech: Speech, texts: dict[str, str], output: Path, *, json: bool
+    model: str,
+    scheme: str,
+    speech: Speech,
+    texts: dict[str, str],
+    output: Path,
+    clips_per_class: int,
+    *,
+    json: bool,
 ) -> None:
     from edgebench.models.quantization import read_overrides, scheme_named
     from edgebench.training.artifacts.quantize import quantize_model
@@ -79,7 +94,14 @@ def _single(
 
     overrides = read_overrides(scheme_named(scheme), texts)
     began = time.monotonic()
-    artifact = quantize_model(model, scheme=scheme, calibration=speech, output=output, overrides=overrides)
+    artifact = quantize_model(
+        model,
+        scheme=scheme,
+        calibration=speech,
+        output=output,
+        clips_per_class=clips_per_class,
+        overrides=overrides,
+    )
     found = {**described(artifact), "duration_s": time.monotonic() - began}
     if json:
         typer.echo(json_.dumps(found))
@@ -90,13 +112,16 @@ def _single(
     )
 
 
-def _all(model: str, speech: Speech, texts: dict[str, str], output: Path, *, json: bool) -> None:
+def _all(
+    model: str, speech: Speech, texts: dict[str, str], output: Path, clips_per_class: int, *, json: bool
+) -> None:
     from edgebench.training.artifacts.quantize_all import quantize_by_all
 
     attempts = quantize_by_all(
         model,
         calibration=speech,
         output=output,
+        clips_per_class=clips_per_class,
         settings=texts,
         progress=lambda name: typer.echo(f"{name} ...", err=True),
     )

@@ -10,6 +10,7 @@ import typer
 
 from edgebench.cli.options import (
     DEFAULT_STORE,
+    ConditionOption,
     CorpusOption,
     DeviceOption,
     ForceOption,
@@ -21,6 +22,7 @@ from edgebench.cli.options import (
     RuntimeOption,
     StoreOption,
     cache_dir,
+    conditioned,
     corpus_sources,
     known_runtimes,
     runtime_options,
@@ -41,6 +43,7 @@ def run(
     host: HostOption = None,
     inventory: InventoryOption = None,
     force: ForceOption = False,
+    condition: ConditionOption = None,
     model: Annotated[
         list[str] | None,
         typer.Option("--model", "-m", help="Packaged model, ONNX or TFLite file; repeat for several."),
@@ -96,7 +99,7 @@ def run(
     from edgebench.harness.runner import Request
     from edgebench.harness.runner import resume as resume_run
     from edgebench.harness.suite import load_suite
-    from edgebench.models import packaged_artifacts
+    from edgebench.models import default_artifacts
 
     results = open_store(store)
     display = Display()
@@ -116,7 +119,7 @@ def run(
         session=runtime_options(runtime_option or []),
         corpora=list(sources) or None,
     )
-    models = model or packaged_artifacts()
+    models = model or default_artifacts()
     if schemes is not None:
         from edgebench.cli.family import family
 
@@ -125,7 +128,9 @@ def run(
                 model or [], schemes, sources, cache=cache_dir(), stage=display.stage, warn=display.warn
             )
     request = Request(
-        device=resolve_device(device, host=host, inventory=inventory, any_board=force),
+        device=conditioned(
+            resolve_device(device, host=host, inventory=inventory, any_board=force), condition
+        ),
         host=host,
         suite=settings,
         models=models,

@@ -154,12 +154,13 @@ def compare(
 
 
 def models(json: JsonOption = False) -> None:
-    """List the packaged models."""
+    """List the packaged models; a run without --model measures those that are not marked."""
     from rich.console import Console
     from rich.table import Table
 
-    from edgebench.models import load_artifact, packaged_artifacts
+    from edgebench.models import default_artifacts, load_artifact, packaged_artifacts
 
+    by_default = default_artifacts()
     artifacts = [load_artifact(key) for key in packaged_artifacts()]
     if json:
         rows = [
@@ -170,6 +171,7 @@ def models(json: JsonOption = False) -> None:
                 "parameters": artifact.parameters,
                 "outputs": list(artifact.outputs),
                 "licence": artifact.manifest.licence if artifact.manifest else None,
+                "by_default": artifact.key in by_default,
             }
             for artifact in artifacts
         ]
@@ -181,7 +183,7 @@ def models(json: JsonOption = False) -> None:
     for artifact in artifacts:
         macs = artifact.macs(5.0)
         table.add_row(
-            artifact.key,
+            artifact.key if artifact.key in by_default else f"{artifact.key} (where named)",
             f"{artifact.size_bytes / 1000:.0f}",
             f"{artifact.parameters:,}",
             f"{macs.value / 1e6:.0f}" if macs else "",

@@ -5,6 +5,7 @@ In the order of use: `resolve_device` finds the board a name means, `connect` re
 environment, and `Connection` runs commands.
 """
 
+from edgebench.devices.boards.conditioning import Conditioning, parse_conditioning
 from edgebench.devices.boards.inventory import DeviceEntry, Inventory, read_inventory
 from edgebench.devices.boards.profiles import Profile, load_profile, match_profile, profiles
 from edgebench.devices.boards.resolve import Device, resolve_device
@@ -17,6 +18,7 @@ from edgebench.devices.links.connection import Connection, ExecResult, LineStrea
 
 __all__ = [
     "BoardFacts",
+    "Conditioning",
     "Connection",
     "DeployReport",
     "Device",
@@ -32,6 +34,7 @@ __all__ = [
     "deploy",
     "load_profile",
     "match_profile",
+    "parse_conditioning",
     "probe_board",
     "profiles",
     "provision",

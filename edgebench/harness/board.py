@@ -15,6 +15,7 @@ from typing import Any
 from edgebench.agent import folders, protocol
 from edgebench.devices import (
     BoardFacts,
+    Conditioning,
     Connection,
     DeployReport,
     Device,
@@ -122,6 +123,19 @@ class Board:
     def cancel(self, run_dir: str) -> None:
         """Stop a run and its trial."""
         self._ask("cancel", protocol.CANCELLED, run_dir)
+
+    def fix(self, wanted: Conditioning) -> list[dict[str, Any]]:
+        """Bring the board into a state once and leave it so; the steps that were taken.
+
+        Raises DeviceBusy while somebody measures there, DeviceError where the board does not take it.
+        """
+        message = self._ask("fix", protocol.FIXED, self.facts.root, wanted.model_dump_json())
+        if message["kind"] == protocol.BUSY:
+            raise DeviceBusy(
+                f"board {self.device.name!r} is busy: somebody measures on it, and a change would spoil "
+                "that. Wait for the run to end."
+            )
+        return list(message["steps"])
 
     def abandon(self, run_dir: str) -> None:
         """Stop and remove a run that nobody can collect, as far as the board still answers."""

@@ -155,13 +155,21 @@ class Plan:
         return tuple(dict.fromkeys(names)) or (DEFAULT_RUNTIME,)
 
     def message(
-        self, *, run_id: str, root: str, user: str, pythons: Mapping[str, str], exclusive: bool = True
+        self,
+        *,
+        run_id: str,
+        root: str,
+        user: str,
+        pythons: Mapping[str, str],
+        exclusive: bool = True,
+        conditioning: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """The plan as the agent reads it (see ``edgebench.agent.protocol``).
 
         ``pythons``: runtime -> its interpreter on the board. Trials of a runtime that is not among
         them are left out. The null runtime computes nothing and runs in the first interpreter.
-        ``exclusive``: it measures, and so wants the board for itself.
+        ``exclusive``: it measures, and so wants the board for itself. ``conditioning``: what is changed
+        on the board for the run.
         """
         everywhere = {NULL: next(iter(pythons.values())), **pythons}
         kept = [trial for trial in self.trials if trial.condition.runtime in everywhere]
@@ -172,6 +180,7 @@ class Plan:
             "user": user,
             "exclusive": exclusive,
             "telemetry_hz": 1.0,
+            "conditioning": None if conditioning is None else dict(conditioning),
             "repeats": {
                 **self.repeats.model_dump(),
                 "budget": int(self.repeats.budget * sum(not trial.trace for trial in kept)),

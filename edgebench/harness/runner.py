@@ -33,6 +33,7 @@ from edgebench.harness.speech import HeldOut, prepare_corpus
 from edgebench.harness.suite import Suite
 from edgebench.models import load_artifact, load_artifacts, packaged_artifacts
 from edgebench.results import (
+    ConditioningFacts,
     DeploymentFacts,
     DeviceFacts,
     Fingerprint,
@@ -169,11 +170,13 @@ def run(request: Request, store: Store, events: Events) -> str:
             files_present=report.files_present,
         )
         header = _header(run_id, request, prepared, board, fingerprint=fingerprint, deployment=deployment)
+        wanted = request.device.conditioning
         plan = prepared.plan.message(
             run_id=run_id,
             root=board.facts.root,
             user=getpass.getuser(),
             pythons={name: board.pythons[name] for name in usable},
+            conditioning=None if wanted is None else wanted.model_dump(),
         )
         try:
             board.start(plan)
@@ -246,6 +249,7 @@ def _header(
             max_start_temperature_c=start_limit_c(device, board_facts),
         ),
         deployment=deployment,
+        conditioning=(ConditioningFacts(**device.conditioning.model_dump()) if device.conditioning else None),
         trials=tuple(trial.record() for trial in prepared.plan.trials),
     )
 

@@ -1,6 +1,12 @@
 """Models: artifacts and their manifests without torch; architectures, export and schemes with it."""
 
-from edgebench.models.artifact import Artifact, load_artifact, load_artifacts, packaged_artifacts
+from edgebench.models.artifact import (
+    Artifact,
+    default_artifacts,
+    load_artifact,
+    load_artifacts,
+    packaged_artifacts,
+)
 from edgebench.models.graph.macs import RULE, MacCount, count_macs
 from edgebench.models.manifest import MANIFEST_VERSION, Manifest, manifest_path, parse_manifest, read_manifest
 
@@ -11,6 +17,7 @@ __all__ = [
     "MacCount",
     "Manifest",
     "count_macs",
+    "default_artifacts",
     "load_artifact",
     "load_artifacts",
     "manifest_path",

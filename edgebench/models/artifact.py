@@ -20,6 +20,9 @@ from edgebench.models.manifest import Manifest, manifest_path, parse_manifest, r
 
 PACKAGED = Path(__file__).parent / "packaged"
 SAMPLE_RATE_HZ = 16_000  # where no manifest says another
+# Packaged for comparisons with older runs; a run measures it where it is named
+# (docs/decisions/0030-packaged-int8.md).
+_ON_REQUEST = frozenset({"wav2small.int8_static"})
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,11 @@ def packaged_artifacts() -> list[str]:
     """Keys of the models that ship with edgebench."""
     found = [path.stem for suffix in SUFFIXES.values() for path in PACKAGED.glob(f"*{suffix}")]
     return sorted(found)
+
+
+def default_artifacts() -> list[str]:
+    """Keys of the packaged models that a run measures where none is named."""
+    return [key for key in packaged_artifacts() if key not in _ON_REQUEST]
 
 
 def load_artifact(key_or_path: str | Path) -> Artifact:

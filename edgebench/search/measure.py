@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgebench.errors import DeviceBusy, MeasurementError
+from edgebench.errors import BoardUnfit, DeviceBusy, MeasurementError
 from edgebench.harness.events import Events, Silent
 from edgebench.harness.runner import Request
 from edgebench.harness.runner import run as run_suite
@@ -84,16 +84,7 @@ class Stopwatch:
             command=["edgebench", "search"],
         )
         run_id = self._run_when_free(request)
-        before, after = _rows(summarise(self.store.run(run_id)).rows, run_id)
-        ratio = paired_ratio(METRICS[METRIC], before.trials, after.trials)
-        verdict = judge_ratio(METRICS[METRIC], ratio, before.verdict, after.verdict)
-        if ratio.value is None or MISMATCH in after.verdict.codes:
-            raise MeasurementError(
-                f"{file.name}: the device gives no time for it ({ratio.reason or 'its answers differ'}); see "
-                f"run {run_id}."
-            )
-        interval = ratio.interval
-        return Timing(ratio.value, interval.lo, interval.hi, verdict.status, run_id)
+        return timing_of(summarise(self.store.run(run_id)).rows, file.name, run_id)
 
     def _run_when_free(self, request: Request) -> str:
         """Two processes that share a study may share the board too: one waits for the other."""
@@ -107,7 +98,29 @@ class Stopwatch:
                 time.sleep(random.uniform(1.0, 3.0))  # noqa: S311
 
 
-def _rows(rows: tuple[Row, ...], run_id: str) -> tuple[Row, Row]:
+def timing_of(rows: Sequence[Row], name: str, run_id: str) -> Timing:
+    """The time of the second row's file over that of the first.
+
+    Raises MeasurementError, with what the device said, where it cannot run the second one or answers
+    otherwise than the host, and BoardUnfit where it cannot run the first: no settings are to blame for that.
+    """
     if len(rows) != 2:
         raise MeasurementError(f"run {run_id}: of two files, {len(rows)} could be measured.")
-    return rows[0], rows[1]
+    before, after = rows
+    if (why := _why_never(before)) is not None:
+        raise BoardUnfit(f"the device cannot run the file that the search starts from: {why}")
+    if (why := _why_never(after)) is not None:
+        raise MeasurementError(f"the device cannot run {name}: {why}")
+    if MISMATCH in after.verdict.codes:
+        raise MeasurementError(f"the device answers otherwise than this host with {name}; see run {run_id}.")
+    ratio = paired_ratio(METRICS[METRIC], before.trials, after.trials)
+    if ratio.value is None:
+        raise MeasurementError(f"the device gives no time for {name}: {ratio.reason}; see run {run_id}.")
+    verdict = judge_ratio(METRICS[METRIC], ratio, before.verdict, after.verdict)
+    return Timing(ratio.value, ratio.interval.lo, ratio.interval.hi, verdict.status, run_id)
+
+
+def _why_never(row: Row) -> str | None:
+    """What the device said where no launch ended well."""
+    errors = [line.trial.error for line in row.trials if line.trial.error is not None]
+    return f"{errors[0].code}: {errors[0].message}" if errors and not row.good else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -126,8 +127,8 @@ def search(
 
     ``make(settings)`` builds and measures one file; an error of ``OF_SETTINGS`` is a trial without a point.
     Any other error is raised, and the settings wait in the study for whoever goes on with it.
-    Where the sampler proposes settings that were tried, new ones near them are tried next. ``told`` is
-    called after each trial.
+    Where the sampler proposes settings that were tried, new ones near a point of the front are tried next.
+    ``told`` is called after each trial.
     """
     import optuna  # noqa: PLC0415
 
@@ -136,7 +137,8 @@ def search(
         tried = _tried(study)
         if settings.text() in tried:
             trial.set_user_attr(_SAME_AS, settings.text())
-            if (params := space.neighbour(trial.params, tried)) is not None:
+            start = random.choice(study.best_trials or [trial])  # noqa: S311
+            if (params := space.neighbour(start.params, tried)) is not None:
                 study.enqueue_trial(params)
             known = {point.settings: point.costs for point in points(study)}
             if settings.text() in known:

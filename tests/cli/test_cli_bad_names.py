@@ -6,8 +6,18 @@ from pathlib import Path
 
 import pytest
 from support.cli import Edgebench
+from support.speech_models import small_model
 
-USAGE = 2
+USAGE, DEVICE = 2, 5
+
+
+def test_a_condition_that_this_machine_cannot_be_brought_into(edgebench: Edgebench, tmp_path: Path) -> None:
+    """A governor that no kernel has: refused by the board's agent, with nothing changed or stored."""
+    model = str(small_model(tmp_path / "my.onnx"))
+    run = ["run", "--suite", "quick.toml", "--model", model, "--condition"]
+    edgebench.refuses(*run, "governor=turbo", status=DEVICE, says=["governor", "'turbo'"])
+    edgebench.refuses("doctor", "--fix", "--condition", "governor=turbo", status=DEVICE, says=["'turbo'"])
+    edgebench.refuses(*run, "turbo", status=USAGE, says=["--condition", "NAME=VALUE"])
 
 
 @pytest.mark.parametrize("command", [["run"], ["doctor"]])

@@ -28,6 +28,7 @@ def alone(path: Path) -> Path:
     ("arguments", "status", "says"),
     [
         (["alone.onnx"], 2, ["--against"]),
+        (["wav2small.fp32"], 2, ["was not quantized", "--against"]),
         (["wav2small.fp32", "--against", "wav2small.fp32"], 2, ["same file"]),
         (["missing.onnx"], 3, ["does not exist"]),
         (["alone.onnx", "--against", "missing.onnx"], 3, ["does not exist"]),

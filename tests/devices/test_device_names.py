@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from edgebench.devices import Device, load_profile, match_profile, profiles, read_inventory, resolve_device
+from edgebench.devices import (
+    Device,
+    load_profile,
+    match_profile,
+    parse_conditioning,
+    profiles,
+    read_inventory,
+    resolve_device,
+)
 from edgebench.devices.boards.profiles import parse_profile
 from edgebench.errors import ConfigError, UsageError
 
@@ -58,6 +66,36 @@ def test_a_board_says_what_decides_its_figures(name: str) -> None:
     assert all(match_profile((text,)) is profile for text in profile.match), "two profiles claim one board"
     # A temperature without the document that it is from would be a guess.
     assert (profile.max_start_temperature_c is None) == (profile.temperature_source is None)
+
+
+def test_what_a_run_may_change_on_a_board(tmp_path: Path) -> None:
+    text = '[devices.desk]\nhost = "x"\ncondition = { governor = "performance", cool_c = 60 }\n'
+    wanted = resolve_device("desk", inventory=inventory(tmp_path, text)).conditioning
+    assert wanted is not None and wanted.model_dump() == {
+        "governor": "performance", "mode": None, "clocks": None, "cool_c": 60.0, "cool_limit_s": 600.0,
+    }  # fmt: skip
+    assert parse_conditioning(["governor=performance,cool=60"]) == wanted
+    assert parse_conditioning(["governor=performance", "cool=60"]) == wanted
+    assert parse_conditioning([]) is None
+    assert resolve_device("rpi4").conditioning is None
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("performance", "NAME=VALUE"),
+        ("governor=", "NAME=VALUE"),
+        ("govenor=performance", "governor"),
+        ("clocks=1500", "clocks"),
+        ("cool=warm", "cool_c"),
+        ("cool=-4", "cool_c"),
+        ("governor=../../x", "governor"),
+    ],
+)
+def test_a_condition_that_is_none(text: str, says: str) -> None:
+    with pytest.raises(UsageError, match="--condition") as caught:
+        parse_conditioning([text])
+    assert says in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["rpi3", "rpi4", "rpi5", "rpi_zero2w"])

@@ -93,9 +93,10 @@ def test_packaged_models_on_a_fresh_board(make_ssh_server: Any, edgebench: Edgeb
     assert len(environments) == 1
 
     artifacts = {row["artifact"] for row in rows}
-    assert artifacts == {"wav2small.fp32", "wav2small.int8_static", "null"}
+    small = {"wav2small.packed_mixed_int8", "wav2small.packed_ternary_int8"}
+    assert artifacts == {"wav2small.fp32", *small, "null"}
     scored = [row for row in rows if row["scenario"] == "offline"]
-    assert len(scored) == 2
+    assert len(scored) == 3
     for row in scored:
         assert row["device"] == "rpi4"
         assert row["metrics"]["ua"]["value"] > 0.3
@@ -107,7 +108,7 @@ def test_packaged_models_on_a_fresh_board(make_ssh_server: Any, edgebench: Edgeb
     again = edgebench(*run)
     records(again)
     header = last_header(edgebench)
-    assert header["deployment"] == {"bytes_sent": 0, "files_sent": 0, "files_present": 3}
+    assert header["deployment"] == {"bytes_sent": 0, "files_sent": 0, "files_present": 4}
     assert [path for path in (server.root / "envs").iterdir() if path.is_dir()] == environments
     assert not list((server.root / "runs").iterdir()), "a collected run leaves nothing on the board"
 

@@ -18,10 +18,9 @@ from edgebench.models import load_artifact
 pytestmark = [pytest.mark.ssh, pytest.mark.corpora]
 
 CORPORA = ("emodb", "ravdess", "nemo")
-FP32, INT8 = "wav2small.fp32", "wav2small.int8_static"
-
-# What int8 may lose against fp32 on the same clips.
-MOST_LOST = 0.01
+FP32, OLDER = "wav2small.fp32", "wav2small.int8_static"
+# What an int8 file may lose against fp32 on the same clips of a corpus; one clip of EmoDB is .023 of UA.
+MOST_LOST = {OLDER: 0.01, "wav2small.packed_mixed_int8": 0.03, "wav2small.packed_ternary_int8": 0.06}
 
 OFFLINE_SUITE = """\
 name = "speech-test"
@@ -57,14 +56,15 @@ def test_held_out_speakers_alone_are_scored_and_int8_keeps_its_accuracy(
     edgebench: Edgebench, ssh_server: SshServer, corpora_root: Path, tmp_path: Path
 ) -> None:
     corpora = {name: every_second_clip(corpora_root / name, tmp_path / name) for name in CORPORA}
-    rows = measure(edgebench, ssh_server, corpora)
+    models = [word for key in (FP32, *MOST_LOST) for word in ("--model", key)]
+    rows = measure(edgebench, ssh_server, corpora, *models)
     split = packaged_split("wav2small")
     for corpus in CORPORA:
         clips = [clip for clip in read_corpus(corpus, corpora[corpus]) if clip.emotion]
         seen = {*split.corpora[corpus]["train"], *split.corpora[corpus]["validation"]}
         left_out = sum(clip.speaker in seen for clip in clips)
         assert left_out > 0
-        for artifact in (FP32, INT8):
+        for artifact in (FP32, *MOST_LOST):
             row = row_of(rows, artifact, corpus)
             assert row["corpus"]["left_out"]["seen_speaker"] == left_out
             assert row["corpus"]["n_clips"] == len(clips) - left_out
@@ -78,13 +78,14 @@ def test_held_out_speakers_alone_are_scored_and_int8_keeps_its_accuracy(
                 assert ua["lo"] <= ua["value"] <= ua["hi"]
             # Chance is a quarter: these nets are small, and still no coin.
             assert ua["value"] > 0.35, (artifact, corpus, ua)
-        lost = {
-            name: figure["value"]
-            for name, figure in row_of(rows, INT8, corpus)["metrics"].items()
-            if name.endswith("_loss") and name.startswith(("ua", "ccc"))
-        }
-        assert len(lost) == 4
-        assert {name: value for name, value in lost.items() if value > MOST_LOST} == {}, corpus
+        for artifact, most in MOST_LOST.items():
+            lost = {
+                name: figure["value"]
+                for name, figure in row_of(rows, artifact, corpus)["metrics"].items()
+                if name.endswith("_loss") and name.startswith(("ua", "ccc"))
+            }
+            assert len(lost) == 4
+            assert {name: value for name, value in lost.items() if value > most} == {}, (artifact, corpus)
 
 
 def test_figures_of_speakers_seen_in_training_are_marked(

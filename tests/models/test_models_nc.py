@@ -15,15 +15,21 @@ from edgebench.models import load_artifact
 from edgebench.models.graph.parity import largest_difference
 from edgebench.models.quantization import quantize
 from edgebench.models.quantization.float_parts import Graph, nodes_to_quantize
-from edgebench.models.quantization.nc_ranges import Ranges, overrides_for
-from edgebench.models.quantization.ort_static import STATIC
+from edgebench.models.quantization.nc_ranges import Ranges, overrides_for, weights_before
+from edgebench.models.quantization.ort_static import PADDED, STATIC
 from edgebench.models.quantization.source import source_model
-from edgebench.models.quantization.static_qdq import quantized_by_ranges
+from edgebench.models.quantization.static_qdq import quantized_by_ranges, rewritten_source
 
 
-def test_every_scale_is_where_it_belongs():
-    """Made-up scales come back from the graph: of weights by channel, and of what a layer reads."""
-    source = source_model(load_artifact("wav2small.fp32").path)
+@pytest.mark.parametrize("passes", [(), PADDED])
+def test_every_scale_is_where_it_belongs(passes: tuple[str, ...]):
+    """Made-up scales come back from the graph: of weights by channel, and of what a layer reads.
+
+    Where the graph was padded, its layers are found by their order.
+    """
+    parent = load_artifact("wav2small.fp32").path
+    source = rewritten_source(parent, {"passes": passes})
+    before = weights_before(source_model(parent), source)
     chosen = nodes_to_quantize(source, STATIC)
     names = [f"vgg7_{k}_0_weight" for k in (1, 2, 4, 5, 6, 7)] + ["vgg7_8_weight", "sof_weight", "lin_weight"]
     channels = [13] * 7 + [169] * 2
@@ -36,23 +42,35 @@ def test_every_scale_is_where_it_belongs():
     )  # both read one value
     clips = [load_waveform(clip) for clip in synthetic_corpus(split="train")[::200]]
     made = quantized_by_ranges(
-        source, clips, STATIC, chosen, overrides=overrides_for(Graph(source), chosen, ranges)
+        source, clips, STATIC, chosen, overrides=overrides_for(Graph(source), chosen, ranges, before)
     )
     stored = {t.name: onnx.numpy_helper.to_array(t) for t in made.graph.initializer}
     makers = {name: node for node in made.graph.node for name in node.output}
-    found = {node.name: node for node in made.graph.node}
-    layers = [f"vgg7.{k}.1/Conv" for k in (1, 2, 4, 5, 6, 7)] + ["vgg7.8/Conv", "sof/MatMul", "lin/MatMul"]
-    for layer, name in zip(layers, names, strict=True):
-        read, weight = (makers[source] for source in found[layer].input[:2])
-        assert stored[read.input[1]] == np.float32(ranges[name].scale), layer
-        assert stored[read.input[2]] == ranges[name].zero_point, layer
-        np.testing.assert_array_equal(stored[weight.input[1]], ranges[name].weight_scales)
+    found = [
+        node
+        for node in made.graph.node
+        if node.op_type in ("Conv", "MatMul") and makers[node.input[0]].op_type == "DequantizeLinear"
+    ]
+    for layer, name in zip(found, names, strict=True):
+        read, weight = (makers[source] for source in layer.input[:2])
+        assert stored[read.input[1]] == np.float32(ranges[name].scale), name
+        assert stored[read.input[2]] == ranges[name].zero_point, name
+        scales, added = np.split(stored[weight.input[1]], [len(ranges[name].weight_scales)])
+        np.testing.assert_array_equal(scales, ranges[name].weight_scales)
+        assert len(added) == (3 if passes and name.startswith("vgg7") and name != "vgg7_8_weight" else 0)
+
+
+def test_passes_that_join_layers_are_refused():
+    parent = load_artifact("wav2small.fp32").path
+    joined = rewritten_source(parent, {"passes": ("join_heads",)})
+    with pytest.raises(ModelError, match="change which convolutions and products"):
+        weights_before(source_model(parent), joined)
 
 
 def test_a_layer_of_which_nothing_is_known():
     source = source_model(load_artifact("wav2small.fp32").path)
     with pytest.raises(ModelError, match=r"says nothing of 'vgg7\.1\.0\.weight'"):
-        overrides_for(Graph(source), nodes_to_quantize(source, STATIC), {})
+        overrides_for(Graph(source), nodes_to_quantize(source, STATIC), {}, weights_before(source, source))
 
 
 @pytest.mark.train

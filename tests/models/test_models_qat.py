@@ -12,7 +12,7 @@ from model_files import save
 from small_graphs import graph
 from small_nets import Graph, spectrum, waveforms
 
-from edgebench.errors import CorpusError, ModelError
+from edgebench.errors import CorpusError, ModelError, UsageError
 from edgebench.models import load_artifact
 from edgebench.models.making.quantized import quantize_artifact
 from edgebench.models.quantization import SCHEMES
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.train
 # The graph as it is: rewrites have tests of their own.
 SETTINGS = {
     **SCHEMES["qat"].settings,
-    **{"passes": (), "convolution_levels": 5, "first_levels": 5, "head_levels": 5, "steps": 60, "batch": 2},
+    **{"passes": (), "convolution_levels": 5, "first_levels": 5, "head_levels": 5, "steps": 100, "batch": 4},
 }
 CLIPS = waveforms(48, samples=400)
 JUDGES = waveforms(12, seed=1, samples=400)
@@ -148,7 +148,7 @@ def learnt(net: Path) -> bytes:
 
 def test_learning_lowers_the_error_of_gptq_at_the_same_bytes(net: Path, started: bytes, learnt: bytes):
     before, after = (error(data, net.read_bytes()) for data in (started, learnt))
-    assert after < 0.7 * before
+    assert after < 0.75 * before
     assert abs(len(learnt) - len(started)) <= 64  # a bias may need float32
 
 
@@ -201,6 +201,23 @@ def test_an_operator_without_a_gradient(tmp_path: Path):
     path = save(g.model("y"), tmp_path / "net.onnx")
     with pytest.raises(ModelError, match="for CumSum there is no rule"):
         qat.qat(path, CLIPS, SETTINGS, validation=JUDGES)
+
+
+def test_what_is_kept_of_each_clip_is_little():
+    """Three copies of a value reach the first weights: the value is kept. What comes before has no rule."""
+    g = Graph()
+    x = g.add("Sin", spectrum(g))
+    patches = g.add("Concat", x, x, x, axis=1)
+    g.add("ReduceMean", g.add("Conv", patches, g.weight(4, 3, 3, 3)), axes=[2, 3], keepdims=0, name="y")
+    model = g.model("y")
+    place = [node.op_type for node in model.graph.node].index("Concat")
+    assert learning.narrowest(model, place + 1, CLIPS[0]) == place
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 1}, {"batch": 0}, {"seed": -1}])
+def test_settings_that_nothing_is_learnt_with(net: Path, wrong: dict[str, int]):
+    with pytest.raises(UsageError, match=f"{next(iter(wrong))}=.* at least"):
+        qat.qat(net, CLIPS, {**SETTINGS, **wrong}, validation=JUDGES)
 
 
 def test_no_validation_clip(net: Path):

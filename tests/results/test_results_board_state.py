@@ -40,6 +40,7 @@ def run_on(
     at_start: Mapping[str, str] | None = None,
     within: Mapping[str, str] | None = None,
     limit_c: float | None = 80.0,
+    conditioning: Mapping[str, str] | None = None,
 ) -> RunSummary:
     """A run of three launches of one condition, of 5 s each, on the board below ``root``.
 
@@ -65,6 +66,7 @@ def run_on(
         trials.append(b.trial(number, telemetry=told))
     header = b.header()
     header["device"]["fingerprint"] = board
+    header["conditioning"] = conditioning and dict(conditioning)
     header["requirements"]["max_start_temperature_c"] = limit_c
     lines = [header, b.reference(), *(b.trial_line(b.condition(), t, launch=t["index"]) for t in trials)]
     return summarise(b.records(lines))
@@ -173,6 +175,17 @@ def test_locked_clocks_are_a_mode_too(tmp_path: Path) -> None:
     found = measured(board_trees.orin_nano(tmp_path), within={lowest: "1500000\n", gpu: "624750000\n"})
     assert found.codes == ("MODE_CHANGED",)
     assert "jetson_clocks was off and on" in found.findings[0].evidence
+
+
+def test_what_the_run_itself_set_is_no_change(tmp_path: Path) -> None:
+    """The fingerprint is from before the run set the governor, the mode and the clocks."""
+    lowest = f"{CPU}/cpufreq/policy0/scaling_min_freq"
+    governors = {f"{CPU}/cpu{n}/cpufreq/scaling_governor": "performance\n" for n in range(6)}
+    mode = {"run/nvpmodel": "NV Power Mode: 15W\n0\n", lowest: "1500000\n", **governors}
+    wanted = {"governor": "performance", "mode": "15W", "clocks": "max"}
+    assert measured(board_trees.orin_nano(tmp_path / "a"), at_start=mode, conditioning=wanted).codes == ()
+    found = measured(board_trees.orin_nano(tmp_path / "b"), conditioning=wanted)
+    assert set(found.codes) == {"GOV_CHANGED", "MODE_CHANGED"}, "it was not set"
 
 
 def test_bits_of_the_past_leave_the_question_open(tmp_path: Path) -> None:

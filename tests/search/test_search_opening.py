@@ -10,12 +10,15 @@ import soundfile
 
 pytest.importorskip("optuna", reason="a search needs optuna: pip install edgebench[search]")
 
+from support import results_builder as b
+
 from edgebench.corpora import Source
 from edgebench.devices import resolve_device
-from edgebench.errors import CorpusError, DeviceBusy, ModelError, UsageError
+from edgebench.errors import BoardUnfit, CorpusError, DeviceBusy, MeasurementError, ModelError, UsageError
 from edgebench.models import load_artifact
+from edgebench.results import summarise
 from edgebench.search import measure
-from edgebench.search.measure import Stopwatch
+from edgebench.search.measure import Stopwatch, timing_of
 from edgebench.search.searching import Searching
 
 PARENT = "wav2small.fp32"
@@ -106,3 +109,53 @@ def test_a_file_waits_for_a_device_on_which_others_measure(tmp_path, monkeypatch
     monkeypatch.setattr(measure, "BUSY_S", -1.0)
     with pytest.raises(DeviceBusy):
         stopwatch._run_when_free(None)
+
+
+def test_a_folder_without_labels_is_no_measure_of_accuracy(tmp_path):
+    from edgebench.cli.quantize import labelled_speech
+
+    with pytest.raises(UsageError, match=r"have no labels.*NAME=PATH"):
+        labelled_speech([str(tmp_path)], resample=False)
+    assert labelled_speech(["synthetic"], resample=False) == {"synthetic": None}
+
+
+def rows_of(key=None, change=None):
+    """Two files at one length; ``change`` alters the lines of the launches of ``key``.
+
+    The int8 file takes three quarters of the time on the clock, and half of the processor's.
+    """
+
+    def one(line):
+        share = 2 / 3 if line["condition"]["artifact"] == b.INT8 else 1
+        line["trial"]["samples_cpu_ns"] = [round(ns * share) for ns in line["trial"]["samples_ns"]]
+        if line["condition"]["artifact"] == key:
+            change(line)
+
+    lines = b.run_lines(lengths=(5.0,), corpora=(), change=one, launches=6)
+    return [row for row in summarise(b.records(lines)).rows if not row.is_null]
+
+
+def refuses(line):
+    line["trial"] |= b.failed("MODEL_LOAD", "no kernel for MatMulNBits")
+
+
+def answers_otherwise(line):
+    line["trial"]["output"] = b.output(9.0)
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "error", "words"),
+    [
+        (b.INT8, refuses, MeasurementError, r"cannot run int8\.onnx: MODEL_LOAD: no kernel for MatMulNBits"),
+        (b.INT8, answers_otherwise, MeasurementError, r"answers otherwise .* int8\.onnx"),
+        (b.FP32, refuses, BoardUnfit, "starts from: MODEL_LOAD"),
+    ],
+    ids=["refused", "otherwise", "parent"],
+)
+def test_what_the_device_said_of_a_file_is_told(key, change, error, words):
+    with pytest.raises(error, match=words):
+        timing_of(rows_of(key, change), "int8.onnx", "01A")
+
+
+def test_a_file_has_the_time_of_its_launches_over_those_of_its_parent():
+    assert timing_of(rows_of(), "int8.onnx", "01A").ratio == pytest.approx(0.5, rel=0.03)

@@ -19,7 +19,7 @@ from support.postgres import postgres
 
 from edgebench.errors import ConnectionFailed, ModelError, UsageError
 from edgebench.search.point import Point, front
-from edgebench.search.space import Space
+from edgebench.search.space import Settings, Space
 from edgebench.search.study import default_storage, finished, open_study, points, refused, search
 
 SPACE = Space({"int8_static": {"bits": (2, 8), "per_channel": (True, False)}})
@@ -231,3 +231,32 @@ def test_what_no_settings_are_to_blame_for_ends_the_search_and_they_wait(tmp_pat
     search(study, SPACE, make, budget=1, told=lambda: None)
     search(study, SPACE, make, budget=4, told=lambda: None)
     assert finished(study) == 4
+
+
+def test_neighbours_differ_in_one_value_until_there_are_none():
+    start = {"scheme": "int8_static", "int8_static.bits": "2", "int8_static.per_channel": "true"}
+    tried: set[str] = {SPACE.settings(start).text()}
+    for _ in range(2):
+        params = SPACE.neighbour(start, tried)
+        assert sum(params[key] != start[key] for key in start) == 1
+        tried.add(SPACE.settings(params).text())
+    far = SPACE.neighbour(start, tried)  # nothing near is left
+    assert sum(far[key] != start[key] for key in start) == 2
+    assert SPACE.neighbour(start, tried | {SPACE.settings(far).text()}) is None
+
+
+def test_starts_are_the_schemes_own_settings_and_then_a_list_of_float_nodes():
+    space = Space.of(["ort_static", "ort_static_measured", "fp16"]).with_float_nodes([["a"], ["b"], ["c"]])
+    settings = [space.settings(params) for params in space.starts()]
+    assert [one.scheme for one in settings[:3]] == ["ort_static", "ort_static_measured", "fp16"]
+    assert not any(one.overrides for one in settings[:3])
+    assert settings[3:] == [Settings("ort_static", {"float_parts": [], "float_nodes": ["b"]})]
+
+
+def test_a_search_takes_what_is_installed_and_knows_no_kind_of_net(monkeypatch):
+    monkeypatch.setattr("edgebench.search.space.missing_packages", lambda scheme: [])
+    found = Space.of().schemes
+    assert {"rewrite", "fp16", "packed_measured_int8", "ort_static"} <= found.keys()
+    assert not found.keys() & {"int8_static", "litert_static", "qat", "nc_static"}
+    monkeypatch.setattr("edgebench.search.space.missing_packages", lambda scheme: list(scheme.needs))
+    assert "ort_static" in Space.of().schemes and "rewrite" not in Space.of().schemes

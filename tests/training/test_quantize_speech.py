@@ -81,6 +81,7 @@ def test_clips_at_another_rate(folder: Path, tmp_path_factory):
             CorpusError,
             r"1 of 4 clips are silent.*0\.wav",
         ),
+        (lambda folder: write_all(folder, seeds=[0], silent=True), CorpusError, "1 of 1 clips are silent"),
         (lambda folder: write(folder, "one.wav"), UsageError, "Give a folder"),
     ],
 )

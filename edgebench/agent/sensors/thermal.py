@@ -18,6 +18,18 @@ def temperatures_c(root: str = "/") -> dict[str, float]:
     return temperatures
 
 
+# Thermal zones of a processor by words in their names. Others stand on a board as well: a Jetson's
+# PMIC-Die says 100 C at any time.
+PROCESSOR_ZONES = ("cpu", "soc", "gpu", "cv", "tj", "pkg", "core")
+
+
+def hottest_processor_c(root: str = "/") -> float | None:
+    """The highest temperature of a processor's zone in degrees Celsius; None where none is shown."""
+    found = temperatures_c(root)
+    ours = [celsius for zone, celsius in found.items() if any(w in zone.lower() for w in PROCESSOR_ZONES)]
+    return max(ours) if ours else None
+
+
 def cooling(root: str = "/") -> dict[str, int]:
     """How far the kernel holds the processors down for heat, by cooling device; 0 is not at all."""
     base = "/sys/class/thermal"

@@ -7,6 +7,7 @@
     host = "192.168.1.20"      # or a name of the ssh config
     user = "pi"                # optional, as are port, key and python
     python = "/usr/bin/python3.11"
+    condition = { governor = "performance", cool_c = 60 }    # set for a run, put back afterwards
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from edgebench.devices.boards.conditioning import Conditioning
 from edgebench.errors import ConfigError, explain
 
 INVENTORY_VARIABLE = "EDGEBENCH_INVENTORY"
@@ -36,6 +38,8 @@ class DeviceEntry(BaseModel):
     """Path of a private key file; ``~`` is understood."""
     python: str | None = None
     """The interpreter to use on the board."""
+    condition: Conditioning | None = None
+    """What a run may change on the board, and puts back."""
 
 
 class Inventory(BaseModel):

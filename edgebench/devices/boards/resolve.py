@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgebench.devices.boards.conditioning import Conditioning
 from edgebench.devices.boards.destination import parse_destination
 from edgebench.devices.boards.inventory import DeviceEntry, read_inventory
 from edgebench.devices.boards.profiles import Profile, load_profile, profiles
@@ -32,6 +33,8 @@ class Device:
     """The interpreter to use there, for `probe_board`."""
     any_board: bool = False
     """Measure there even where the board is of another kind than the profile."""
+    conditioning: Conditioning | None = None
+    """What a run may change there."""
     ssh_config: Path | None = None
     """Read instead of the user's and the system's, as by ``ssh -F``."""
 
@@ -70,7 +73,8 @@ def resolve_device(
     if LOCAL in entries:
         raise ConfigError("the inventory calls a board 'local', which is this machine's name. Rename it.")
     if name in entries:
-        return replace(_from_entry(name, entries[name], host, ssh_config), any_board=any_board)
+        found = _from_entry(name, entries[name], host, ssh_config)
+        return replace(found, any_board=any_board, conditioning=entries[name].condition)
     if name in profiles():
         return replace(_at(name, load_profile(name), host or name, ssh_config), any_board=any_board)
     raise UsageError(

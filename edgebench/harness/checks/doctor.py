@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgebench.agent import protocol
+from edgebench.devices import Conditioning
 from edgebench.errors import DeviceBusy
 from edgebench.harness.board import Board, open_board
 from edgebench.harness.events import Events
@@ -48,12 +49,18 @@ def examine(
     cache: Path,
     offline: bool,
     events: Events,
+    fix: bool = False,
 ) -> list[Check]:
-    """Look a board over. Raises DeviceError when it cannot be reached or lacks what a run needs."""
+    """Look a board over. Raises DeviceError when it cannot be reached or lacks what a run needs.
+
+    ``fix``: first bring it into the state that a run would, the device's own or else the governor
+    ``performance``, and leave it so.
+    """
     with open_board(device, runtimes=runtimes, cache=cache, offline=offline, events=events) as board:
+        fixed = list(_fixed(board)) if fix else []
         events.stage(f"examining {device.name}")
         fingerprint = board.fingerprint()
-        checks = [*_identity(board, fingerprint), *_runtimes(fingerprint), *_processor(fingerprint)]
+        checks = [*fixed, *_identity(board, fingerprint), *_runtimes(fingerprint), *_processor(fingerprint)]
         usable = {
             name: python
             for name, python in board.pythons.items()
@@ -62,6 +69,18 @@ def examine(
         if usable:
             checks += _measuring(board, usable)
         return checks
+
+
+def _fixed(board: Board) -> Iterator[Check]:
+    wanted = board.device.conditioning or Conditioning(governor="performance")
+    steps = board.fix(wanted)
+    done = dict.fromkeys(
+        f"power mode {step['mode']}"
+        if "mode" in step
+        else f"{step['file'].rpartition('/')[2]} {step['value']}"
+        for step in steps
+    )
+    yield Check("fixed", "ok", ", ".join(done) or "nothing had to be changed", "It stays so until a restart.")
 
 
 def _identity(board: Board, fingerprint: Mapping[str, Any]) -> Iterator[Check]:
@@ -119,7 +138,7 @@ def _processor(fingerprint: Mapping[str, Any]) -> Iterator[Check]:
             "governor",
             "warn",
             ", ".join(governors),
-            "Clocks will move: write `performance` to /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor.",
+            "Clocks will move: run with --condition governor=performance, or once `edgebench doctor --fix`.",
         )
 
 
@@ -155,6 +174,7 @@ def _measuring(board: Board, pythons: Mapping[str, str]) -> Iterator[Check]:
         yield Check("temperature", "warn", "no sensor", "Throttling by heat cannot be told from here.")
     else:
         yield Check("temperature", "ok" if hottest < _WARM_C else "warn", f"{hottest:.0f} C")
+    yield from _held_down(after["state"])
     busy = after["busy"]
     if busy is not None:
         quiet = busy < _BUSY_SHARE
@@ -164,3 +184,17 @@ def _measuring(board: Board, pythons: Mapping[str, str]) -> Iterator[Check]:
             f"{busy:.0%} of the processor",
             "" if quiet else "Stop what else runs there before measuring.",
         )
+
+
+def _held_down(state: Mapping[str, Any]) -> Iterator[Check]:
+    """What a Raspberry Pi's firmware and a quota say; nothing of boards that have neither."""
+    if "throttled" in state["unknown"]:
+        advice = "Give the user the group video: `sudo usermod -aG video USER`."
+        yield Check("throttling", "warn", state["unknown"]["throttled"], advice)
+    elif (word := state.get("throttled")) is not None:
+        advice = "Use the supply it is made for, cool it, and restart it: its low bits say what is so now."
+        yield Check("throttling", "warn" if word else "ok", f"throttled={word:#x}", advice if word else "")
+    quota = state["quota"]
+    if quota is not None and quota["quota_cpus"] is not None:
+        advice = "Inferences are stopped once it is used up: lift it (cpu.max of the cgroup)."
+        yield Check("processor quota", "warn", f"{quota['quota_cpus']:g} processors", advice)

@@ -46,8 +46,10 @@ class Row:
 
 @dataclass(frozen=True)
 class CardFacts:
-    """Everything a card says. ``losses``: corpus -> ``<metric>_loss`` -> fp32 minus quantized.
+    """Everything a card says. ``artifacts``: fp32 first, then its quantized files.
 
+    ``losses``: key of a quantized file -> corpus -> ``<metric>_loss`` -> fp32 minus quantized.
+    ``commands`` make the files again.
     ``leaks_speakers``: the split divides clips, and the voices that are tested were learnt too.
     ``chosen``: validation said which step's weights were kept; otherwise they are the last.
     """
@@ -59,8 +61,8 @@ class CardFacts:
     counts: Mapping[str, CorpusCounts]
     metrics: Sequence[str]
     rows: Sequence[Row]
-    losses: Mapping[str, Mapping[str, Figure]]
-    command: str
+    losses: Mapping[str, Mapping[str, Mapping[str, Figure]]]
+    commands: Sequence[str]
     leaks_speakers: bool = False
     chosen: bool = True
 
@@ -95,7 +97,7 @@ def render_card(facts: CardFacts) -> str:
         _figures(facts),
         _losses(facts),
         _limits(facts),
-        f"## Made by\n\n```\n{facts.command}\n```\n",
+        "## Made by\n\n```\n" + "\n".join(facts.commands) + "\n```\n",
     ]
     return "\n".join(parts)
 
@@ -192,12 +194,16 @@ def _heading(facts: CardFacts) -> str:
 def _losses(facts: CardFacts) -> str:
     names = [f"{metric}_loss" for metric in facts.metrics]
     rows = [
-        [corpus, *(_with_interval(figures.get(name), signed=True) for name in names)]
-        for corpus, figures in sorted(facts.losses.items())
+        [corpus, f"`{key}`", *(_with_interval(figures.get(name), signed=True) for name in names)]
+        for key, corpora in facts.losses.items()
+        for corpus, figures in sorted(corpora.items())
     ]
-    head = ["corpus", *(_TITLES.get(metric, metric) for metric in facts.metrics)]
-    pair = " minus ".join(f"`{manifest.key}`" for manifest, _ in facts.artifacts)
-    return f"## What quantization costs\n\n{pair}, paired over speakers.\n\n{_table(head, rows)}"
+    head = ["corpus", "artifact", *(_TITLES.get(metric, metric) for metric in facts.metrics)]
+    parent = facts.artifacts[0][0].key
+    return (
+        f"## What quantization costs\n\nThe figure of `{parent}` minus the artifact's, paired over "
+        f"speakers.\n\n{_table(head, rows)}"
+    )
 
 
 def _limits(facts: CardFacts) -> str:

@@ -17,12 +17,13 @@ import numpy as np
 from edgebench.models.quantization.coding import Coded, code_weights
 from edgebench.models.quantization.float_parts import PRODUCTS, nodes_to_quantize
 from edgebench.models.quantization.int4_matmul import gemms_to_matmuls
-from edgebench.models.quantization.ort_static import ALLOWED, REWRITTEN
+from edgebench.models.quantization.ort_static import ALLOWED, STATIC
 from edgebench.models.quantization.ort_static_dynamic import static_and_dynamic
 from edgebench.models.quantization.packed import names_of
 from edgebench.models.quantization.packing import Prologue
 from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
-from edgebench.models.quantization.source import finished, source_model
+from edgebench.models.quantization.source import finished
+from edgebench.models.quantization.static_qdq import rewritten_source
 
 if TYPE_CHECKING:
     import onnx
@@ -33,7 +34,7 @@ _LEAST_FLOATS = 1024
 
 
 def _quantize(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -> bytes:
-    source = source_model(parent, settings["passes"])
+    source = rewritten_source(parent, settings)
     products = {node.name for node in source.graph.node if node.op_type in PRODUCTS}
     gemms_to_matmuls(source, [name for name in nodes_to_quantize(source, settings) if name in products])
     coded = code_weights(source, waveforms, settings)
@@ -138,7 +139,8 @@ SCHEME = Scheme(
     quantize=_quantize,
     settings=settings(
         **{
-            **REWRITTEN,
+            **STATIC,
+            "passes": (),
             "convolution_levels": 255,
             "product_levels": 15,
             "first_levels": 255,

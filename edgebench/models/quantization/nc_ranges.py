@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from edgebench.models.quantization.litert_convert import quiet
 from edgebench.models.quantization.net_from_onnx import net_from_onnx
 from edgebench.models.quantization.scheme import Waveform
 from edgebench.models.quantization.source import third_party
+
+if TYPE_CHECKING:
+    import onnx
 
 LENGTH_S = 5.0  # its exporter knows no free length; clips are repeated or cut to this one
 SAMPLE_RATE_HZ = 16_000
@@ -62,10 +65,32 @@ def observed(parent: Path, waveforms: Sequence[Waveform], quantize: Quantizer) -
         return ranges_in(converted)
 
 
+def weights_before(source: onnx.ModelProto, rewritten: onnx.ModelProto) -> dict[str, tuple[str, str]]:
+    """Weight of a rewritten graph -> the name in its source of that weight and of the node that reads it.
+
+    Raises ModelError where the passes left other convolutions and products than there were.
+    """
+    found = []
+    for model in (source, rewritten):
+        graph = Graph(model)
+        found.append([node for node in graph.nodes if graph.weight_shape(node) is not None])
+    if [node.op_type for node in found[0]] != [node.op_type for node in found[1]]:
+        raise ModelError(
+            "the passes change which convolutions and products there are, and their scales with it."
+        )
+    return {new.input[1]: (old.input[1], old.name) for old, new in zip(*found, strict=True)}
+
+
 def overrides_for(
-    graph: Graph, chosen: Sequence[str], ranges: Mapping[str, Ranges]
+    graph: Graph,
+    chosen: Sequence[str],
+    ranges: Mapping[str, Ranges],
+    before: Mapping[str, tuple[str, str]],
 ) -> dict[str, list[dict[str, Any]]]:
-    """The ranges as onnxruntime's quantizer takes them: by the names of values and weights of the graph."""
+    """The ranges as onnxruntime's quantizer takes them: by the names of values and weights of the graph.
+
+    ``before`` is :func:`weights_before`. Channels that padding added get the scale 1: their weights are zero.
+    """
     from onnxruntime.quantization import QuantType  # noqa: PLC0415
 
     found: dict[str, list[dict[str, Any]]] = {}
@@ -74,11 +99,13 @@ def overrides_for(
         if node.name not in chosen or shape is None:
             continue
         weight = node.input[1]
-        name = weight if weight.endswith(".weight") else f"{node.name.rpartition('/')[0]}.weight"
+        name, reader = before[weight]
+        name = name if name.endswith(".weight") else f"{reader.rpartition('/')[0]}.weight"
         known = ranges.get(name.replace(".", "_"))
         if known is None:
             raise ModelError(f"neural-compressor says nothing of {name!r}, which this scheme quantizes.")
         axis = len(shape) - 1 if node.op_type == "MatMul" else 0
+        scales = np.pad(known.weight_scales, (0, shape[axis] - len(known.weight_scales)), constant_values=1.0)
         found[weight] = [
             {
                 "quant_type": QuantType.QInt8,
@@ -86,7 +113,7 @@ def overrides_for(
                 "scale": np.array(scale, np.float32),
                 "zero_point": np.array(0, np.int8),
             }
-            for scale in known.weight_scales
+            for scale in scales
         ]
         found[_before_moves(graph, node.input[0])] = [
             {

@@ -22,11 +22,12 @@ from edgebench.models.quantization.nc_ranges import (
     observed,
     overrides_for,
     ranges_in,
+    weights_before,
 )
-from edgebench.models.quantization.ort_static import ALLOWED, STATIC
+from edgebench.models.quantization.ort_static import ALLOWED, PADDED, STATIC
 from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
 from edgebench.models.quantization.source import finished, source_model, spread
-from edgebench.models.quantization.static_qdq import quantized_by_ranges
+from edgebench.models.quantization.static_qdq import quantized_by_ranges, rewritten_source
 
 ALGORITHMS = ("minmax", "kl")
 
@@ -47,13 +48,14 @@ class _Net:
 
     def __init__(self, parent: Path, waveforms: Sequence[Waveform], settings: Settings) -> None:
         self._parent, self._waveforms, self._settings = parent, waveforms, settings
-        self._source = source_model(parent)
+        self._source = rewritten_source(parent, settings)
+        self._weights = weights_before(source_model(parent), self._source)
         self._chosen = nodes_to_quantize(self._source, settings)
         self.observed = spread(waveforms, settings["observed_clips"])
 
     def quantized(self, ranges: Mapping[str, Ranges]) -> bytes:
         """The file with these scales."""
-        overrides = overrides_for(Graph(self._source), self._chosen, ranges)
+        overrides = overrides_for(Graph(self._source), self._chosen, ranges, self._weights)
         made = quantized_by_ranges(
             self._source, self._waveforms, self._settings, self._chosen, overrides=overrides
         )
@@ -125,7 +127,7 @@ def _by_tuning(
     return quantize
 
 
-_COMMON = {**STATIC, "observed_clips": 24}
+_COMMON = {**STATIC, "observed_clips": 24, "passes": PADDED}
 _ALLOWED = {**ALLOWED, "activations": ("uint8",), "weights": ("int8",), "calibrator": ("MinMax",)}
 
 SCHEMES = (

@@ -3,6 +3,7 @@
 What a convolution feeds without another product between (Relu, pooling, sums of two such) stays in 8 bits.
 Signed weights with one scale a channel are what onnxruntime's fast kernels of convolutions take; 16 bits
 for activations (``activations=uint16``) show what their rounding costs, and are computed in float.
+``passes`` rewrite the graph first; ``pad_channels:16`` pays where a net of few channels misses that kernel.
 """
 
 from __future__ import annotations
@@ -24,8 +25,6 @@ STATIC = settings(
     calibrator="MinMax",
     percentile=99.99,
 )
-# Exact rewrites that come first: names of rewrites, in their order.
-REWRITTEN = settings(**{**STATIC, "passes": ()})
 ALLOWED = {
     "operators": ("Conv", "ConvTranspose", "MatMul", "Gemm", "Relu", "Clip", "MaxPool", "Add"),
     "float_parts": ALL_PARTS,
@@ -34,6 +33,8 @@ ALLOWED = {
     "activations": ("uint8", "int8", "uint16", "int16"),
     "calibrator": ("MinMax", "Entropy", "Percentile"),
 }
+# onnxruntime's fast int8 convolution wants input channels in fours and 16 or more outputs.
+PADDED = ("pad_channels:16",)
 CHOICES = {
     "weights": ("int8", "uint8"),
     "activations": ("uint8", "int8"),
@@ -45,8 +46,8 @@ SCHEME = Scheme(
     name="ort_static",
     summary="int8 convolutions and products, ranges from clips; what must stay float by structure",
     quantize=static_qdq,
-    settings=REWRITTEN,
+    settings=settings(**STATIC, passes=()),
     allowed=ALLOWED,
-    choices=CHOICES,
+    choices={**CHOICES, "passes": ((), PADDED)},
     calibrated=True,
 )

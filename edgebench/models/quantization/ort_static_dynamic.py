@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 from edgebench.models.quantization.dynamic import TYPES, quantized_without_ranges
 from edgebench.models.quantization.float_parts import CONVOLUTIONS, PRODUCTS, nodes_to_quantize
-from edgebench.models.quantization.ort_static import ALLOWED, CHOICES, REWRITTEN
+from edgebench.models.quantization.ort_static import ALLOWED, CHOICES, STATIC
 from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
-from edgebench.models.quantization.source import finished, source_model
-from edgebench.models.quantization.static_qdq import quantized_by_ranges
+from edgebench.models.quantization.source import finished
+from edgebench.models.quantization.static_qdq import quantized_by_ranges, rewritten_source
 
 if TYPE_CHECKING:
     import onnx
 
 
 def _quantize(parent: Path, waveforms: Sequence[Waveform], settings: Settings) -> bytes:
-    source = source_model(parent, settings["passes"])
+    source = rewritten_source(parent, settings)
     return finished(static_and_dynamic(source, waveforms, settings), source)
 
 
@@ -46,7 +46,7 @@ SCHEME = Scheme(
     name="ort_static_dynamic",
     summary="int8 convolutions with ranges from clips, int8 products with ranges found at every inference",
     quantize=_quantize,
-    settings=settings(**{**REWRITTEN, "dynamic_weights": "uint8"}),
+    settings=settings(**{**STATIC, "passes": (), "dynamic_weights": "uint8"}),
     allowed={**ALLOWED, "dynamic_weights": tuple(TYPES)},
     choices={**CHOICES, "dynamic_weights": tuple(TYPES)},
     calibrated=True,

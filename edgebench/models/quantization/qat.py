@@ -16,10 +16,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgebench.errors import CorpusError
+from edgebench.errors import CorpusError, UsageError
 from edgebench.models.quantization.borders import find_borders, integer_sites
 from edgebench.models.quantization.coding import Coded, code_weights, store
-from edgebench.models.quantization.learning import Report, Schedule, examples, learnt, straight_through
+from edgebench.models.quantization.learning import (
+    Report,
+    Schedule,
+    examples,
+    learnt,
+    narrowest,
+    straight_through,
+)
 from edgebench.models.quantization.packed_int8 import INT8_LEVELS, PASSES, packed_int8
 from edgebench.models.quantization.ranges import value_ranges
 from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _GPTQ_CLIPS = 240  # more add nothing to the codes that the learning starts from
+_LEAST = {"steps": 2, "batch": 1, "seed": 0}
 _EVERY = 50  # steps between two looks at the validation clips
 
 
@@ -45,27 +53,31 @@ def qat(
 ) -> bytes:
     """``parent`` with learnt codes; ``waveforms`` (samples,) teach them, ``validation`` chooses among them.
 
-    Raises CorpusError without validation clips, ModelError for an operator without a gradient and as
-    ``packed_int8`` does.
+    Raises UsageError for fewer steps or clips a step than learning needs, CorpusError without validation
+    clips, ModelError for an operator without a gradient and as ``packed_int8`` does.
     """
+    for name, least in _LEAST.items():
+        if settings[name] < least:
+            raise UsageError(f"{name}={settings[name]} was asked for: learning needs at least {least}.")
     if not validation:
         raise CorpusError(
             "learning keeps the state that answers clips of other speakers best, and no such clip was given. "
             "Give a corpus with its validation speakers, or a folder of more clips."
         )
-    return packed_int8(parent, waveforms, settings, coder=partial(_learn, validation))
+    return packed_int8(parent, waveforms, settings, coder=partial(_learn, validation=validation))
 
 
 def _learn(
-    validation: Sequence[Waveform],
     model: onnx.ModelProto,
     waveforms: Sequence[Waveform],
     settings: Settings,
+    *,
+    validation: Sequence[Waveform],
 ) -> list[Coded]:
     sites = find_sites(model)
     if not sites:
         return code_weights(model, waveforms, settings)  # which says why there is nothing to do
-    first = min(site.place for site in sites)
+    first = narrowest(model, min(site.place for site in sites), waveforms[0])
     graph = TorchGraph(model, first)
     with _one_thread():
         training = examples(model, first, graph, waveforms)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,23 +26,22 @@ _LEAST_OPSET = 13  # the first in which a DequantizeLinear has one scale a chann
 _OPSET = 17
 
 
-def source_model(parent: Path, passes: Sequence[str] = ()) -> onnx.ModelProto:
+def source_model(
+    parent: Path, *, change: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda model: model
+) -> onnx.ModelProto:
     """The parent's graph with its weights as initializers and a name of its own for every node.
 
-    A graph of an opset without scales by channel is brought up to opset 17. Exact rewrites ``passes`` come
-    after that. Raises ModelError where that cannot be done.
+    A graph of an opset without scales by channel is brought up to opset 17; ``change`` may rewrite it then.
+    Raises ModelError where it cannot be brought up, and what ``change`` raises.
     """
     import onnx  # noqa: PLC0415
-
-    from edgebench.models.rewrites import rewrite  # noqa: PLC0415
 
     model = onnx.load_model(parent)
     if _standard_opset(model) < _LEAST_OPSET:
         with third_party(f"model {parent}: bringing its opset {_standard_opset(model)} up to {_OPSET}"):
             model = onnx.version_converter.convert_version(model, _OPSET)
-    if passes:
-        model = rewrite(model, passes).model
     _constants_to_initializers(model)
+    model = change(model)
     seen: set[str] = set()
     for number, node in enumerate(model.graph.node):
         if not node.name or node.name in seen:

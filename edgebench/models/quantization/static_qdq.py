@@ -23,11 +23,12 @@ from edgebench.errors import ModelError
 from edgebench.models.quantization.float_parts import PRODUCTS, nodes_to_quantize
 from edgebench.models.quantization.scheme import Settings, Waveform, settings
 from edgebench.models.quantization.source import CONTRIB, finished, inputs_of, source_model, third_party
+from edgebench.models.rewrites import rewrite
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["PRODUCTS", "quantized_by_ranges", "static_qdq", "static_settings"]
+__all__ = ["PRODUCTS", "quantized_by_ranges", "rewritten_source", "static_qdq", "static_settings"]
 
 _TYPES = {"int8": "QInt8", "uint8": "QUInt8", "int16": "QInt16", "uint16": "QUInt16"}
 _HISTOGRAMS = ("Entropy", "Percentile")
@@ -54,7 +55,7 @@ def static_qdq(parent: Path, waveforms: Sequence[Waveform], settings: Settings) 
     graph keeps inputs, outputs, opset and IR of its parent; its metadata is empty. Raises ModelError for a
     file without a node to quantize.
     """
-    source = source_model(parent, settings.get("passes", ()))
+    source = rewritten_source(parent, settings)
     if "float_parts" in settings:
         chosen = nodes_to_quantize(source, settings)
     else:
@@ -63,6 +64,17 @@ def static_qdq(parent: Path, waveforms: Sequence[Waveform], settings: Settings) 
     wide = settings["activations"] in ("int16", "uint16")
     # A QuantizeLinear of 16 bits is a standard operator since opset 21, and onnxruntime's own before.
     return finished(made, source, domains=(CONTRIB,) if wide else (), newer_opset=wide)
+
+
+def rewritten_source(parent: Path, settings: Settings) -> onnx.ModelProto:
+    """The parent's graph after the ``passes`` of the settings, where they have any.
+
+    Raises UsageError for a pass that is not known or whose packages are missing.
+    """
+    passes = settings.get("passes", ())
+    if not passes:
+        return source_model(parent)
+    return source_model(parent, change=lambda model: rewrite(model, passes).model)
 
 
 def quantized_by_ranges(

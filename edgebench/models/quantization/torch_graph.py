@@ -33,7 +33,7 @@ class TorchGraph:
 
         known = rules()
         nodes = list(model.graph.node)[first:]
-        foreign = {node.op_type for node in nodes if node.op_type not in known or _foreign(node)}
+        foreign = {node.op_type for node in nodes if not has_rule(node)}
         if foreign:
             raise ModelError(
                 f"learning needs the gradients of the net behind its front end, and for {_joined(foreign)} "
@@ -70,8 +70,9 @@ class TorchGraph:
         return [values[name] for name in self.outputs]
 
 
-def _foreign(node: onnx.NodeProto) -> bool:
-    return node.domain not in ("", "ai.onnx")
+def has_rule(node: onnx.NodeProto) -> bool:
+    """Whether a node can be computed in torch."""
+    return node.op_type in rules() and node.domain in ("", "ai.onnx")
 
 
 def _joined(names: set[str]) -> str:

@@ -22,6 +22,7 @@ Attributes = Mapping[str, Any]
 Rule = Callable[[Attributes, Sequence[Any]], Any]
 
 
+@functools.cache
 def rules() -> dict[str, Rule]:
     """The rules by operator, made where torch is needed."""
     import torch  # noqa: PLC0415

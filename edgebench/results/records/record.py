@@ -215,6 +215,20 @@ class Requirements(RecordModel):
     max_start_temperature_c: float | None = None
 
 
+class ConditioningFacts(RecordModel):
+    """What was changed on the board for the run and put back afterwards; None: left as it was.
+
+    ``clocks``: "max", the lowest clock set to the highest. ``cool_c``: launches waited until the processor
+    was cooler, ``cool_limit_s`` in all at most.
+    """
+
+    governor: str | None = None
+    mode: str | None = None
+    clocks: str | None = None
+    cool_c: float | None = None
+    cool_limit_s: float | None = None
+
+
 class DeploymentFacts(RecordModel):
     """What went over the wire before the run."""
 
@@ -274,6 +288,7 @@ class RunHeader(RecordModel):
     corpora: tuple[CorpusFacts, ...]
     requirements: Requirements
     deployment: DeploymentFacts | None
+    conditioning: ConditioningFacts | None = None
     trials: tuple[PlannedTrial, ...] = ()
 
     @property

@@ -77,6 +77,7 @@ def _device(summary: RunSummary) -> list[tuple[str, str]]:
             "; ".join(filter(None, (board.os, board.kernel and f"kernel {board.kernel}", _libc(summary)))),
         ),
         ("Governor", ", ".join(governors) or "not shown by this machine (no cpufreq)"),
+        *_conditioning(summary),
     ]
     if board.virtual:
         rows.append(("Virtual machine", board.virtual))
@@ -84,6 +85,20 @@ def _device(summary: RunSummary) -> list[tuple[str, str]]:
         text = f"{name} {runtime.version or ''} ({', '.join(runtime.providers) or 'no providers'})"
         rows.append(("Runtime", text + (f"; numpy {runtime.numpy}" if runtime.numpy else "")))
     return rows
+
+
+def _conditioning(summary: RunSummary) -> list[tuple[str, str]]:
+    wanted = summary.header.conditioning
+    if wanted is None:
+        return []
+    parts = [
+        f"{name} {value}"
+        for name, value in (("governor", wanted.governor), ("mode", wanted.mode), ("clocks", wanted.clocks))
+        if value is not None
+    ]
+    if wanted.cool_c is not None:
+        parts.append(f"launches waited until below {wanted.cool_c:g} C")
+    return [("Set for the run", ", ".join(parts))]
 
 
 def _libc(summary: RunSummary) -> str:

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from edgebench.agent.sensors.thermal import PROCESSOR_ZONES
 from edgebench.results.records.messages import TelemetryPoint, TrialMessage
 from edgebench.results.verdicts.case import LIMITS, Case, Finding, NotJudged, points, states
 
-_STEADY = "Set the governor to performance, cool the board, and measure again."
-
-# Thermal zones of a processor by words in their names. Others stand on the board as well: a Jetson's
-# PMIC-Die says 100 C whatever happens.
-_PROCESSOR_ZONES = ("cpu", "soc", "gpu", "cv", "tj", "pkg", "core")
+_STEADY = "Set the governor to performance (--condition), cool the board, and measure again."
 
 
 def frequency(case: Case) -> Finding | NotJudged | None:
@@ -76,8 +73,10 @@ def _true_clocks(case: Case) -> Finding | NotJudged | None:
 
 def governor(case: Case) -> Finding | NotJudged | None:
     """The frequency governors of the fingerprint and of every reading are one."""
+    wanted = case.header.conditioning
     seen: dict[str, set[str]] = {
-        cpu: {name} for cpu, name in case.header.device.fingerprint.governors.items()
+        cpu: {wanted.governor if wanted and wanted.governor else name}
+        for cpu, name in case.header.device.fingerprint.governors.items()
     }
     read = [point for trial in case.trials for point in points(trial)]
     if not any(point.governor for point in read):
@@ -100,12 +99,20 @@ def power_mode(case: Case) -> Finding | NotJudged | None:
     """The power mode and the clocks that it allows are the same in all readings."""
     board = case.header.device.fingerprint
     ends = [state for trial in case.trials for state in states(trial) or ()]
-    modes = [board.power_mode, *(state.power_mode for state in ends)]
-    locked = [board.clocks_locked, *(state.clocks_locked for state in ends)]
+    modes = [state.power_mode.name for state in ends if state.power_mode]
+    locked = [state.clocks_locked for state in ends if state.clocks_locked is not None]
+    wanted = case.header.conditioning
+    if wanted and wanted.mode:
+        modes.insert(0, wanted.mode)
+    elif board.power_mode:
+        modes.insert(0, board.power_mode.name)
+    # The fingerprint is from before the board was brought into the state that was asked for.
+    if board.clocks_locked is not None and not (wanted and (wanted.mode or wanted.clocks)):
+        locked.insert(0, board.clocks_locked)
     read = [point for trial in case.trials for point in points(trial)]
     changed = _changed(
-        ("the power mode was", [mode.name for mode in modes if mode is not None]),
-        ("jetson_clocks was", ["on" if one else "off" for one in locked if one is not None]),
+        ("the power mode was", modes),
+        ("jetson_clocks was", ["on" if one else "off" for one in locked]),
         *_limits(read),
     )
     if changed:
@@ -117,7 +124,7 @@ def power_mode(case: Case) -> Finding | NotJudged | None:
     reasons = [state.unknown["power_mode"] for state in ends if "power_mode" in state.unknown]
     if reasons:
         return NotJudged("MODE_CHANGED", reasons[0])
-    if not any(point.limits_hz for point in read) and not any(mode for mode in modes):
+    if not any(point.limits_hz for point in read) and not modes:
         return NotJudged("MODE_CHANGED", "this machine shows no power mode and no limits of its clocks")
     return None
 
@@ -158,7 +165,7 @@ def hot_start(case: Case) -> Finding | NotJudged | None:
         return Finding(
             "HOT_START",
             f"a launch began at {hottest:.1f} C ({zone}); the limit of this device is {limit:.1f} C",
-            "Let the board cool down, or give it a fan, and measure again.",
+            "Give it a fan, or let it cool down (--condition cool=...), and measure again.",
         )
     return None
 
@@ -173,7 +180,7 @@ def processor_temperatures(point: TelemetryPoint) -> list[tuple[float, str]]:
     return [
         (celsius, zone)
         for zone, celsius in point.temperature_c.items()
-        if celsius is not None and any(word in zone.lower() for word in _PROCESSOR_ZONES)
+        if celsius is not None and any(word in zone.lower() for word in PROCESSOR_ZONES)
     ]
 
 

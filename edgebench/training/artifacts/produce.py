@@ -65,7 +65,7 @@ def produce(
         validation=[load_waveform(clip) for clip in gathered.validation],
         folder=output,
     )
-    text = render_card(_card(fp32, small, recipe, gathered, command=command))
+    text = render_card(card_facts([fp32, small], recipe, gathered, commands=[command]))
     (output / known.card).write_text(text, encoding="utf-8")
     return fp32, small
 
@@ -101,23 +101,17 @@ class _Common:
         return save_artifact(graph, manifest, folder)
 
 
-def _card(
-    fp32: Artifact,
-    small: Artifact,
-    recipe: Recipe,
-    gathered: Gathered,
-    *,
-    command: str,
+def card_facts(
+    artifacts: Sequence[Artifact], recipe: Recipe, gathered: Gathered, *, commands: Sequence[str]
 ) -> CardFacts:
-    """Score both artifacts on the test speakers and gather what the card says."""
-    assert fp32.manifest is not None and small.manifest is not None
-    assert fp32.manifest.training is not None
-    pair = (fp32, small)
-    predicted = (predict_corpora(fp32, gathered.test), predict_corpora(small, gathered.test))
+    """What the card of ``artifacts`` says, fp32 first: all of them are scored on the test speakers."""
+    fp32, *quantized = artifacts
+    assert fp32.manifest is not None and fp32.manifest.training is not None
+    predicted = {artifact.key: predict_corpora(artifact, gathered.test) for artifact in artifacts}
     rows = [
         Row(artifact.key, found.corpus, found.label_source, found.clips, found.speakers, found.figures)
-        for artifact, predictions in zip(pair, predicted, strict=True)
-        for found in score_artifact(artifact, gathered.test, predictions)
+        for artifact in artifacts
+        for found in score_artifact(artifact, gathered.test, predicted[artifact.key])
     ]
     if EMOTION_LOGITS in fp32.manifest.tasks:  # the baseline names emotions, and nothing else
         rows += _baseline_rows(fp32, gathered)
@@ -129,7 +123,7 @@ def _card(
     }
     return CardFacts(
         architecture=recipe.architecture,
-        artifacts=[(a.manifest, a.size_bytes) for a in pair if a.manifest is not None],
+        artifacts=[(a.manifest, a.size_bytes) for a in artifacts if a.manifest is not None],
         training=fp32.manifest.training,
         split=gathered.split.name,
         leaks_speakers=gathered.split.leaks_speakers,
@@ -137,8 +131,13 @@ def _card(
         counts=counts,
         metrics=METRICS,
         rows=rows,
-        losses=accuracy_drop(pair, gathered.test, predicted),
-        command=command,
+        losses={
+            small.key: accuracy_drop(
+                (fp32, small), gathered.test, (predicted[fp32.key], predicted[small.key])
+            )
+            for small in quantized
+        },
+        commands=commands,
     )
 
 

@@ -13,7 +13,7 @@ from edgebench.models.artifact import Artifact
 from edgebench.models.quantization import SCHEMES, Scheme, missing_packages, read_overrides, scheme_named
 from edgebench.models.quantization.parents import refuse_parent
 from edgebench.training.artifacts.apart import apart
-from edgebench.training.artifacts.quantize import Speech, choose_clips, quantize_model
+from edgebench.training.artifacts.quantize import CLIPS_PER_CLASS, Speech, choose_clips, quantize_model
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ def quantize_by_all(
     *,
     calibration: Speech,
     output: Path,
+    clips_per_class: int = CLIPS_PER_CLASS,
     schemes: Sequence[str] = (),
     settings: Mapping[str, str] | None = None,
     progress: Callable[[str], None] = lambda _: None,
@@ -75,7 +76,13 @@ def quantize_by_all(
             attempts.append(Attempt(scheme.name, reason=str(error)))
             continue
         outcome = apart(
-            _make, model, scheme=scheme.name, calibration=calibration, output=output, overrides=values
+            _make,
+            model,
+            scheme=scheme.name,
+            calibration=calibration,
+            output=output,
+            clips_per_class=clips_per_class,
+            overrides=values,
         )
         attempts.append(
             Attempt(
