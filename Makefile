@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 # A plain request for torch brings gigabytes of CUDA packages on some indexes; name the build you want.
 TORCH ?= torch==2.13.0
 
-.PHONY: run test tests lint lint-in-one-piece bench lock clean
+.PHONY: run test tests fuzz lint lint-in-one-piece bench lock clean
 
 run: $(VENV)/run.done  ## install, then the main job on this machine
 	$(BIN)/edgebench run
@@ -38,6 +38,11 @@ lint: $(VENV)/test.done
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# 20,000 spoiled inputs each: protocol, record, manifest, suite, inventory.
+fuzz: $(VENV)/test.done  ## 100,000 inputs that are not what they should be
+	EDGEBENCH_FUZZ=20000 $(BIN)/python -m pytest --timeout 0 tests/test_fuzz.py \
+	  -k "test_protocol or test_record or test_manifest or test_suite or test_inventory"
+
 bench: $(VENV)/bench.done  ## every benchmark, into docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
@@ -50,11 +55,13 @@ $(VENV)/run.done: $(VENV)/bin/python pyproject.toml requirements/lock.txt
 	$(PIP) --editable .
 	@touch $@
 
-# The bare install is tried before the extras can hide what it lacks.
+# The bare install is tried before the extras can hide what it lacks. pip keeps one processor busy: on another
+# the modules of torch are compiled meanwhile, as importing them does, and not later by each test process.
 $(VENV)/test.done: $(VENV)/run.done
 	$(BIN)/edgebench models
 	$(PIP) $(TORCH)
-	$(PIP) --editable '.[train,quantize,test]'
+	@$(BIN)/python -c 'import torch, torch.export, torch._dynamo, torch.onnx' 2> /dev/null & \
+	  $(PIP) --editable '.[train,quantize,test]'; installed=$$?; wait; exit $$installed
 	@touch $@
 
 $(VENV)/bench.done: $(VENV)/test.done

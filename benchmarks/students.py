@@ -22,7 +22,6 @@ from rich.console import Console
 
 from benchmarks import report
 from benchmarks.results_page import ADAPTED, HARD, SOFT, Arm, Block, page, renewed
-from benchmarks.results_plot import plot
 from edgebench.cli.display import Display
 from edgebench.cli.options import cache_dir, corpus_sources
 from edgebench.corpora import EMOTIONS, Clip, Where, packaged_split, read_corpus, split_clips
@@ -199,6 +198,8 @@ def main() -> None:
     picture = arguments.output.with_suffix(".svg")
     whole = arguments.output.read_text(encoding="utf-8")
     arguments.output.write_text(renewed(whole, text), encoding="utf-8")
+    from benchmarks.results_plot import plot  # matplotlib, for the picture alone
+
     picture.write_text(plot([*within, *across]), encoding="utf-8")
     Console().print(f"wrote {arguments.output} and {picture}", highlight=False)
 

@@ -39,10 +39,7 @@ budget = 0
 """
 PARENT = load_artifact("wav2small.fp32")
 WRONG = ("wav2small.nan", "wav2small.moved")
-HOOK = "        made = self._ort.InferenceSession(path, options, providers=["
-FAULT = """\
-        made = _Faulty(self._ort.InferenceSession(path, options, providers=["CPUExecutionProvider"]), path)
-"""
+LOADED = 'self._ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])'
 CLASS = """
 
 class _Faulty:
@@ -62,9 +59,9 @@ class _Faulty:
 
 def with_a_fault(data: bytes) -> bytes:
     """The agent's onnxruntime module, which moves the answers of files that hold the word `planted`."""
-    lines = data.decode().splitlines(keepends=True)
-    assert sum(line.startswith(HOOK) for line in lines) == 1
-    return ("".join(FAULT if line.startswith(HOOK) else line for line in lines) + CLASS).encode()
+    source = data.decode()
+    assert source.count(LOADED) == 1
+    return (source.replace(LOADED, f"_Faulty({LOADED}, path)") + CLASS).encode()
 
 
 def child(folder: Path, name: str, *, nan: bool) -> str:

@@ -240,5 +240,5 @@ def test_a_head_and_a_large_product_have_no_moment_of_their_own(monkeypatch):
     sites = [site for site in find_sites(model) if site.kind == "product"]
     plain = Moment(np.eye(24), np.zeros(24))
     assert output_moment(model, sites[-1], pieces, plain) is None
-    monkeypatch.setattr("edgebench.models.quantization.coding.MOST_ELEMENTS", 24 * 24 * 20 - 1)
+    monkeypatch.setattr("edgebench.models.quantization.coding._MOST_AWARE", 24 * 24 * 20 - 1)
     assert output_moment(model, sites[0], pieces, plain) is None

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
-import sklearn.metrics
 from support import results_builder as b
 
 from edgebench.results.metrics import accuracy
@@ -66,6 +65,8 @@ def test_a_difference_is_paired_by_seed_and_by_speaker(metric):
 
 
 def test_the_interval_is_a_jackknife_over_speakers_done_by_hand():
+    import sklearn.metrics  # not at the top: every test process collects every file
+
     trainings = [training(0.7, seed=i) for i in range(3)]
     found = over_seeds(trainings, CORPUS, "ua")
     answers = [np.array(one.predictions.values[1]).argmax(1) for one in trainings]

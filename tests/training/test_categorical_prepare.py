@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from unittest import mock
-
 import numpy as np
 import pytest
-
-pytest.importorskip("librosa", reason="training needs librosa: pip install edgebench[train]")
-
-import numba
+from support.plain_librosa import plain_librosa
 
 from edgebench.agent.waveform import check, prepare
 from edgebench.corpora import SAMPLE_RATE_HZ, load_waveform, synthetic_corpus
@@ -36,28 +30,9 @@ def bursts(seed: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def librosa_trim():
-    """librosa's own trim.
-
-    librosa has numba compile a dozen functions as it is imported, for most of a minute the first time. trim
-    calls none of them. So this is a librosa of its own, with these left as they are in Python.
-    """
-    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "librosa"}
-    with mock.patch.multiple(
-        numba, **dict.fromkeys(("guvectorize", "jit", "stencil", "vectorize"), uncompiled)
-    ):
-        for name in before:
-            del sys.modules[name]
-        import librosa
-
+    """librosa's own trim, which calls none of its compiled functions."""
+    with plain_librosa() as librosa:
         yield librosa.effects.trim
-    for name in [name for name in sys.modules if name.partition(".")[0] == "librosa"]:
-        del sys.modules[name]
-    sys.modules.update(before)
-
-
-def uncompiled(*given, **options):
-    """For a decorator of numba, with or without options."""
-    return given[0] if len(given) == 1 and callable(given[0]) else lambda function: function
 
 
 @pytest.mark.parametrize("top_db", [20.0, 40.0])
