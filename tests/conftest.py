@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import itertools
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # pip reads this backwards (see "boolean options" in its manual): what it installs is compiled when it is
 # imported, and most of it never is.
 os.environ.setdefault("PIP_NO_COMPILE", "0")
+
+# Fixtures of a module or a session start runs before `own_lock` is asked: theirs is this process' lock.
+_LOCK_FOLDER = tempfile.mkdtemp(prefix="edgebench-lock-")
+atexit.register(shutil.rmtree, _LOCK_FOLDER, ignore_errors=True)
+os.environ["EDGEBENCH_LOCK_FOLDER"] = _LOCK_FOLDER
 
 import pytest
 from support import untrained
