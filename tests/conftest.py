@@ -22,11 +22,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # imported, and most of it never is.
 os.environ.setdefault("PIP_NO_COMPILE", "0")
 
-# Fixtures of a module or a session start runs before `own_lock` is asked: theirs is this process' lock.
-_LOCK_FOLDER = tempfile.mkdtemp(prefix="edgebench-lock-")
-atexit.register(shutil.rmtree, _LOCK_FOLDER, ignore_errors=True)
-os.environ["EDGEBENCH_LOCK_FOLDER"] = _LOCK_FOLDER
-
 import pytest
 from support import untrained
 from support.cli import Edgebench
@@ -36,6 +31,10 @@ from support.sshd import SshServer, find_sshd
 from edgebench.corpora import audio
 
 _LOCKS = itertools.count()
+# Fixtures of a module or a session start runs before `own_lock` is asked: theirs is this process' lock.
+_LOCK_FOLDER = tempfile.mkdtemp(prefix="edgebench-lock-")
+atexit.register(shutil.rmtree, _LOCK_FOLDER, ignore_errors=True)
+os.environ["EDGEBENCH_LOCK_FOLDER"] = _LOCK_FOLDER
 
 MakeServer = Callable[..., SshServer]
 
