@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Most modules of torch and transformers are never imported: each is compiled when it is, not all of them here.
+# Where the environment forbids Python to keep that, every process of the tests would compile them anew.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
        --constraint requirements/lock.txt
 # A plain request for torch brings gigabytes of CUDA packages on some indexes; name the build you want.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import itertools
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,10 @@ from support.sshd import SshServer, find_sshd
 from edgebench.corpora import audio
 
 _LOCKS = itertools.count()
+# Fixtures of a module or a session start runs before `own_lock` is asked: theirs is this process' lock.
+_LOCK_FOLDER = tempfile.mkdtemp(prefix="edgebench-lock-")
+atexit.register(shutil.rmtree, _LOCK_FOLDER, ignore_errors=True)
+os.environ["EDGEBENCH_LOCK_FOLDER"] = _LOCK_FOLDER
 
 MakeServer = Callable[..., SshServer]
 
