@@ -197,7 +197,9 @@ def main() -> None:
         peers, rounds=arguments.rounds, seconds=arguments.seconds, core=arguments.core, console=console
     )
     rows = [cells(peer, one, found[0], arguments.allowed) for peer, one in zip(peers, found, strict=True)]
-    table = Table(*HEAD)
+    table = Table()
+    for title in HEAD:
+        table.add_column(title, overflow="fold")
     for row in rows:
         table.add_row(*row)
     console.print(table)

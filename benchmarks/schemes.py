@@ -71,8 +71,10 @@ def main() -> None:
     console.print(refusals(made), highlight=False, markup=False)
     if arguments.page:
         told = [f"{name}: {value}" for name, value in facts]
-        told.append(f"Runs {', '.join(one.run_id for one in (*costs, accuracy) if one)}.")
-        told.append(f"Test speakers were predicted by {runs.looks} run(s) of this command.")
+        dates = {run.run_id: run.date for run in runs.all}
+        shown = [one.run_id for one in (*costs, accuracy) if one]
+        told.append(f"runs: {', '.join(f'{run_id} ({dates[run_id]})' for run_id in shown)}")
+        told.append(f"runs of this command that predicted test speakers: {runs.looks}")
         parts = (
             markdown(COST_HEAD, cost_rows),
             markdown(LOSS_HEAD, loss_rows),

@@ -124,11 +124,15 @@ def _ratio(line: Line) -> tuple[str, str]:
 def _loss_cells(loss: Loss | None) -> tuple[str, str, str]:
     if loss is None:
         return (NOTHING, NOTHING, NOTHING)
-    ua = [f"{loss.ua:+.4f}", *(f"[{lo:+.3f}, {hi:+.3f}]" for lo, hi in loss.ua_intervals)]
-    ccc = f"{loss.ccc:+.4f}"
+    ua = [_signed(loss.ua, 4), *(f"[{_signed(lo, 3)}, {_signed(hi, 3)}]" for lo, hi in loss.ua_intervals)]
+    ccc = _signed(loss.ccc, 4)
     if loss.ccc_lo is not None and loss.ccc_hi is not None:
-        ccc += f" [{loss.ccc_lo:+.3f}, {loss.ccc_hi:+.3f}]"
+        ccc += f" [{_signed(loss.ccc_lo, 3)}, {_signed(loss.ccc_hi, 3)}]"
     return " ".join(ua), ccc, f"{loss.changed} of {loss.clips}"
+
+
+def _signed(value: float, digits: int) -> str:
+    return f"{round(value, digits) + 0.0:+.{digits}f}"  # no zero below zero
 
 
 def _number(figure: Figure | None, form: str, unit: float = 1.0) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import signal
 import subprocess
@@ -25,6 +26,8 @@ from support.exporting import read_operators_once
 from support.sshd import SshServer, find_sshd
 
 from edgebench.corpora import audio
+
+_LOCKS = itertools.count()
 
 MakeServer = Callable[..., SshServer]
 
@@ -52,6 +55,13 @@ def untrained_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # of all workers
     return untrained.exported(folder / "untrained")
+
+
+@pytest.fixture(autouse=True)
+def own_lock(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test is a board of its own: tests that run side by side do not wait for each other."""
+    folder = tmp_path_factory.getbasetemp() / f"lock-{next(_LOCKS)}"
+    monkeypatch.setenv("EDGEBENCH_LOCK_FOLDER", str(folder))
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,7 @@ def test_a_short_training_leaves_artifacts_that_load(
     # One thread: two that wait for each other on a busy machine take minutes for what takes seconds.
     settings = ["optimiser.steps=4", "validation.every_steps=4", "optimiser.batch=4", "data.crop_s=1.0"]
     settings += ["compute.threads=1", "data.split=few.json"]
-    result = edgebench(
+    result = edgebench.here(
         "train", "wav2small", *folders, "--output", "out", *[w for s in settings for w in ("--set", s)]
     )
     assert result.returncode == 0, result.stderr

@@ -174,7 +174,7 @@ def _measuring(board: Board, pythons: Mapping[str, str]) -> Iterator[Check]:
         yield Check("temperature", "warn", "no sensor", "Throttling by heat cannot be told from here.")
     else:
         yield Check("temperature", "ok" if hottest < _WARM_C else "warn", f"{hottest:.0f} C")
-    yield from _held_down(after["state"])
+    yield from held_down(after["state"])
     busy = after["busy"]
     if busy is not None:
         quiet = busy < _BUSY_SHARE
@@ -186,7 +186,7 @@ def _measuring(board: Board, pythons: Mapping[str, str]) -> Iterator[Check]:
         )
 
 
-def _held_down(state: Mapping[str, Any]) -> Iterator[Check]:
+def held_down(state: Mapping[str, Any]) -> Iterator[Check]:
     """What a Raspberry Pi's firmware and a quota say; nothing of boards that have neither."""
     if "throttled" in state["unknown"]:
         advice = "Give the user the group video: `sudo usermod -aG video USER`."

@@ -28,6 +28,7 @@ from edgebench.models.quantization.ort_static import ALLOWED, PADDED, STATIC
 from edgebench.models.quantization.scheme import Scheme, Settings, Waveform, settings
 from edgebench.models.quantization.source import finished, source_model, spread
 from edgebench.models.quantization.static_qdq import quantized_by_ranges, rewritten_source
+from edgebench.models.rewrites.base import NEEDS as REWRITES_NEED
 
 ALGORITHMS = ("minmax", "kl")
 
@@ -139,8 +140,8 @@ SCHEMES = (
         allowed={**_ALLOWED, "algorithm": ALGORITHMS},
         choices={"algorithm": ALGORITHMS},
         calibrated=True,
-        needs=NEEDS,
-        extra="train,nc",
+        needs=(*NEEDS, *REWRITES_NEED),
+        extra="train,nc,quantize",
         of_own_nets=True,
     ),
     Scheme(
@@ -150,8 +151,8 @@ SCHEMES = (
         settings=settings(**_COMMON, algorithms=ALGORITHMS, tolerable_loss=1e-4),
         allowed={**_ALLOWED, "algorithms": ALGORITHMS},
         calibrated=True,
-        needs=NEEDS,
-        extra="train,nc",
+        needs=(*NEEDS, *REWRITES_NEED),
+        extra="train,nc,quantize",
         of_own_nets=True,
     ),
 )

@@ -1,0 +1,39 @@
+"""What the doctor says of a board's throttle word and quota, read from file trees of boards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support import board_trees
+
+from edgebench.agent.sensors.telemetry import Telemetry
+from edgebench.harness.checks.doctor import held_down
+
+
+@pytest.mark.parametrize(("throttled", "status"), [("0x0", "ok"), ("0x50005", "warn"), ("0x50000", "warn")])
+def test_the_throttle_word(tmp_path: Path, throttled: str, status: str) -> None:
+    state = Telemetry(str(board_trees.pi(tmp_path, throttled=throttled))).take_between()["state"]
+    (check,) = held_down(state)
+    assert (check.name, check.status, check.found) == ("throttling", status, f"throttled={throttled}")
+    assert bool(check.advice) == (status == "warn")
+
+
+def test_a_user_outside_of_the_group_video(tmp_path: Path) -> None:
+    root = board_trees.pi(tmp_path)
+    board_trees.program(root, "usr/bin/vcgencmd", "#!/bin/sh\necho 'VCHI initialization failed'\n")
+    (check,) = held_down(Telemetry(str(root)).take_between()["state"])
+    assert check.status == "warn"
+    assert "VCHI" in check.found and "video" in check.advice
+
+
+def test_a_quota_is_said_and_a_board_without_either_has_no_line(tmp_path: Path) -> None:
+    assert list(held_down(Telemetry(str(tmp_path)).take_between()["state"])) == []
+    group = {
+        "proc/self/cgroup": "0::/\n",
+        "sys/fs/cgroup/cpu.max": "50000 100000\n",
+        "sys/fs/cgroup/cpu.stat": "nr_throttled 0\nthrottled_usec 0\n",
+    }
+    board_trees.write(tmp_path, group)
+    (check,) = held_down(Telemetry(str(tmp_path)).take_between()["state"])
+    assert (check.status, check.found) == ("warn", "0.5 processors")
