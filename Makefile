@@ -4,12 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Most modules of torch and transformers are never imported: each is compiled when it is, not all of them here.
+# Where the environment forbids Python to keep that, every process of the tests would compile them anew.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
        --constraint requirements/lock.txt
 # A plain request for torch brings gigabytes of CUDA packages on some indexes; name the build you want.
 TORCH ?= torch==2.13.0
 
-.PHONY: run test tests lint lint-in-one-piece bench lock clean
+.PHONY: run test tests fuzz lint lint-in-one-piece bench lock clean
 
 run: $(VENV)/run.done  ## install, then the main job on this machine
 	$(BIN)/edgebench run
@@ -37,6 +39,11 @@ lint: $(VENV)/test.done
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# 20,000 spoiled inputs each: protocol, record, manifest, suite, inventory.
+fuzz: $(VENV)/test.done  ## 100,000 inputs that are not what they should be
+	EDGEBENCH_FUZZ=20000 $(BIN)/python -m pytest --timeout 0 tests/test_fuzz.py \
+	  -k "test_protocol or test_record or test_manifest or test_suite or test_inventory"
 
 bench: $(VENV)/bench.done  ## every benchmark, into docs/benchmarks.md
 	$(BIN)/python -m benchmarks

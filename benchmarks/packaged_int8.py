@@ -71,11 +71,15 @@ def _make(schemes: Sequence[str], sources: Mapping[str, Source], gathered: Gathe
             clips_per_class=CLIPS_PER_CLASS,
         )
         same = artifact.sha256 == before.get(artifact.key)
-        console.print(f"{artifact.path}: {artifact.size_bytes:,} bytes, {'as before' if same else 'changed'}")
+        console.print(
+            f"{artifact.path}: {artifact.size_bytes:,} bytes, {'as before' if same else 'changed'}",
+            soft_wrap=True,
+        )
         lost = judge(artifact)
         console.print(
             f"  validation speakers: UA lost {lost.ua:+.4f}, CCC lost at most {lost.ccc:+.4f}, "
-            f"{lost.changed} of {lost.clips} classes changed"
+            f"{lost.changed} of {lost.clips} classes changed",
+            soft_wrap=True,
         )
 
 

@@ -12,10 +12,11 @@ The tree, by what the reader has to do about it::
     │   ├── HostKeyError     5   the board's host key is unknown or has changed
     │   ├── AuthRefused      5   the board answered and refused the keys offered
     │   ├── BoardUnfit       5   no Python, too old a Python, no space, no wheel for it, another kind of board
-    │   └── DeviceBusy       5   somebody else is measuring on it
+    │   ├── DeviceBusy       5   somebody else is measuring on it
+    │   └── RunGone          5   the board has no such run any more
     ├── MeasurementError     6   the run started and could not be completed
     ├── StoreError           7   the results on disk cannot be read or written
-    └── Interrupted        130   somebody stopped a training; its checkpoint is written
+    └── Interrupted        130   somebody stopped it; the message says what was kept or goes on
 
 A message is one paragraph: what was asked, what was found, what to do. Anything else that
 escapes is a bug and keeps its traceback (exit code 1).
@@ -87,6 +88,10 @@ class DeviceBusy(DeviceError):
     """Somebody else is measuring on the board."""
 
 
+class RunGone(DeviceError):
+    """The board has no such run any more: its folder was removed, or another board answers."""
+
+
 class MeasurementError(EdgebenchError):
     """The run started and could not be completed."""
 
@@ -100,7 +105,7 @@ class StoreError(EdgebenchError):
 
 
 class Interrupted(EdgebenchError):
-    """Somebody stopped a training, whose checkpoint is where the message says."""
+    """Somebody stopped it. The message says where a training's checkpoint is, or that a run goes on."""
 
     exit_code = 130
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import itertools
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +29,12 @@ from support.exporting import read_operators_once
 from support.sshd import SshServer, find_sshd
 
 from edgebench.corpora import audio
+
+_LOCKS = itertools.count()
+# Fixtures of a module or a session start runs before `own_lock` is asked: theirs is this process' lock.
+_LOCK_FOLDER = tempfile.mkdtemp(prefix="edgebench-lock-")
+atexit.register(shutil.rmtree, _LOCK_FOLDER, ignore_errors=True)
+os.environ["EDGEBENCH_LOCK_FOLDER"] = _LOCK_FOLDER
 
 MakeServer = Callable[..., SshServer]
 
@@ -52,6 +62,13 @@ def untrained_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # of all workers
     return untrained.exported(folder / "untrained")
+
+
+@pytest.fixture(autouse=True)
+def own_lock(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test is a board of its own: tests that run side by side do not wait for each other."""
+    folder = tmp_path_factory.getbasetemp() / f"lock-{next(_LOCKS)}"
+    monkeypatch.setenv("EDGEBENCH_LOCK_FOLDER", str(folder))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@
     blobs/SHA256      files by the hash of their content: the agent, models, packs, wheels
     envs/KEY/         private environments, one a runtime
     runs/RUN_ID/      one run: plan.json, journal.jsonl, pid, supervisor.log, traces
-    lock              held by the run that measures
+    lock              held by the account's run that measures (see ``lock`` for the board's)
 
 Host and agent both take their paths from here.
 """

@@ -9,7 +9,7 @@ the host. The verbs, each one run of ``python agent.zip VERB ...``:
 ``start PLAN RUN_DIR``
     take the board's lock, detach, and run the trials of the plan file one after the other, each
     in a fresh process of its runtime's interpreter, writing RUN_DIR/journal.jsonl. Answers
-    ``started``, or ``busy`` with the holder of the lock.
+    ``started``, or ``busy`` with the holder of the lock and the ``state`` of that process.
 ``follow RUN_DIR SEQ``
     the journal from message number SEQ on, as it grows, until ``end``; a ``heartbeat`` when
     nothing else was said for a while; ``lost`` when the run died without an ``end``.
@@ -71,6 +71,7 @@ RUNTIME_IMPORT = "RUNTIME_IMPORT"  # the runtime is missing, or dies on this pro
 MODEL_LOAD = "MODEL_LOAD"  # the runtime refuses the file
 RUN_FAILED = "RUN_FAILED"  # an inference raised
 PREPARATION = "PREPARATION"  # a preparation step is unknown, or the pack cannot be read
+FILE_CHANGED = "FILE_CHANGED"  # the model or the speech on the board is not what was sent
 KILLED = "KILLED"  # the process died of a signal
 TIMEOUT = "TIMEOUT"  # it outran its time limit
 CANCELLED_BY_HOST = "CANCELLED_BY_HOST"

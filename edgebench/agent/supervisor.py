@@ -7,8 +7,6 @@ processors where there are any, and wakes for telemetry.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import os
 import signal
@@ -17,6 +15,7 @@ import time
 import traceback
 
 from edgebench.agent import (
+    blobs,
     child,
     conditioning,
     cores,
@@ -24,6 +23,7 @@ from edgebench.agent import (
     fingerprint,
     folders,
     journal,
+    lock,
     predictions,
     protocol,
     repeats,
@@ -45,20 +45,16 @@ def start(wire: int, plan_path: str, run_dir: str) -> int:
     try:
         plan = read_plan(plan_path)
         plan["root"] = os.path.abspath(plan["root"])
-        lock_path = os.path.join(plan["root"], folders.LOCK)
         os.makedirs(run_dir, exist_ok=True)
         if os.path.exists(os.path.join(run_dir, folders.JOURNAL)):
             raise ValueError("%s holds a run already; follow it, or start another under a new id" % run_dir)
-        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o666)
+        held = lock.Lock(plan["root"], exclusive=plan.get("exclusive", True))
+    except lock.BusyError as busy:
+        protocol.send(wire, {"kind": protocol.BUSY, "holder": busy.holder})
+        return 0
     except (OSError, ValueError) as problem:
         protocol.send(wire, {"kind": protocol.ERROR, "code": "BAD_PLAN", "message": str(problem)})
         return 1
-    try:
-        kind = fcntl.LOCK_EX if plan.get("exclusive", True) else fcntl.LOCK_SH
-        fcntl.flock(lock, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        protocol.send(wire, {"kind": protocol.BUSY, "holder": files.read_json(lock_path)})
-        return 0
 
     try:
         guard = conditioning.begin(plan.get("conditioning"), plan["root"], close=(wire,))
@@ -73,7 +69,7 @@ def start(wire: int, plan_path: str, run_dir: str) -> int:
         if os.fork() == 0:
             for descriptor in (wire, ready):
                 os.close(descriptor)
-            _run_detached(plan, run_dir, lock, ready_end, guard)
+            _run_detached(plan, run_dir, held, ready_end, guard)
         os._exit(0)
     os.close(ready_end)
     os.waitpid(middle, 0)
@@ -98,7 +94,7 @@ def read_plan(path: str) -> dict[str, Any]:
     return plan
 
 
-def _run_detached(plan: dict[str, Any], run_dir: str, lock: int, ready: int, guard: Any) -> None:
+def _run_detached(plan: dict[str, Any], run_dir: str, held: lock.Lock, ready: int, guard: Any) -> None:
     """What the supervisor's process does. Does not return."""
     status = 1
     try:
@@ -110,18 +106,10 @@ def _run_detached(plan: dict[str, Any], run_dir: str, lock: int, ready: int, gua
         stop_fd = _stop_signals()
         book = journal.Journal(run_dir)
         journal.sign(run_dir)
-        _write_lock(
-            lock,
-            {
-                "run_id": plan["run_id"],
-                "pid": os.getpid(),
-                "user": plan["user"],
-                "since_wall_s": time.time(),
-            },
-        )
+        held.sign(plan["run_id"], plan["user"])
         os.write(ready, b"%d" % os.getpid())
         os.close(ready)
-        supervise(plan, run_dir, book, lock=lock, stop_fd=stop_fd, guard=guard)
+        supervise(plan, run_dir, book, held=held, stop_fd=stop_fd, guard=guard)
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -135,7 +123,7 @@ def supervise(
     run_dir: str,
     book: journal.Journal,
     *,
-    lock: int,
+    held: lock.Lock,
     stop_fd: int,
     guard: conditioning.Guard | None = None,
 ) -> None:
@@ -156,12 +144,13 @@ def supervise(
             trials=len(trials),
         )
         readings = telemetry.Telemetry()
+        store = blobs.Blobs(os.path.join(plan["root"], folders.BLOBS))
         told = predictions.Predictions()
         queue = repeats.Queue(trials, plan.get("repeats"))
         for index, one in enumerate(queue):
             origin = {"repeat_of": one["repeat_of"]} if "repeat_of" in one else {}
             book.write(protocol.TRIAL_BEGIN, id=one["id"], index=index, **origin)
-            record = run_trial(plan, one, run_dir, readings=readings, stop_fd=stop_fd)
+            record = run_trial(plan, one, run_dir, store=store, readings=readings, stop_fd=stop_fd)
             told.shorten(one, record)
             queue.judge(one, record)
             book.write(protocol.TRIAL, index=index, **record, **origin)
@@ -177,20 +166,31 @@ def supervise(
     if guard is not None:
         guard.release()
     # Freed before the `end` is written: whoever reads it may start the next run at once.
-    _write_lock(lock, None)
-    os.close(lock)
+    held.release(signed=True)
     book.write(protocol.END, status=status, message=message, trials_done=done)
 
 
 def run_trial(
-    plan: dict[str, Any], one: dict[str, Any], run_dir: str, *, readings: telemetry.Telemetry, stop_fd: int
+    plan: dict[str, Any],
+    one: dict[str, Any],
+    run_dir: str,
+    *,
+    store: blobs.Blobs,
+    readings: telemetry.Telemetry,
+    stop_fd: int,
 ) -> dict[str, Any]:
     """One trial in a fresh process; its record, or that of its death, with telemetry."""
     cores.keep_clear_of([one])
     record: dict[str, Any] = {"stage": "starting", **trial.blank(one)}
     series: list[dict[str, Any]] = []
+    problem = store.problem(one)
     record["cooled_s"] = conditioning.cool_down(plan.get("conditioning"), stop_fd=stop_fd)
     before = readings.take_between()
+    if problem is not None:
+        record.pop("stage")
+        record["error"] = {"code": protocol.FILE_CHANGED, "message": problem, "signal": None}
+        record["telemetry"] = {"before": before, "after": before, "series": series}
+        return record
     ending = child.run(
         ["trial"],
         {**one, "blobs": os.path.join(plan["root"], folders.BLOBS), "cpus": cores.of_trial(one)},
@@ -206,7 +206,7 @@ def run_trial(
     if record.pop("kind", None) != protocol.TRIAL:
         record["error"] = death.error_of(one, stage, ending)
     if record["trace"]:
-        record["trace"] = _file_facts(run_dir, record["trace"]["name"])
+        record["trace"] = blobs.facts(run_dir, record["trace"]["name"])
     record["telemetry"] = {"before": before, "after": readings.take_between(), "series": series}
     return record
 
@@ -225,24 +225,11 @@ def _stop_signals() -> int:
     return stop_fd
 
 
-def _write_lock(lock: int, holder: dict[str, Any] | None) -> None:
-    os.ftruncate(lock, 0)
-    if holder is not None:
-        os.pwrite(lock, json.dumps(holder).encode(), 0)
-
-
 def _agent_sha256() -> str | None:
     """The hash of the zip this runs from; None when it runs from a folder."""
     if not os.path.isfile(child.ROOT):
         return None
-    return str(_file_facts(os.path.dirname(child.ROOT), os.path.basename(child.ROOT))["sha256"])
-
-
-def _file_facts(folder: str, name: str) -> dict[str, Any]:
-    """Name, size and hash of a file that is small enough to be read whole."""
-    with open(os.path.join(folder, name), "rb") as file:
-        data = file.read()
-    return {"name": name, "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    return str(blobs.facts(os.path.dirname(child.ROOT), os.path.basename(child.ROOT))["sha256"])
 
 
 def _log(run_dir: str) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from edgebench.cli.app import app
 from edgebench.errors import EdgebenchError
+from edgebench.text import plain
 
 INTERRUPTED = 130
 
@@ -40,5 +41,5 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 
 def _end(status: int, text: str) -> NoReturn:
-    print(f"edgebench: {text}", file=sys.stderr)  # noqa: T201 - the one place that speaks plainly
+    print(f"edgebench: {plain(text)}", file=sys.stderr)  # noqa: T201 - the one place that speaks plainly
     sys.exit(status)

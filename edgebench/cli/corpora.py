@@ -13,8 +13,7 @@ from edgebench.errors import CorpusError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rich.console import Console
-
+    from edgebench.cli.console import PlainConsole
     from edgebench.corpora import Inspection
 
 app = typer.Typer(help="Speech corpora: what is there, and what is wrong with it.", no_args_is_help=True)
@@ -43,8 +42,7 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Read every clip of a corpus: speakers, emotions, formats, and what cannot be used and why."""
-    from rich.console import Console
-
+    from edgebench.cli.console import PlainConsole
     from edgebench.cli.display import Display
     from edgebench.corpora import inspect_corpus
 
@@ -59,7 +57,7 @@ def check(
         for warning in found.warnings:
             display.warn(warning)
     else:
-        _print(found, Console())
+        _print(found, PlainConsole())
     if not found.usable:
         raise CorpusError(
             f"{found.path}: none of {found.clips} clips can be used: {len(found.unreadable)} cannot be read, "
@@ -67,7 +65,7 @@ def check(
         )
 
 
-def _print(found: Inspection, console: Console) -> None:
+def _print(found: Inspection, console: PlainConsole) -> None:
     from rich.markup import escape
     from rich.table import Table
 

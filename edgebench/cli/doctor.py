@@ -40,10 +40,10 @@ def doctor(
     json: JsonOption = False,
 ) -> None:
     """Look a board over: reachable, fit, quiet, and what its figures will be worth."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from edgebench.cli.console import PlainConsole
     from edgebench.cli.display import Display
     from edgebench.devices import resolve_device
     from edgebench.harness.checks.doctor import examine
@@ -66,6 +66,6 @@ def doctor(
             table.add_column(column)
         for check in checks:
             table.add_row(check.name, _MARKS[check.status], escape(check.found), escape(check.advice))
-        Console().print(table)
+        PlainConsole().print(table)
     if any(check.status == "fail" for check in checks):
         raise typer.Exit(5)

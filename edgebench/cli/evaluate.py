@@ -28,8 +28,7 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Score models on held-out speech, on this host: UA, WA, F1, confusion, CCC, with 95 % intervals."""
-    from rich.console import Console
-
+    from edgebench.cli.console import PlainConsole
     from edgebench.cli.display import Display
     from edgebench.harness.host.evaluate import evaluate as evaluate_models
     from edgebench.results.report import print_evaluation
@@ -40,4 +39,4 @@ def evaluate(
     if json:
         typer.echo(json_.dumps(found.to_json(), allow_nan=False))
     else:
-        print_evaluation(found, Console())
+        print_evaluation(found, PlainConsole())

@@ -57,8 +57,7 @@ def explain(
     json: JsonOption = False,
 ) -> None:
     """Say why a quantized model is as fast as it is on a board, operator by operator."""
-    from rich.console import Console
-
+    from edgebench.cli.console import PlainConsole
     from edgebench.cli.display import Display
     from edgebench.devices import resolve_device
     from edgebench.harness.explain.explain import explain as explain_model
@@ -89,7 +88,7 @@ def explain(
     if json:
         typer.echo(json_.dumps(found.to_json(), allow_nan=False))
     else:
-        print_explanation(found, Console())
+        print_explanation(found, PlainConsole())
     typer.echo(f"report: {path}", err=json)
 
 

@@ -135,12 +135,13 @@ def _all(
 
 def _show(attempts: list[Attempt]) -> None:
     """The files in a table, and below it, over the whole width, why a scheme made none."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.padding import Padding
     from rich.table import Table
 
-    console = Console()
+    from edgebench.cli.console import PlainConsole
+
+    console = PlainConsole()
     table = Table()
     table.add_column("scheme", no_wrap=True)
     for column in ("bytes", "may differ by", "seconds", "peak MB"):
@@ -227,9 +228,10 @@ def _list(*, json: bool) -> None:
         ]
         typer.echo(json_.dumps(rows))
         return
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from edgebench.cli.console import PlainConsole
 
     table = Table()
     table.add_column("scheme", no_wrap=True)
@@ -240,4 +242,4 @@ def _list(*, json: bool) -> None:
         state = " (missing here)" if missing_packages(scheme) else ""
         clips = "yes" if scheme.calibrated else "no"
         table.add_row(scheme.name, scheme.format, clips, needs + state, scheme.summary)
-    Console().print(table)
+    PlainConsole().print(table)

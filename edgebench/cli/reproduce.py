@@ -269,13 +269,12 @@ def _show_figure(
     values: dict[str, Any], page: str, sections: list[Section], store: Path, name: str, *, json: bool
 ) -> None:
     """Print a figure's tables or JSON, and write its page."""
-    from rich.console import Console
-
+    from edgebench.cli.console import PlainConsole
     from edgebench.results.report import print_sections, write_figure
 
     if json:
         typer.echo(json_.dumps(values, allow_nan=False))
     else:
-        print_sections(sections, Console())
+        print_sections(sections, PlainConsole())
     paths = write_figure(page, values, open_store(store).reports_path, name)
     typer.echo(f"report: {paths['html']}", err=json)

@@ -39,8 +39,7 @@ def distilhubert_table2(
     trained on all but 5 % of the clips, exported, quantized, and tested on RAVDESS. Needs the extra `train`,
     and a GPU to be done in a day.
     """
-    from rich.console import Console
-
+    from edgebench.cli.console import PlainConsole
     from edgebench.papers.distilhubert.page import figure1_sections, production_section, table2_sections
     from edgebench.results.report import print_sections
     from edgebench.training import require_extra
@@ -70,5 +69,5 @@ def distilhubert_table2(
         sections = [*table2_sections(found), production_section(found["production"])]
         if "figure1" in found:
             sections += figure1_sections(found["figure1"])
-        print_sections(sections, Console())
+        print_sections(sections, PlainConsole())
     typer.echo(f"figures and models: {output}", err=json)

@@ -81,8 +81,12 @@ def run(
     launches: Annotated[int | None, typer.Option("--launches", help="Fresh processes a condition.")] = None,
     offline: OfflineOption = False,
     resume: Annotated[
-        str | None, typer.Option("--resume", help="Collect a run that went on alone on its board.")
+        str | None,
+        typer.Option("--resume", help="Finish a run that broke off: collect it, measure what is missing."),
     ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for a board on which somebody else measures.")
+    ] = False,
     trace: Annotated[
         bool,
         typer.Option(
@@ -96,8 +100,8 @@ def run(
     """Measure models on a board: size, MACs, memory, latency, and accuracy on held-out speech."""
     from edgebench.cli.display import Display
     from edgebench.devices import resolve_device
+    from edgebench.harness.resume import resume as resume_run
     from edgebench.harness.runner import Request
-    from edgebench.harness.runner import resume as resume_run
     from edgebench.harness.suite import load_suite
     from edgebench.models import default_artifacts
 
@@ -140,6 +144,7 @@ def run(
         cache=cache_dir(),
         command=["edgebench", *sys.argv[1:]],
         trace=trace,
+        wait=wait,
     )
     if plan:
         _print_plan(request, results, display)

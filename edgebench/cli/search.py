@@ -67,9 +67,9 @@ def search(
     json: JsonOption = False,
 ) -> None:
     """Search schemes and settings; started again, it goes on where it stopped."""
-    from rich.console import Console
     from rich.live import Live
 
+    from edgebench.cli.console import PlainConsole
     from edgebench.cli.quantize import labelled_speech
     from edgebench.devices import resolve_device
     from edgebench.search.searching import Searching
@@ -87,7 +87,7 @@ def search(
         offline=offline,
         max_loss=max_loss,
     )
-    console = Console(stderr=json)
+    console = PlainConsole(stderr=json)
     with Live(console=console, auto_refresh=False) as live:
 
         def told() -> None:

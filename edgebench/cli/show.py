@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgebench.cli.options import DEFAULT_STORE, InventoryOption, JsonOption, StoreOption
+from edgebench.text import plain
 
 if TYPE_CHECKING:
     from edgebench.results import RunSummary, Store
@@ -28,7 +29,7 @@ def open_store(path: Path) -> Store:
     """The store, its warnings on stderr in our own words."""
     from edgebench.results import Store
 
-    return Store(path, warn=lambda text: typer.echo(f"edgebench: warning: {text}", err=True))
+    return Store(path, warn=lambda text: typer.echo(f"edgebench: warning: {plain(text)}", err=True))
 
 
 def show_run(results: Store, run_id: str, *, json: bool, relative_to: str | None = None) -> RunSummary:
@@ -37,8 +38,7 @@ def show_run(results: Store, run_id: str, *, json: bool, relative_to: str | None
     ``relative_to``: the artifact that fronts and ratios are relative to. Raises UsageError for one that
     the run did not measure.
     """
-    from rich.console import Console
-
+    from edgebench.cli.console import PlainConsole
     from edgebench.results import summarise
     from edgebench.results.report import print_run, write_reports
 
@@ -47,7 +47,7 @@ def show_run(results: Store, run_id: str, *, json: bool, relative_to: str | None
     if json:
         typer.echo(json_.dumps(summary.to_json(), allow_nan=False))
     else:
-        print_run(summary, Console(), relative_to=relative_to)
+        print_run(summary, PlainConsole(), relative_to=relative_to)
     typer.echo(f"report: {paths['html']}", err=json)
     return summary
 
@@ -82,7 +82,7 @@ def report(
     elif chosen is Format.html:
         text = run_page(summary, relative_to=relative_to)
     else:
-        text = run_markdown(summary, relative_to=relative_to)
+        text = plain(run_markdown(summary, relative_to=relative_to))
     _write(text, output)
 
 
@@ -122,8 +122,7 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Ratios with intervals: the artifacts of one run, paired by round, or two runs of like conditions."""
-    from rich.console import Console
-
+    from edgebench.cli.console import PlainConsole
     from edgebench.errors import UsageError
     from edgebench.results import summarise
     from edgebench.results.compare import compare as compare_runs
@@ -148,16 +147,16 @@ def compare(
     if json:
         typer.echo(json_.dumps(comparison.to_json(), allow_nan=False))
     elif markdown:
-        typer.echo(comparison_markdown(comparison))
+        typer.echo(plain(comparison_markdown(comparison)))
     else:
-        print_comparison(comparison, Console())
+        print_comparison(comparison, PlainConsole())
 
 
 def models(json: JsonOption = False) -> None:
     """List the packaged models; a run without --model measures those that are not marked."""
-    from rich.console import Console
     from rich.table import Table
 
+    from edgebench.cli.console import PlainConsole
     from edgebench.models import default_artifacts, load_artifact, packaged_artifacts
 
     by_default = default_artifacts()
@@ -191,15 +190,15 @@ def models(json: JsonOption = False) -> None:
             ", ".join(artifact.outputs),
             artifact.manifest.licence if artifact.manifest else "",
         )
-    Console().print(table)
+    PlainConsole().print(table)
 
 
 def devices(inventory: InventoryOption = None, json: JsonOption = False) -> None:
     """List the boards: the inventory's, and the profiles that an ssh alias or --host reaches."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from edgebench.cli.console import PlainConsole
     from edgebench.devices import profiles, read_inventory
 
     entries = read_inventory(inventory).devices
@@ -223,7 +222,7 @@ def devices(inventory: InventoryOption = None, json: JsonOption = False) -> None
     for name, profile in sorted(known.items(), key=lambda item: item[0] != "local"):
         how = "this machine" if name == "local" else f"ssh alias {name}, or --host"
         table.add_row(name, profile.title, how)
-    Console().print(table)
+    PlainConsole().print(table)
 
 
 def _write(text: str, output: Path | None) -> None:

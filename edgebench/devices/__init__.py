@@ -13,10 +13,12 @@ from edgebench.devices.install.agent_zip import build_agent
 from edgebench.devices.install.deploy import DeployReport, deploy
 from edgebench.devices.install.facts import BoardFacts, probe_board
 from edgebench.devices.install.provision import Environment, provision
+from edgebench.devices.links.bounded import LINE_BYTES
 from edgebench.devices.links.connect import connect
 from edgebench.devices.links.connection import Connection, ExecResult, LineStream, TimeLimits
 
 __all__ = [
+    "LINE_BYTES",
     "BoardFacts",
     "Conditioning",
     "Connection",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,13 +28,18 @@ from edgebench.devices import (
     provision,
 )
 from edgebench.errors import ConnectionFailed, DeviceBusy, DeviceError, MeasurementError
+from edgebench.harness import wire
 from edgebench.harness.checks.preflight import require_profile
 from edgebench.harness.events import Events
 from edgebench.harness.plan import DEFAULT_RUNTIME
+from edgebench.text import plain
 
 # A verb that answers once has this long to do it. A board under emulation is 500 times slower
 # than the host, and importing the runtime is the slowest thing a verb does.
 _ANSWER_S = 300.0
+
+# Who waits for a board asks this often whether it is free.
+_ASK_AGAIN_S = 5.0
 
 # The agent sends a heartbeat at least every 5 s; this much silence means the link is dead.
 _SILENCE_S = 60.0
@@ -70,6 +76,11 @@ class Board:
         asked = [f"{name}={python}" for name, python in self.pythons.items()]
         message = self._ask(protocol.FINGERPRINT, protocol.FINGERPRINT, *asked)
         found = {key: value for key, value in message.items() if key != "kind"}
+        if set(found["runtimes"]) != set(self.pythons):
+            raise DeviceError(
+                f"board {self.device.name!r}: the agent was asked for {', '.join(self.pythons)} and told of "
+                f"{', '.join(found['runtimes']) or 'no runtime'}. Look on the board at what answers there."
+            )
         for name, why in self.failed.items():
             error = {"code": protocol.RUNTIME_INSTALL, "message": why, "signal": None}
             found["runtimes"][name] = {"name": name, "error": error}
@@ -94,25 +105,24 @@ class Board:
         message = self._ask("start", protocol.STARTED, plan_path, run_dir)
         if message["kind"] == protocol.BUSY:
             self.clean(run_dir)
-            holder = message.get("holder") or {}
-            raise DeviceBusy(
-                f"board {self.device.name!r} is busy: run {holder.get('run_id', 'unknown')} of user "
-                f"{holder.get('user', 'unknown')} is measuring on it. Two runs at once would spoil both: "
-                "wait for it to end, then run again."
-            )
+            raise _busy(self.device.name, message["holder"] if isinstance(message["holder"], dict) else {})
         return run_dir
 
-    def follow(self, run_dir: str, seq: int) -> Iterator[dict[str, Any]]:
-        """The run's messages from number ``seq`` on, until its end. Raises ConnectionFailed."""
+    def follow(self, run_dir: str, seq: int, limits: wire.Limits | None = None) -> Iterator[dict[str, Any]]:
+        """The run's messages from number ``seq`` on, until its end.
+
+        Raises ConnectionFailed, and MeasurementError for what is no message.
+        """
+        limits = limits or wire.Limits()
         argv = self._verb("follow", run_dir, str(seq))
-        with self.connection.stream(argv, idle_timeout_s=_SILENCE_S) as lines:
+        with self.connection.stream(argv, idle_timeout_s=_SILENCE_S, limit_bytes=limits.line_bytes) as lines:
             for line in lines:
                 try:
-                    yield protocol.decode(line)
-                except ValueError:
+                    yield wire.read(line, limits)
+                except wire.MessageError as problem:
                     raise MeasurementError(
                         f"board {self.device.name!r}: the agent sent a line that is not a message "
-                        f"({line[:80]!r}). The run goes on there; collect it with --resume."
+                        f"({problem}: {line[:80]!r}). The run goes on there; collect it with --resume."
                     ) from None
 
     def fetch(self, run_dir: str, file: Mapping[str, Any], target: Path) -> None:
@@ -154,20 +164,49 @@ class Board:
     def _ask(self, verb: str, expected: str, *args: str) -> dict[str, Any]:
         """Run a verb that answers with one message."""
         result = self.connection.exec(self._verb(verb, *args), timeout_s=_ANSWER_S)
-        lines = result.stdout.splitlines()
         try:
-            message = protocol.decode(lines[-1])
-        except (IndexError, ValueError):
-            tail = result.stderr.decode(errors="replace").strip()[-400:]
+            message = wire.read(result.stdout.strip().rpartition(b"\n")[2])
+        except wire.MessageError as problem:
+            tail = plain(result.stderr.decode(errors="replace").strip()[-400:])
             raise DeviceError(
                 f"board {self.device.name!r}: the agent's {verb} gave no answer (exit status "
-                f"{result.status}, signal {result.signal}). It said: {tail or 'nothing'}"
+                f"{result.status}, signal {result.signal}; {problem}). It said: {tail or 'nothing'}"
             ) from None
-        if message["kind"] not in {expected, protocol.BUSY}:
+        if message["kind"] != expected and (verb != "start" or message["kind"] != protocol.BUSY):
             raise DeviceError(
                 f"board {self.device.name!r}: {verb} failed: {message.get('message', message['kind'])}"
             )
         return message
+
+
+def start_when_free(board: Board, plan: Mapping[str, Any]) -> None:
+    """Start a run as soon as nobody else measures on the board; who has it is told once a holder."""
+    told = ""
+    while True:
+        try:
+            board.start(plan)
+            return
+        except DeviceBusy as error:
+            if str(error) != told:
+                told = str(error)
+                board.events.stage(f"waiting: {told}")
+            time.sleep(_ASK_AGAIN_S)
+
+
+def _busy(name: str, holder: Mapping[str, Any]) -> DeviceBusy:
+    """Who measures on the board, as far as its lock tells."""
+    run_id, user = holder.get("run_id", "unknown"), holder.get("user", "unknown")
+    who = f"run {run_id} of user {user}"
+    text = f"board {name!r} is busy: {who} is measuring on it"
+    since = holder.get("since_wall_s")
+    if isinstance(since, int | float) and 0 < since < 1e11:
+        text += f" since {time.strftime('%Y-%m-%d %H:%M', time.gmtime(since))} UTC by the board's clock"
+    process = f"process {holder.get('pid')}"
+    advice = {
+        "stopped": f"But its {process} was stopped by a signal: let it go on (kill -CONT), or end it.",
+        "gone": f"But its {process} cannot be seen: it is in a container, or what it started lives on.",
+    }.get(str(holder.get("state")), "Two runs at once would spoil both.")
+    return DeviceBusy(f"{text}. {advice} Wait for the board to be free (--wait does so), then run again.")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ this reads along (see ``follow``) and stores each launch as it comes.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,19 @@ from typing import Any
 import psutil
 
 from edgebench.agent import protocol
-from edgebench.errors import ConnectionFailed, DeviceError, EdgebenchError, MeasurementError
+from edgebench.errors import (
+    ConnectionFailed,
+    DeviceError,
+    EdgebenchError,
+    Interrupted,
+    MeasurementError,
+    RunGone,
+    StoreError,
+)
+from edgebench.harness import unfinished, wire
 from edgebench.harness.board import Board, open_board
 from edgebench.harness.events import Events
-from edgebench.harness.follow import Ending, follow
+from edgebench.harness.follow import MARGIN_S, Ending, Expected, follow
 from edgebench.results import (
     SCHEMA_VERSION,
     HostUse,
@@ -30,6 +39,9 @@ from edgebench.results import (
     TrialRecord,
     record_from,
 )
+
+# The time limit of a launch in a run whose suite does not say.
+_TRIAL_S = 3600.0
 
 
 class HostUsage:
@@ -64,16 +76,20 @@ def collect(
     events: Events,
     usage: HostUsage,
     stored: Sequence[Record] = (),
-) -> None:
-    """Follow a started run to its end, storing each launch as it arrives.
+    part: int = 1,
+    notes: Sequence[str] = (),
+) -> Ending:
+    """Follow a started run to its end, storing each launch as it arrives; how it ended.
 
-    ``stored`` are the lines of the run that the store already holds. Raises ConnectionFailed when
-    the link stays down (the run goes on, ``--resume`` collects it), MeasurementError when the run
-    itself broke; KeyboardInterrupt cancels the run on the board first.
+    ``stored`` are the lines of the run that the store already holds. A run that is taken up again is to
+    the board a run of its own, a later ``part``; ``notes`` say what had changed by then.
+
+    Raises ConnectionFailed when the link stays down (the run goes on, ``--resume`` collects it), RunGone,
+    and StoreError where nothing can be written here; KeyboardInterrupt stops the run on the board first.
     """
     run_id = header.run_id
-    book = _Book(header, store, events, usage, stored)
-    run_dir = board.run_dir(run_id)
+    run_dir = board.run_dir(unfinished.board_run_id(run_id, part))
+    book = _Book(header, store, events, usage, stored, run_dir=run_dir, part=part, notes=notes)
     events.stage(f"measuring on {board.device.name}")
     with ExitStack() as stack:
 
@@ -83,22 +99,62 @@ def collect(
 
         book.board = board
         try:
-            board, ending = follow(board, run_dir, book.hear, seq=book.seq, again=reach)
+            board, ending = follow(
+                board, run_dir, book.hear, expected=_expected(header), seq=book.seq, again=reach
+            )
         except ConnectionFailed as error:
             raise ConnectionFailed(
                 f"board {board.device.name!r}: the link is down ({error}). The run goes on there "
                 f"and nothing is lost: collect it with `edgebench run --resume {run_id}`."
             ) from None
+        except StoreError as error:
+            raise StoreError(
+                f"{error} The run goes on on {board.device.name!r}: once there is room, collect it with "
+                f"`edgebench run --resume {run_id}`."
+            ) from None
+        except Interrupted as error:
+            raise Interrupted(f"{error} Collect it with `edgebench run --resume {run_id}`.") from None
+        except RunGone as error:
+            book.close(Ending("failed", str(error), None))
+            raise
         except KeyboardInterrupt:
             book.close(Ending("cancelled", "interrupted by the user", None))
+            _clean(book.board, run_dir)
             raise
         book.close(ending)
+        _clean(board, run_dir)
+    return ending
+
+
+def ended_early(run_id: str, device: str, ending: Ending) -> MeasurementError:
+    """The error of a run that the board did not bring to its end."""
+    why = ending.message or ending.status
+    if "No space left on device" in why:
+        why = f"the board's disk is full. Make room there first. ({why[-300:]})"
+    return MeasurementError(
+        f"run {run_id} on {device!r} ended early: {why}. What was measured is kept "
+        f"(`edgebench report {run_id}`); `edgebench run --resume {run_id}` measures the rest."
+    )
+
+
+def _clean(board: Board, run_dir: str) -> None:
+    """Remove the run's folder on the board. Everything in it is stored here: it may as well stay."""
+    try:
         board.clean(run_dir)
-    if ending.status != "complete":
-        raise MeasurementError(
-            f"run {run_id} on {board.device.name!r} ended early: {ending.message or ending.status}. "
-            f"What was measured is kept: `edgebench report {run_id}`."
-        )
+    except DeviceError as error:
+        board.events.warn(f"everything is stored, but {run_dir} is left on {board.device.name} ({error})")
+
+
+def _expected(header: RunHeader) -> Expected:
+    """What the board may say of this run. The suite as it is stored has the time limit of a launch."""
+    longest_s = max((trial.estimate_s for trial in header.trials), default=0.0)
+    limits = header.suite.get("limits")
+    limit_s = limits.get("trial_timeout_s") if isinstance(limits, dict) else None
+    stall_s = (limit_s if isinstance(limit_s, int | float) else _TRIAL_S) + 4 * longest_s + MARGIN_S
+    if header.conditioning is not None:  # a launch may wait for the board to cool
+        stall_s += header.conditioning.cool_limit_s or 0.0
+    audio_s = max((corpus.audio_s for corpus in header.corpora), default=0.0)
+    return Expected(frozenset(trial.id for trial in header.trials), stall_s, wire.Limits.of_speech(audio_s))
 
 
 def _reopen(board: Board, stack: ExitStack, cache: Path, events: Events) -> Board:
@@ -110,6 +166,15 @@ def _reopen(board: Board, stack: ExitStack, cache: Path, events: Events) -> Boar
     except EdgebenchError as error:
         events.warn(str(error))
         return board
+
+
+def _stamps(message: Mapping[str, Any]) -> list[int]:
+    """The board's clock in a message: when it was written and, of a launch, when that began."""
+    found = [
+        message.get("monotonic_ns"),
+        ((message.get("telemetry") or {}).get("before") or {}).get("monotonic_ns"),
+    ]
+    return [stamp for stamp in found if isinstance(stamp, int)]
 
 
 class _Book:
@@ -124,6 +189,10 @@ class _Book:
         events: Events,
         usage: HostUsage,
         stored: Sequence[Record],
+        *,
+        run_dir: str,
+        part: int,
+        notes: Sequence[str],
     ) -> None:
         self._header = header
         self._trials = {trial.id: trial for trial in header.trials}
@@ -134,28 +203,29 @@ class _Book:
         self._store = store
         self._events = events
         self._usage = usage
-        self._begin_ns: int | None = None
-        done = [line.trial for line in stored if isinstance(line, TrialRecord | TraceRecord)]
-        self.seq = max((trial.seq + 1 for trial in done), default=0)
+        self._run_dir, self._part, self._notes = run_dir, part, tuple(notes)
+        lines = [line for line in stored if isinstance(line, TrialRecord | TraceRecord)]
+        of_part = [line for line in lines if line.trial.part == part]
+        self.seq = max((line.trial.seq + 1 for line in of_part), default=0)
+        self._stamps = [stamp for line in of_part for stamp in _stamps(line.trial.model_dump())]
+        self._stored = set(unfinished.done(stored))
         self._done_s = 0.0
-        for trial in done:
-            self._count(trial.id, trial.repeat_of)
+        for line in lines:
+            if not unfinished.was_cancelled(line):
+                self._count(line.trial.id, line.trial.repeat_of)
 
     def hear(self, message: dict[str, Any]) -> None:
         """Store what is worth it."""
         self._usage.sample()
-        if message["kind"] == protocol.BEGIN:
-            self._begin_ns = message["monotonic_ns"]
-        elif message["kind"] == protocol.TRIAL_BEGIN and "repeat_of" in message:
+        self._stamps += _stamps(message)
+        if message["kind"] == protocol.TRIAL_BEGIN and message["repeat_of"]:
             self._events.stage(f"repeating disturbed launches on {self.board.device.name}")
         elif message["kind"] == protocol.TRIAL:
             self._store_trial(message)
 
     def close(self, ending: Ending) -> None:
         """Write the line that ends the run in the store."""
-        agent_wall_s = None
-        if self._begin_ns is not None and ending.monotonic_ns is not None:
-            agent_wall_s = (ending.monotonic_ns - self._begin_ns) / 1e9
+        agent_wall_s = (max(self._stamps) - min(self._stamps)) / 1e9 if self._stamps else None
         self._store.append(
             RunEnd(
                 run_id=self._header.run_id,
@@ -164,11 +234,14 @@ class _Book:
                 finished_wall_s=time.time(),
                 host=self._usage.record(),
                 agent_wall_s=agent_wall_s,
+                notes=self._notes,
             )
         )
 
     def _store_trial(self, message: dict[str, Any]) -> None:
-        planned = self._trials[message.get("repeat_of") or message["id"]]
+        if message["id"] in self._stored:
+            return  # never twice
+        planned = self._trials[message["repeat_of"] or message["id"]]
         line = {
             "schema_version": SCHEMA_VERSION,
             "kind": "trial",
@@ -176,13 +249,14 @@ class _Book:
             "condition": planned.condition.model_dump(),
             "launch": planned.launch,
             "round": planned.round,
-            "trial": message,
+            "trial": {**message, "part": self._part},
         }
         if planned.trace:
             line["kind"] = "trace"
             line["file"], line["message"] = self._fetch_trace(message)
         self._store.append(record_from(line))
-        self._count(message["id"], message.get("repeat_of"))
+        self._stored.add(message["id"])
+        self._count(message["id"], message["repeat_of"])
         self._events.advance(self._done_s, self._total_s, "s")
         if error := message["error"]:
             where = f"{planned.condition.artifact} {planned.condition.scenario}"
@@ -196,7 +270,7 @@ class _Book:
         run_id = self._header.run_id
         path = Path("traces") / run_id / f"{message['id']}.json"
         try:
-            self.board.fetch(self.board.run_dir(run_id), facts, self._store.path / path)
+            self.board.fetch(self._run_dir, facts, self._store.path / path)
         except ConnectionFailed:
             raise  # the link is taken up again, and this launch with it
         except DeviceError as error:

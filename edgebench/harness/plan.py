@@ -308,7 +308,7 @@ def _groups(
             artifact_sha256=None,
             device=device,
             scenario="single_stream",
-            input_s=suite.input_s[0],
+            input_s=suite.input_s[0] if suite.input_s else 1.0,
             threads=suite.threads[0],
             runtime=NULL,
             corpus=None,

@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, Any
 from edgebench import __version__
 from edgebench.agent.runtimes.table import RUNTIMES, TRACED
 from edgebench.corpora import Where
-from edgebench.devices import resolve_device
 from edgebench.errors import UsageError
-from edgebench.harness import precision
-from edgebench.harness.board import Board, open_board
+from edgebench.harness import precision, unfinished
+from edgebench.harness.board import Board, open_board, start_when_free
 from edgebench.harness.checks.preflight import check_models, start_limit_c, usable_runtimes
 from edgebench.harness.checks.provenance import commit
-from edgebench.harness.collect import HostUsage, collect
+from edgebench.harness.collect import HostUsage, collect, ended_early
 from edgebench.harness.events import Events
 from edgebench.harness.facts import artifact_facts
 from edgebench.harness.host.reference import host_reference, reference_artifacts
 from edgebench.harness.plan import Plan, Subject, make_plan
 from edgebench.harness.speech import HeldOut, prepare_corpus
 from edgebench.harness.suite import Suite
+from edgebench.harness.unfinished import Unfinished
 from edgebench.models import load_artifact, load_artifacts, packaged_artifacts
 from edgebench.results import (
     ConditioningFacts,
@@ -38,7 +38,6 @@ from edgebench.results import (
     DeviceFacts,
     Fingerprint,
     Requirements,
-    RunEnd,
     RunHeader,
     Store,
     new_run_id,
@@ -56,7 +55,8 @@ class Request:
 
     ``models`` are packaged keys or paths; ``corpora`` maps a corpus to where it lies, None for the
     synthetic one; ``host`` is what ``--host`` said, kept so that a resumed run finds the board;
-    ``trace`` adds launches under the runtime's profiler, which are no measurements.
+    ``trace`` adds launches under the runtime's profiler, which are no measurements; ``wait``: for a board
+    that is busy, instead of giving up.
     """
 
     device: Device
@@ -69,6 +69,7 @@ class Request:
     cache: Path
     command: Sequence[str]
     trace: bool = False
+    wait: bool = False
 
 
 @dataclass(frozen=True)
@@ -178,33 +179,39 @@ def run(request: Request, store: Store, events: Events) -> str:
             pythons={name: board.pythons[name] for name in usable},
             conditioning=None if wanted is None else wanted.model_dump(),
         )
-        try:
-            board.start(plan)
-            store.append(header)
-        except BaseException:  # Ctrl-C too: a run without a header could never be collected
-            board.abandon(board.run_dir(run_id))
-            raise
-        events.started(run_id)
-        for line in references:
-            store.append(record_from({"run_id": run_id, **line}))
-        collect(board, header, store, cache=request.cache, events=events, usage=usage)
+        begin = [record_from({"run_id": run_id, **line}) for line in references]
+        kept = Unfinished(
+            plan=plan,
+            files={sha256: str(Path(path).resolve()) for sha256, path in files.items()},
+            lines=[line.model_dump(mode="json") for line in (header, *begin)],
+            offline=request.offline,
+        )
+        with unfinished.collecting(store, run_id):
+            kept.save(store)
+            _start(board, plan, kept, store, wait=request.wait)
+            events.started(run_id)
+            ending = collect(
+                board, header, store, cache=request.cache, events=events, usage=usage, stored=[header, *begin]
+            )
+            if ending.status != "complete":
+                raise ended_early(run_id, request.device.name, ending)
+            kept.remove(store)
     return run_id
 
 
-def resume(run_id: str, store: Store, *, cache: Path, inventory: Path | None, events: Events) -> str:
-    """Collect a run that went on alone on its board. Returns the run's id.
-
-    Raises UsageError when the store already holds its end.
-    """
-    lines = store.run(run_id)
-    header = next(line for line in lines if isinstance(line, RunHeader))
-    if any(isinstance(line, RunEnd) for line in lines):
-        raise UsageError(f"run {header.run_id}: already collected; see `edgebench report {run_id}`.")
-    device = resolve_device(header.device.name, host=header.device.host, inventory=inventory)
-    usage = HostUsage()
-    with open_board(device, runtimes=(), cache=cache, offline=True, events=events) as board:
-        collect(board, header, store, cache=cache, events=events, usage=usage, stored=lines)
-    return header.run_id
+def _start(board: Board, plan: dict[str, Any], kept: Unfinished, store: Store, *, wait: bool) -> None:
+    """Start the run and store the lines that begin it; of a run that cannot be started nothing is left."""
+    try:
+        if wait:
+            start_when_free(board, plan)
+        else:
+            board.start(plan)
+        for line in kept.lines:
+            store.append(record_from(line))
+    except BaseException:  # Ctrl-C too
+        board.abandon(board.run_dir(plan["run_id"]))
+        kept.remove(store)
+        raise
 
 
 def _header(

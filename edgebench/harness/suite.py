@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from edgebench.agent.runtimes.table import RUNTIMES
 from edgebench.errors import ConfigError, UsageError, explain, nearest
+from edgebench.text import read_toml
 
 Level = Literal["quick", "standard", "publish"]
 Scenario = Literal["single_stream", "offline"]
@@ -21,8 +21,12 @@ Scenario = Literal["single_stream", "offline"]
 # MLPerf Inference for 600 s.
 LEVELS: dict[str, float] = {"quick": 10.0, "standard": 60.0, "publish": 600.0}
 
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+# A slip of the keyboard must not plan for years: a week, a million samples, a thousand launches.
+Positive = Annotated[float, Field(gt=0, le=604_800)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Launches = Annotated[int, Field(ge=1, le=1000)]
+Threads = Annotated[int, Field(ge=1, le=1024)]
+Length = Annotated[float, Field(gt=0, le=3600)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -86,17 +90,17 @@ class Suite(_Strict):
     name: str
     description: str = ""
     scenarios: tuple[Scenario, ...] = ("single_stream", "offline")
-    input_s: tuple[Positive, ...] = (1.0, 2.0, 5.0, 10.0)
-    threads: tuple[Count, ...] = (1,)
+    input_s: Annotated[tuple[Length, ...], Field(max_length=64)] = (1.0, 2.0, 5.0, 10.0)
+    threads: Annotated[tuple[Threads, ...], Field(min_length=1, max_length=64)] = (1,)
     level: Level = "quick"
     min_duration_s: Positive | None = None
-    launches: Count = 3
-    offline_launches: Count | None = None
+    launches: Launches = 3
+    offline_launches: Launches | None = None
     min_count: Count = 64
     corpora: tuple[str, ...] = ("synthetic",)
     runtimes: tuple[str, ...] = ()
     null_runtime: bool = True
-    seed: int = 1
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 1
     warmup: Warmup = Warmup()
     session: Session = Session()
     limits: Limits = Limits()
@@ -159,8 +163,8 @@ def load_suite(
             f"{nearest(name_or_path, packaged_suites())}."
         )
     try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        values = read_toml(text)
+    except ValueError as error:
         raise ConfigError(f"suite {name_or_path}: not valid TOML ({error}).") from None
     values.update({key: value for key, value in overrides.items() if value is not None})
     if session:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from edgebench.errors import ModelError, explain
+from edgebench.text import read_json
 
 # 1  November 2026: the first.
 MANIFEST_VERSION = 1
@@ -113,7 +114,7 @@ class Manifest(_Part):
 def parse_manifest(text: str, *, source: str) -> Manifest:
     """Parse strictly. Raises :class:`ModelError` naming the key, the allowed ones, and ``source``."""
     try:
-        values: Any = json.loads(text)
+        values: Any = read_json(text)
     except ValueError as error:
         raise ModelError(
             f"manifest {source} is not JSON: {error}. Restore it from where the model came."

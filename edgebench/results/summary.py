@@ -16,13 +16,14 @@ from edgebench.results.metrics.cost import cost_figures
 from edgebench.results.metrics.parity import parity
 from edgebench.results.metrics.ratios import paired_ratio
 from edgebench.results.metrics.table import METRICS, PUBLIC_NAMES, Figure, figure, missing
-from edgebench.results.records.launches import Disturbances, counted, disturbances, with_predictions
+from edgebench.results.records.launches import Disturbances, counted, disturbances, once, with_predictions
 from edgebench.results.records.messages import Predictions, TrialMessage
 from edgebench.results.records.record import (
     JSON_VERSION,
     ArtifactFacts,
     Condition,
     CorpusFacts,
+    HostUse,
     Record,
     ReferenceRecord,
     RunEnd,
@@ -122,10 +123,10 @@ def summarise(lines: Iterable[Record]) -> RunSummary:
     header = next((line for line in found if isinstance(line, RunHeader)), None)
     if header is None:
         raise StoreError("the lines of this run hold no header: nothing says what was measured.")
-    end = next((line for line in reversed(found) if isinstance(line, RunEnd)), None)
+    end = _whole_end([line for line in found if isinstance(line, RunEnd)])
     references = [line for line in found if isinstance(line, ReferenceRecord)]
     launches: dict[Condition, list[TrialRecord]] = {condition: [] for condition in header.conditions}
-    trials = with_predictions([line for line in found if isinstance(line, TrialRecord)])
+    trials = with_predictions(once([line for line in found if isinstance(line, TrialRecord)]))
     for trial in counted(header, trials):
         launches.setdefault(trial.condition, []).append(trial)
     rows = [_row(header, condition, of_it, references) for condition, of_it in launches.items()]
@@ -134,6 +135,22 @@ def summarise(lines: Iterable[Record]) -> RunSummary:
     rows.sort(key=lambda row: _sort_key(row.condition, order))
     status = end.status if end else "open"
     return RunSummary(header, status, end, tuple(rows), disturbances(header, trials))
+
+
+def _whole_end(ends: Sequence[RunEnd]) -> RunEnd | None:
+    """The end of a run with the time of all its parts; None for a run that is open."""
+    if len(ends) < 2:
+        return ends[0] if ends else None
+    hosts = [end.host for end in ends if end.host is not None]
+    walls = [end.agent_wall_s for end in ends if end.agent_wall_s is not None]
+    host = HostUse(
+        wall_s=sum(use.wall_s for use in hosts),
+        cpu_s=sum(use.cpu_s for use in hosts),
+        peak_rss_bytes=max((use.peak_rss_bytes or 0 for use in hosts), default=0) or None,
+    )
+    notes = tuple(dict.fromkeys(note for end in ends for note in end.notes))
+    whole = {"host": host if hosts else None, "agent_wall_s": sum(walls) if walls else None, "notes": notes}
+    return ends[-1].model_copy(update=whole)
 
 
 def _sort_key(condition: Condition, order: Mapping[str, int]) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ import pytest
 from agent_board import trial
 from support import board_trees
 
-from edgebench.agent import fingerprint, supervisor
+from edgebench.agent import blobs, fingerprint, supervisor
 from edgebench.agent.sensors import cgroup, jetson, load, programs, raspberry, thermal
 from edgebench.agent.sensors.rails import Rails
 from edgebench.agent.sensors.telemetry import Telemetry
@@ -254,7 +254,9 @@ def test_a_trial_carries_the_boards_state_before_and_after_it(tmp_path: Path) ->
     allowed = os.sched_getaffinity(0)
     try:
         change.start()
-        record = supervisor.run_trial(plan, one, str(tmp_path), readings=Telemetry(str(root)), stop_fd=never)
+        files = blobs.Blobs(str(tmp_path))
+        readings = Telemetry(str(root))
+        record = supervisor.run_trial(plan, one, str(tmp_path), store=files, readings=readings, stop_fd=never)
     finally:
         change.join()
         os.sched_setaffinity(0, allowed)

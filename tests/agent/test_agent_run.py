@@ -134,6 +134,22 @@ def test_what_cannot_be_measured_says_why_and_the_next_trial_goes_on(board: Boar
         assert result["samples_ns"] == [] and result["memory"]["marks"]["interpreter"]["rss_bytes"] > 0
 
 
+def test_a_file_that_changed_since_it_was_sent_is_not_measured(board: Board) -> None:
+    """A bit flips between two launches of one run: what a card that fails does."""
+    artifact, other = board.blob(model()), board.blob(model(nan=True))
+    run_dir = board.start(trial(artifact), endless(other, id="t0001"), trial(artifact, id="t0002"))
+    process = board.wait_for_trial(run_dir, "t0001")
+    path = board.root / "blobs" / artifact
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    process.kill()
+    first, _, last = (m for m in board.verb("follow", run_dir, 0) if m["kind"] == "trial")
+    assert first["status"] == "ok"
+    assert (last["status"], last["error"]["code"]) == ("failed", "FILE_CHANGED")
+    assert artifact in last["error"]["message"]
+
+
 def test_input_shapes_nan_and_two_threads(board: Board) -> None:
     results = board.results(
         trial(board.blob(model(axes=("samples",))), id="rank 1"),

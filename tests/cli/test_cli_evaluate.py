@@ -21,7 +21,7 @@ from support.speech_models import small_model
 from edgebench.corpora import ADV, EMOTIONS, Clip, load_waveform, packaged_split, read_corpus
 from edgebench.models import load_artifact
 
-FP32, INT8 = "wav2small.fp32", "wav2small.int8_static"
+FP32, INT8 = "wav2small.fp32", "wav2small.packed_mixed_int8"
 UNSEEN, SEEN = ("09", "10", "13"), ("03", "08")  # EmoDB's speakers, by the packaged models
 CODES = {"anger": "W", "happiness": "F", "neutral": "N", "sadness": "T"}
 USAGE, MODEL, CORPUS, DEVICE = 2, 3, 4, 5

@@ -164,9 +164,12 @@ def test_plan_prints_and_measures_nothing(edgebench: Edgebench, tmp_path: Path) 
 
 
 def test_models_and_devices_list_what_ships(edgebench: Edgebench) -> None:
-    assert {row["key"] for row in json.loads(edgebench.here("models", "--json").stdout)} == {
-        "wav2small.fp32",
-        "wav2small.int8_static",
+    shipped = json.loads(edgebench.here("models", "--json").stdout)
+    assert {row["key"]: row["by_default"] for row in shipped} == {
+        "wav2small.fp32": True,
+        "wav2small.int8_static": False,
+        "wav2small.packed_mixed_int8": True,
+        "wav2small.packed_ternary_int8": True,
     }
     listed = json.loads(edgebench.here("devices", "--json").stdout)
     assert {"local", "rpi4", "rpi5", "jetson_orin_nano"} <= set(listed["profiles"])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edgebench.devices.links.bounded import STDERR_TAIL_BYTES
 from edgebench.devices.links.connection import ExecResult, read_status
 from edgebench.devices.links.local import LocalConnection
 from edgebench.errors import ConnectionFailed, DeviceError
@@ -90,8 +91,8 @@ def test_stream_that_says_nothing_is_ended(local: LocalConnection) -> None:
 
 def test_large_output_on_both_streams(local: LocalConnection) -> None:
     program = "import sys\nfor _ in range(100): sys.stdout.write('o' * 65536); sys.stderr.write('e' * 65536)"
-    result = local.exec([sys.executable, "-c", program], timeout_s=60)
-    assert (len(result.stdout), len(result.stderr)) == (6553600, 6553600)
+    result = local.exec([sys.executable, "-c", program], timeout_s=60, limit_bytes=6553600)
+    assert (len(result.stdout), len(result.stderr)) == (6553600, STDERR_TAIL_BYTES)
 
 
 def test_put_copies_and_reports(local: LocalConnection, tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ import pytest
 from support.speech_models import small_model
 
 from edgebench.devices import probe_board, resolve_device
-from edgebench.errors import BoardUnfit, ConnectionFailed
+from edgebench.errors import BoardUnfit, ConnectionFailed, DeviceBusy, Interrupted
 from edgebench.harness import board as board_module
-from edgebench.harness.board import Board, open_board
+from edgebench.harness.board import Board, open_board, start_when_free
 from edgebench.harness.events import Silent
-from edgebench.harness.follow import follow, run_to_end
+from edgebench.harness.follow import Expected, follow, run_to_end
 from edgebench.harness.plan import Subject, make_plan
 from edgebench.harness.suite import Suite
 from edgebench.models import load_artifact
@@ -76,9 +76,9 @@ def test_a_link_that_drops_is_taken_up_where_it_was_lost(
 ) -> None:
     whole, cuts = Board.follow, iter([2, 1])
 
-    def cut(self: Board, run_dir: str, seq: int) -> Iterator[dict[str, Any]]:
+    def cut(self: Board, run_dir: str, seq: int, limits: Any) -> Iterator[dict[str, Any]]:
         limit = next(cuts, None)
-        for number, message in enumerate(whole(self, run_dir, seq)):
+        for number, message in enumerate(whole(self, run_dir, seq, limits)):
             if number == limit:
                 raise ConnectionFailed("cut")
             yield message
@@ -86,14 +86,16 @@ def test_a_link_that_drops_is_taken_up_where_it_was_lost(
     monkeypatch.setattr(Board, "follow", cut)
     monkeypatch.setattr("edgebench.harness.follow.RETRY_S", (0.0, 0.0))
     heard: list[dict[str, Any]] = []
-    run_dir = board.start(message_of(board, tmp_path, SHORT))
-    _, ending = follow(board, run_dir, heard.append, again=lambda lost: lost)
+    plan = message_of(board, tmp_path, SHORT)
+    expected = Expected.of_plan(plan)
+    run_dir = board.start(plan)
+    _, ending = follow(board, run_dir, heard.append, expected=expected, again=lambda lost: lost)
     assert ending.status == "complete"
     assert [message["seq"] for message in heard if "seq" in message] == [0, 1, 2, 3]
 
     with pytest.raises(ConnectionFailed):
         cuts = iter([0])
-        follow(board, run_dir, heard.append)
+        follow(board, run_dir, heard.append, expected=expected)
 
 
 def test_a_python_too_old_for_one_runtime_leaves_the_other(
@@ -118,3 +120,80 @@ def test_a_python_too_old_for_one_runtime_leaves_the_other(
         open_board(local, runtimes=("litert",), cache=cache, offline=False, events=events),
     ):
         pass
+
+
+def test_an_interrupt_without_a_link_says_that_the_run_goes_on(
+    board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while the link is being taken up again: nobody claims that the run was stopped."""
+    plan = message_of(board, tmp_path, LONG)
+    run_dir = board.start(plan)
+    down = [True]
+    cancel = Board.cancel
+
+    def unreachable(self: Board, *words: Any) -> Any:
+        if down:
+            raise ConnectionFailed("no route")
+        return cancel(self, *words)
+
+    def press(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Board, "follow", unreachable)
+    monkeypatch.setattr(Board, "cancel", unreachable)
+    monkeypatch.setattr("edgebench.harness.follow.time.sleep", press)
+    with pytest.raises(Interrupted, match=r"could not be told \(no route\)\. The run goes on there"):
+        follow(board, run_dir, print, expected=Expected.of_plan(plan), again=lambda lost: lost)
+    assert processes_of(board) != []
+
+    def reached(lost: Board) -> Board:
+        down.clear()
+        return lost
+
+    with pytest.raises(KeyboardInterrupt):
+        follow(board, run_dir, print, expected=Expected.of_plan(plan), again=reached)
+    assert processes_of(board) == []
+
+
+def test_retries_begin_anew_after_each_success(
+    board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that is lost after every message outlasts the few tries that one loss is given."""
+    whole = Board.follow
+
+    def cut(self: Board, run_dir: str, seq: int, limits: Any) -> Iterator[dict[str, Any]]:
+        yield next(whole(self, run_dir, seq, limits))
+        raise ConnectionFailed("cut")
+
+    monkeypatch.setattr(Board, "follow", cut)
+    monkeypatch.setattr("edgebench.harness.follow.RETRY_S", (0.0,))
+    plan = message_of(board, tmp_path, SHORT)
+    run_dir = board.start(plan)
+    heard: list[str] = []
+    expected = Expected.of_plan(plan)
+    _, ending = follow(
+        board, run_dir, lambda m: heard.append(m["kind"]), expected=expected, again=lambda b: b
+    )
+    assert ending.status == "complete"
+    assert heard == ["begin", "trial_begin", "trial", "end"]
+
+
+def test_who_waits_gets_the_board_when_it_is_free(
+    board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = board.start(message_of(board, tmp_path, LONG))
+    second = {**message_of(board, tmp_path, SHORT), "run_id": "R2"}
+    with pytest.raises(DeviceBusy, match=r"run R1 of user tester is measuring on it since .* UTC"):
+        board.start(second)
+    told: list[str] = []
+
+    class Waiting(Silent):
+        def stage(self, text: str) -> None:
+            told.append(text)
+            board.cancel(first)
+
+    monkeypatch.setattr("edgebench.harness.board._ASK_AGAIN_S", 0.0)
+    start_when_free(dataclasses.replace(board, events=Waiting()), second)
+    assert len(told) == 1
+    assert told[0].startswith("waiting: board 'local' is busy: run R1 of user tester")
+    board.cancel(board.run_dir("R2"))

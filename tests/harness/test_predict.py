@@ -48,8 +48,8 @@ def test_a_file_that_the_runtime_refuses_is_a_model_error(here: Path) -> None:
 def test_an_agent_that_ends_early_is_no_silent_gap(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     follow = Board.follow
 
-    def cut(self: Board, run_dir: str, seq: int) -> Any:
-        for message in follow(self, run_dir, seq):
+    def cut(self: Board, run_dir: str, seq: int, limits: Any) -> Any:
+        for message in follow(self, run_dir, seq, limits):
             if message["kind"] == "trial":
                 yield {"kind": "lost", "message": "the supervisor is gone"}
                 return

@@ -36,7 +36,9 @@ def facts() -> CardFacts:
         counts={"emodb": CorpusCounts(30, 10, 12)},
         metrics=("ua", "wa"),
         rows=rows,
-        losses={"tiny.int8": {"emodb": {"ua_loss": Figure(-0.002, -0.01, 0.004)}}},
+        losses={
+            "tiny.int8": {"emodb": {"ua_loss": Figure(-0.002, -0.01, 0.004), "classes_changed": Figure(3)}}
+        },
         commands=["edgebench train tiny --output DIR", "edgebench quantize tiny.fp32"],
     )
 
@@ -44,7 +46,7 @@ def facts() -> CardFacts:
 def test_figures_and_provenance_are_on_it(facts):
     text = render_card(facts)
     assert "| emodb | `tiny.fp32` | 12 / 1 | prototype | 0.500 [0.400, 0.610] | - |" in text
-    assert "| emodb | `tiny.int8` | -0.002 [-0.010, +0.004] | - |" in text
+    assert "| emodb | `tiny.int8` | -0.002 [-0.010, +0.004] | - | 3 |" in text
     assert "| emodb | CC-BY-4.0 | 2 (30) | 1 (10) | 1 (12) |" in text
     assert "| `tiny.fp32` | 1,234 | 32 |" in text
     assert "seed 7" in text

@@ -103,7 +103,7 @@ def test_quantized_file_names_its_parent_and_keeps_its_tolerance(key):
     waveforms += [rng.uniform(-1, 1, n).astype(np.float32) for n in (1600, 16_000, 80_000)]
     largest = largest_difference(fp32.path.read_bytes(), small.path.read_bytes(), waveforms)
     assert 0.0 < largest <= small.manifest.parity.max_abs
-    assert small.manifest.parity.max_abs < 0.3  # of logits that span several units
+    assert small.manifest.parity.max_abs < 0.6  # of logits that span several units
 
 
 @pytest.mark.parametrize("key", [OLDER, *SMALL])
@@ -122,8 +122,9 @@ def test_a_small_file_computes_in_integers_once_its_codes_are_decoded(key, tmp_p
     options.optimized_model_filepath = str(tmp_path / "loaded.onnx")
     onnxruntime.InferenceSession(load_artifact(key).path, options, providers=["CPUExecutionProvider"])
     counts = Counter(node.op_type for node in onnx.load(tmp_path / "loaded.onnx").graph.node)
-    assert counts["QLinearConv"] == 7
-    assert counts["Div"] + counts["Mod"] == 0, "codes are still decoded at each inference"
+    assert counts["QLinearConv"] == 8
+    assert counts["Conv"] == 1  # the STFT
+    assert counts["Mod"] + counts["Cast"] == 0, "codes are still decoded at each inference"
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -233,3 +233,38 @@ def with_constants(model: onnx.ModelProto) -> onnx.ModelProto:
 def test_weights_in_constant_nodes_are_packed_too(net, tmp_path):
     other = save(with_constants(speech_net()), tmp_path / "m.onnx")
     np.testing.assert_array_equal(answers(packed(other, CLIPS, FLOAT)), answers(packed(net, CLIPS, FLOAT)))
+
+
+def test_an_outlier_of_one_channel_costs_the_others_little_where_it_is_moved(tmp_path):
+    g = Graph(5)
+    x = g.add("Reshape", spectrum(g), g.ints(0, -1, 8))
+    wide = g.weight(8, 16)
+    big = np.ones(16, np.float32)
+    big[3] = 300.0  # one channel that is far larger than the others, and of little weight
+    x = g.add("Mul", g.add("Tanh", g.add("MatMul", x, wide)), g.stored(big))
+    narrow = np.random.default_rng(0).standard_normal((16, 12)).astype(np.float32)
+    narrow[3] /= 300.0
+    x = g.add("Tanh", g.add("MatMul", x, g.stored(narrow)))
+    x = g.add("ReduceMean", x, axes=[1], keepdims=0)
+    g.add("MatMul", x, g.weight(12, 4), name="emotion_logits")
+    path = save(g.model("emotion_logits"), tmp_path / "m.onnx")
+    fine = {**INT8, "product_levels": 127, "first_levels": 127, "activation_range": "min_max"}
+    parent = answers(path.read_bytes())
+    kept, moved = (
+        np.square(answers(packed_int8(path, CLIPS, {**fine, "least_outlier": least})) - parent).mean()
+        for least in (0.0, 16.0)
+    )
+    assert moved < kept / 10
+
+
+def test_a_number_that_is_computed_may_cross_from_piece_to_piece(tmp_path):
+    g = Graph(6)
+    x = g.add("Reshape", spectrum(g), g.ints(0, -1, 8))
+    frames = g.add("Gather", g.add("Shape", x), g.stored(np.int64(1)))  # of no axis at all
+    x = g.add("Tanh", g.add("MatMul", x, g.weight(8, 16)))
+    x = g.add("Div", g.add("ReduceSum", x, g.ints(1), keepdims=0), g.add("Cast", frames, to=1))
+    g.add("MatMul", x, g.weight(16, 4), name="emotion_logits")
+    path = save(g.model("emotion_logits"), tmp_path / "m.onnx")
+    before = answers(path.read_bytes())
+    after = answers(packed(path, CLIPS, {**FLOAT, "product_levels": 127}))
+    assert np.abs(after - before).max() < 0.05 * np.ptp(before)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 from small_graphs import Case, applies, axes, graph, normal, refuses, vector
 
+from edgebench.errors import ModelError
 from edgebench.models.rewrites import rewrite
+from edgebench.models.rewrites.base import Pass, apply_pass, everywhere
+from edgebench.models.rewrites.graph import emit, replace
 
 BIAS4 = {"b": vector(1, -2, 3, 0.5)}
 APPLIES = [
@@ -130,6 +134,13 @@ APPLIES = [
 ]
 REFUSES = [
     Case(
+        "a product of two values that are computed, between Transposes: attention",
+        "time_first",
+        "(float[N,T,2,3] x) => (float[N,T,2,3] y) { q = Transpose<perm=[0,2,1,3]>(x) "
+        "k = Transpose<perm=[0,2,3,1]>(x) p = MatMul(q, k) w = Softmax(p) a = MatMul(w, q) "
+        "y = Transpose<perm=[0,2,1,3]>(a) }",
+    ),
+    Case(
         "a convolution over two axes, and one whose weights are an input",
         "conv_2d",
         "(float[N,3,T,5] x, float[N,3,T] z, float[2,3,1] v) => (float[N,2,T,5] y, float[N,2,T] u) "
@@ -230,3 +241,15 @@ def test_gelu_raises_the_opset_and_says_so():
     after = rewrite(graph(case.text, **case.tensors), ["gelu"]).model
     assert [entry.version for entry in after.opset_import] == [20]
     assert after.ir_version == 9
+
+
+def test_a_rule_that_never_ends_is_stopped() -> None:
+    def again(node: ir.Node) -> bool:
+        if node.op_type != "Relu":
+            return False
+        replace(node.outputs[0], emit(node, "Relu", [node.inputs[0]]))
+        return True
+
+    before = graph("(float[N,3] x) => (float[N,3] y) { r = Relu(x) y = Tanh(r) }")
+    with pytest.raises(ModelError, match=r"'endless'.* does not end"):
+        apply_pass(before, Pass("endless", "", everywhere(again)))

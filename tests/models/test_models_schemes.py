@@ -20,6 +20,7 @@ from edgebench.models.quantization import SCHEMES, quantize, scheme_named
 # Scheme -> (largest part of the parent's bytes, largest difference to the parent on speech). One row each.
 EXPECTED = {
     "fp16": (0.6, 5e-3),
+    "int4_dynamic": (0.4, 0.5),  # tests of its own in test_models_int4_dynamic.py
     "int4_matmul": (0.4, 0.3),
     "int8_static": (0.5, 0.05),
     "int8_static_conv": (0.5, 0.05),

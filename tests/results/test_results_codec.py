@@ -78,7 +78,9 @@ def test_both_ways_refuse_the_same_values(line, new, pick):
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
-NANOSECONDS = st.lists(st.integers(-(2**63), 2**64), max_size=20)
+NANOSECONDS = st.lists(st.integers(0, 2**58), max_size=20)
+READINGS = st.floats(-1e15, 1e15)
+VALUES = st.floats(-1e150, 1e150)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | FINITE | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
@@ -96,11 +98,11 @@ def trial_lines(draw):
         error={"code": draw(TEXT), "message": draw(TEXT)},
         of_a_newer_agent=draw(JSON),
     )
-    message["telemetry"]["before"]["freq_hz"] = draw(st.dictionaries(TEXT, st.none() | FINITE, max_size=3))
+    message["telemetry"]["before"]["freq_hz"] = draw(st.dictionaries(TEXT, st.none() | READINGS, max_size=3))
     message["predictions"] = {
         "clips": draw(st.lists(TEXT, max_size=3)),
         "names": ["logits"],
-        "values": [draw(st.lists(st.lists(st.none() | FINITE, max_size=4), max_size=3))],
+        "values": [draw(st.lists(st.lists(st.none() | VALUES, max_size=4), max_size=3))],
     }
     return b.trial_line(b.condition(), message, run_id=draw(RUN_IDS))
 

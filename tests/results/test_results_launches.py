@@ -9,7 +9,7 @@ import pytest
 from support import results_builder as b
 
 from edgebench.results import RunHeader, TrialRecord, summarise
-from edgebench.results.records.launches import counted, with_predictions
+from edgebench.results.records.launches import counted, once, with_predictions
 from edgebench.results.report.launches import launches_sentence
 
 PAIR = (b.condition(b.FP32), b.condition(b.INT8))
@@ -35,6 +35,23 @@ def ids(lines: list[dict[str, Any]]) -> list[str]:
     assert isinstance(header, RunHeader)
     found = counted(header, [line for line in trials if isinstance(line, TrialRecord)])
     return [line.trial.id for line in found]
+
+
+def test_a_launch_that_a_store_holds_twice_counts_once() -> None:
+    """Two processes of an older edgebench collected one run; or a launch was cancelled and made again."""
+    cancelled = {"status": "failed", "error": {"code": "CANCELLED_BY_HOST", "message": "", "signal": None}}
+    header, *lines = run({}, t0002=cancelled)
+    again = copy.deepcopy(lines[2])
+    again["trial"] |= {"status": "ok", "error": None, "part": 2}
+    doubled = copy.deepcopy(lines[0])
+    doubled["trial"]["load_ns"] = 1
+    trials = [line for line in b.records([*lines, doubled, again]) if isinstance(line, TrialRecord)]
+    found = {line.trial.id: line.trial for line in once(trials)}
+    assert list(found) == [f"t{n:04d}" for n in range(6)] and len(once(trials)) == 6
+    assert found["t0000"].load_ns != 1
+    assert (found["t0002"].status, found["t0002"].part) == ("ok", 2)
+    rows = summarise(b.records([header, *lines, doubled, again])).rows
+    assert [row.verdict.status for row in rows] == ["VALID", "VALID"]
 
 
 FAILED = {"status": "failed", "error": {"code": "KILLED", "message": "gone", "signal": 9}}

@@ -96,6 +96,15 @@ def test_without_telemetry_nothing_is_claimed():
     assert {"FREQ_DRIFT", "GOV_CHANGED", "BUSY_HOST", "SWAPPED", "REBOOTED"} < codes
 
 
+def test_a_board_may_restart_between_two_parts_of_a_run_and_not_within_one():
+    second = b.telemetry(boot_id="boot-2")
+    second["before"]["boot_id"] = "boot-2"
+    taken_up = [*calm()[:2], b.trial(2, telemetry=second, part=2)]
+    assert verdict(*taken_up).codes == ()
+    within = [b.trial(0), b.trial(1, part=2), b.trial(2, telemetry=second, part=2)]
+    assert verdict(*within).codes == ("REBOOTED",)
+
+
 def test_the_clock_of_another_cpu_or_the_way_up_is_no_drift():
     # cpu3 is measured; its first point still shows the way up from idle.
     assert verdict(*calm(telemetry=clocks(6e8, 1.5e9, 1.5e9))).status == "VALID"

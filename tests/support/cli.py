@@ -48,6 +48,7 @@ class Edgebench:
         own = {
             "HOME": str(self.folder),
             "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "EDGEBENCH_LOCK_FOLDER": str(self.folder / "lock"),
             "EDGEBENCH_STORE": str(self.store),
             "EDGEBENCH_INVENTORY": str(self.folder / "inventory.toml"),
             "COLUMNS": "160",

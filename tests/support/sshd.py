@@ -134,6 +134,7 @@ class SshServer:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         usual = {"HOME": str(home), "PATH": BOARD_PATH, "XDG_CACHE_HOME": str(self.cache)}
+        usual["EDGEBENCH_LOCK_FOLDER"] = str(self.cache / "lock")
         usual["PIP_NO_COMPILE"] = "0"  # see conftest
         environment = {**usual, **self.environment}
         return [

@@ -35,6 +35,7 @@ from edgebench.corpora.readers.layout import (
 )
 from edgebench.corpora.readers.text import read_text
 from edgebench.errors import CorpusError
+from edgebench.text import read_json
 
 AGREEMENT: Final = 0.71
 """The least share of listeners that makes their majority a label."""
@@ -84,7 +85,7 @@ def _files(path: Path) -> dict[str, Path]:
 
 def _document(file: Path) -> dict[str, Any]:
     try:
-        document = json.loads(read_text(file))
+        document = read_json(read_text(file))
     except ValueError as error:
         raise CorpusError(f"corpus 'thai_ser': {file} cannot be read: {error}. Download it again.") from error
     if not isinstance(document, dict):

@@ -27,6 +27,7 @@ from edgebench.corpora.clip import UNKNOWN_SPEAKER, Clip
 from edgebench.corpora.pointers import refuse_pointer
 from edgebench.errors import ConfigError, CorpusError, UsageError, nearest
 from edgebench.files import write_text
+from edgebench.text import read_json
 
 # 1: speakers by corpus and part. 2: clips by corpus and part, with unit and leaks_speakers. A split by
 # speaker is still written as version 1, so that its hash stays what it was.
@@ -136,7 +137,7 @@ def read_split(path: Path | str) -> Split:
     try:
         content = path.read_bytes()
         refuse_pointer(path, content)
-        document = json.loads(content.decode())
+        document = read_json(content.decode())
     except OSError as error:
         raise ConfigError(f"split {path}: cannot be opened: {error.strerror}. Check the path.") from error
     except ValueError as error:

@@ -13,13 +13,13 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgebench.devices.boards.conditioning import Conditioning
 from edgebench.errors import ConfigError, explain
+from edgebench.text import read_toml
 
 INVENTORY_VARIABLE = "EDGEBENCH_INVENTORY"
 _SECRETS = ("password", "passphrase", "passwd", "secret")
@@ -68,14 +68,14 @@ def read_inventory(path: Path | None = None) -> Inventory:
     named = path is not None or INVENTORY_VARIABLE in os.environ
     path = path or default_inventory()
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = read_toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if named:
             raise ConfigError(f"the inventory {path} does not exist. Create it, or name another.") from None
         return Inventory()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the inventory {path} cannot be read: {error}.") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise ConfigError(f"the inventory {path} is not TOML: {error}. Correct that line.") from error
     _refuse_secrets(path, data)
     try:

@@ -8,11 +8,30 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import pydantic
 
 from edgebench.devices.install.facts import BoardFacts
-from edgebench.devices.install.onboard_call import call_onboard
+from edgebench.devices.install.onboard_call import Answer, call_onboard
 from edgebench.devices.links.connection import Connection
 from edgebench.errors import BoardUnfit, ConnectionFailed, DeviceError
+
+Bytes = Annotated[int, pydantic.Field(ge=0)]
+
+
+class _Present(Answer):
+    """Of ``check_blobs``."""
+
+    present: frozenset[str]
+    free_bytes: Bytes
+
+
+class _Finished(Answer):
+    """Of ``finish_blob``."""
+
+    sha256: Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")] | None
+
 
 # Called with the bytes sent so far and the bytes to send in all.
 DeployProgress = Callable[[int, int], None]
@@ -70,13 +89,14 @@ def deploy(
         facts,
         "check_blobs",
         {"blobs": facts.blobs, "names": sorted(sources), "stale_s": STALE_PART_S},
+        expect=_Present,
         timeout_s=HASH_TIMEOUT_S,
     )
-    missing = [name for name in sources if name not in set(there["present"])]
+    missing = [name for name in sources if name not in there.present]
     sizes = {name: sources[name].stat().st_size for name in missing}
     total_bytes = sum(sizes.values())
-    if missing and there["free_bytes"] < total_bytes + SPARE_BYTES:
-        raise _full(connection, facts, total_bytes + SPARE_BYTES, there["free_bytes"])
+    if missing and there.free_bytes < total_bytes + SPARE_BYTES:
+        raise _full(connection, facts, total_bytes + SPARE_BYTES, there.free_bytes)
 
     sent_bytes = 0
 
@@ -105,12 +125,15 @@ def _send(
     request = {"part": part, "target": target, "sha256": name}
     try:
         connection.put(source, part, progress=moved)
-        found = call_onboard(connection, facts, "finish_blob", request, timeout_s=HASH_TIMEOUT_S)["sha256"]
+        found = call_onboard(
+            connection, facts, "finish_blob", request, expect=_Finished, timeout_s=HASH_TIMEOUT_S
+        ).sha256
     except ConnectionFailed:
         raise  # the board cannot be reached to clean up; the next deployment does it
     except BaseException as error:
         with contextlib.suppress(DeviceError):
-            call_onboard(connection, facts, "finish_blob", request | {"sha256": None}, timeout_s=60.0)
+            remove = request | {"sha256": None}
+            call_onboard(connection, facts, "finish_blob", remove, expect=_Finished, timeout_s=60.0)
         if isinstance(error, DeviceError):
             _explain_full_disk(connection, facts, source.stat().st_size, error)
         raise
@@ -131,8 +154,9 @@ def _explain_full_disk(
         facts,
         "check_blobs",
         {"blobs": facts.blobs, "names": [], "stale_s": STALE_PART_S},
+        expect=_Present,
         timeout_s=60.0,
-    )["free_bytes"]
+    ).free_bytes
     if free_bytes < needed_bytes or "No space left" in str(error):
         raise _full(connection, facts, needed_bytes, free_bytes) from error
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edgebench.agent import folders
 from edgebench.devices.links.connection import Connection
 from edgebench.errors import BoardUnfit, DeviceError
+from edgebench.text import plain
 
 OLDEST_PYTHON = (3, 8)
 MACHINES = ("aarch64", "x86_64")
@@ -128,17 +129,23 @@ def probe_board(connection: Connection, *, python: str | None = None) -> BoardFa
         raise DeviceError(f"{connection.address}: the board could not be examined: {result.ending()}")
     said: dict[str, str] = {}
     pythons: list[str] = []
-    for line in result.stdout.decode(errors="replace").splitlines():
-        name, _, value = line.partition("=")
+    for line in result.stdout.decode(errors="replace").split("\n"):
+        name, _, value = plain(line).partition("=")
         if name == "python":
             pythons.append(value)
         else:
             said[name] = value.strip()
-    machine, bits = said.get("machine", ""), int(said.get("userland_bits") or 0)
+    machine, bits = said.get("machine", ""), _number(said.get("userland_bits", ""))
     _check_architecture(connection.address, said.get("system", ""), machine, bits)
     chosen = _choose_python(connection.address, pythons, python)
     if chosen.bits != 64:
         raise BoardUnfit(_thirty_two_bit(connection.address, machine, f"{chosen.path} is a 32-bit program"))
+    root = said.get("root", "")
+    if not root.startswith("/") or "\\x" in root:
+        raise DeviceError(
+            f"{connection.address}: the board names {root!r} as the folder for edgebench's files, which is "
+            "no absolute path. Set HOME there, or XDG_CACHE_HOME."
+        )
     libc, libc_version = _read_libc(said.get("libc", ""))
     return BoardFacts(
         address=connection.address,
@@ -154,11 +161,16 @@ def probe_board(connection: Connection, *, python: str | None = None) -> BoardFa
         has_pip=chosen.has_pip,
         user=said.get("user", ""),
         home=said.get("home", ""),
-        root=said["root"],
-        disk_free_bytes=int(said.get("disk_free_kib") or 0) * 1024,
+        root=root,
+        disk_free_bytes=_number(said.get("disk_free_kib", "")) * 1024,
         device_tree_model=said.get("model") or None,
         compatible=tuple(said.get("compatible", "").split()),
     )
+
+
+def _number(text: str) -> int:
+    """A whole number of the probe; 0 for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
 
 
 def _check_architecture(address: str, system: str, machine: str, bits: int) -> None:
@@ -206,10 +218,11 @@ def _read_python(line: str) -> _Python | None:
     try:
         command, path, version, bits, venv, ensurepip, pip, _ = line.split("|")
         major, minor, micro = (int(part) for part in version.split("."))
+        word_bits = int(bits)
     except ValueError:
         return None
     return _Python(
-        command, path or command, (major, minor, micro), int(bits), venv == "1", ensurepip == "1", pip == "1"
+        command, path or command, (major, minor, micro), word_bits, venv == "1", ensurepip == "1", pip == "1"
     )
 
 
@@ -218,6 +231,7 @@ def _read_libc(text: str) -> tuple[str, tuple[int, int]]:
     name = "musl" if "musl" in text.lower() else "glibc" if "glibc" in text.lower() or "GNU" in text else ""
     for word in text.replace(",", " ").split():
         major, dot, minor = word.partition(".")
-        if dot and major.isdigit() and minor.split(".")[0].isdigit():
-            return name, (int(major), int(minor.split(".")[0]))
+        minor = minor.split(".")[0]
+        if dot and major.isdecimal() and minor.isdecimal() and len(major + minor) < 10:
+            return name, (int(major), int(minor))
     return name, (0, 0)

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import json
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
+
+import pydantic
 
 from edgebench.devices.install.facts import BoardFacts
 from edgebench.devices.links.connection import Connection
 from edgebench.errors import DeviceError
 
 
+class Answer(pydantic.BaseModel):
+    """What a program on the board answers."""
+
+    model_config = pydantic.ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+A = TypeVar("A", bound=Answer)
+
+
 def call_onboard(
-    connection: Connection, facts: BoardFacts, program: str, request: dict[str, Any], *, timeout_s: float
-) -> dict[str, Any]:
+    connection: Connection,
+    facts: BoardFacts,
+    program: str,
+    request: dict[str, Any],
+    *,
+    expect: type[A],
+    timeout_s: float,
+) -> A:
     """Run ``onboard/<program>.py`` with ``request`` and return its answer.
 
-    Raises DeviceError if it fails or answers anything but JSON, ConnectionFailed for the link.
+    Raises DeviceError if it fails or answers anything but ``expect``, ConnectionFailed for the link.
     """
     source = resources.files("edgebench.devices.install.onboard").joinpath(f"{program}.py").read_text()
     # -I: neither the user's environment variables nor the working folder may change what runs.
@@ -24,10 +41,8 @@ def call_onboard(
     result = connection.exec(argv, timeout_s=timeout_s, stdin=json.dumps(request).encode())
     try:
         if result.ok:
-            answer = json.loads(result.stdout.strip().rpartition(b"\n")[2])
-            assert isinstance(answer, dict)
-            return answer
-    except (ValueError, AssertionError):
+            return expect.model_validate_json(result.stdout.strip().rpartition(b"\n")[2])
+    except pydantic.ValidationError:
         pass
     raise DeviceError(
         f"{connection.address}: the step '{program}' failed on the board with {result.ending()}"

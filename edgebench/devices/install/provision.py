@@ -12,15 +12,18 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+
+import pydantic
 
 from edgebench.devices.install.deploy import deploy
 from edgebench.devices.install.facts import BoardFacts
-from edgebench.devices.install.onboard_call import call_onboard
+from edgebench.devices.install.onboard_call import Answer, call_onboard
 from edgebench.devices.install.wheels import default_cache, pick_wheels
 from edgebench.devices.links.connection import Connection, signal_name
 from edgebench.errors import BoardUnfit, DeviceError, UsageError, nearest
+from edgebench.text import plain
 
 # Called with a few words for the step, and bytes done of bytes to do where there are any (else 0, 0).
 ProvisionProgress = Callable[[str, int, int], None]
@@ -42,6 +45,17 @@ class Environment:
     """``local``, or the folder under ``<root>/envs``."""
     created: bool
     """False if it was there already."""
+
+
+class _Made(Answer):
+    """Of ``make_env``: the environment, or the error."""
+
+    python: str | None = None
+    versions: dict[str, str] = pydantic.Field(default={})
+    created: bool = False
+    error: str | None = None
+    message: str = ""
+    signal: int | None = None
 
 
 @functools.cache
@@ -107,8 +121,8 @@ def provision(
     request = {"envs": facts.envs, "key": key, "imports": _runtime(runtime)["imports"], "build": None}
 
     say("looking for the environment", 0, 0)
-    answer = call_onboard(connection, facts, "make_env", request, timeout_s=CHECK_TIMEOUT_S)
-    if answer.get("python") is None and "error" not in answer:
+    answer = call_onboard(connection, facts, "make_env", request, expect=_Made, timeout_s=CHECK_TIMEOUT_S)
+    if answer.python is None and answer.error is None:
         wheels = None
         if offline:
             say("picking wheels", 0, 0)
@@ -118,10 +132,16 @@ def provision(
             ).paths
         say("installing", 0, 0)
         request["build"] = {"requirements": requirements, "wheels": wheels}
-        answer = call_onboard(connection, facts, "make_env", request, timeout_s=BUILD_TIMEOUT_S)
-    if "error" in answer:
+        answer = call_onboard(connection, facts, "make_env", request, expect=_Made, timeout_s=BUILD_TIMEOUT_S)
+    if answer.error is not None:
         raise _explain(connection, facts, answer, requirements)
-    return Environment(answer["python"], answer["versions"], key, answer["created"])
+    if answer.python != str(PurePosixPath(facts.envs, key, "bin", "python")):
+        raise DeviceError(
+            f"{facts.address}: the environment was asked for at {facts.envs}/{key}, and the board names "
+            f"{plain(repr(answer.python))}. Look on the board at what answers there."
+        )
+    versions = {plain(name): plain(version) for name, version in answer.versions.items()}
+    return Environment(answer.python, versions, key, answer.created)
 
 
 def _key(requirements: list[str], facts: BoardFacts) -> str:
@@ -143,14 +163,14 @@ def _running_environment(runtime: str) -> Environment:
 
 
 def _explain(
-    connection: Connection, facts: BoardFacts, answer: dict[str, Any], requirements: list[str]
+    connection: Connection, facts: BoardFacts, answer: _Made, requirements: list[str]
 ) -> DeviceError:
-    what, code = " and ".join(requirements), answer["error"]
+    what, code = " and ".join(requirements), answer.error
     version = ".".join(map(str, facts.python_version))
-    said = " ".join(str(answer["message"]).split())[-500:]
-    if code == "DIES":
+    said = plain(" ".join(answer.message.split())[-500:])
+    if code == "DIES" and answer.signal is not None:
         return BoardUnfit(
-            f"{facts.address}: {what} was installed and dies of signal {signal_name(answer['signal'])} when "
+            f"{facts.address}: {what} was installed and dies of signal {signal_name(answer.signal)} when "
             "it is imported: this build is not for this processor."
         )
     if code == "NO_PIP":

@@ -12,6 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from edgebench.devices.links.bounded import LINE_BYTES, OUTPUT_BYTES
+from edgebench.text import plain
+
 # A copy calls it with the number of bytes that went out since the last call.
 ByteProgress = Callable[[int], None]
 
@@ -57,7 +60,7 @@ class ExecResult:
         """``status 3`` or ``signal 4 (SIGILL)``, followed by the end of what it said, for an error text."""
         how = f"status {self.status}" if self.signal is None else f"signal {signal_name(self.signal)}"
         said = (self.stderr.strip() or self.stdout.strip()).decode(errors="replace")
-        return f"{how}: {said[-400:]}" if said else how
+        return f"{how}: {plain(said[-400:])}" if said else how
 
 
 def signal_name(number: int) -> str:
@@ -82,7 +85,8 @@ class LineStream(Protocol):
 
     Lines are bytes without their newline. Iteration stops when the command ends, and ``result``
     then says how (its ``stdout`` is empty: the lines were it). A link that goes down, or a command
-    that says nothing for longer than the idle limit, raises ConnectionFailed.
+    that says nothing for longer than the idle limit, raises ConnectionFailed; a line that is too long
+    raises DeviceError.
     """
 
     @property
@@ -112,16 +116,25 @@ class Connection(Protocol):
     @property
     def is_local(self) -> bool: ...
 
-    def exec(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes | None = None) -> ExecResult:
-        """Run a command to its end and return what it said.
+    def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        stdin: bytes | None = None,
+        limit_bytes: int = OUTPUT_BYTES,
+    ) -> ExecResult:
+        """Run a command to its end and return what it said; of standard error the end.
 
         ``argv`` is a list of words and never read by a shell. A command that is not there ends with
-        status 127. Raises ConnectionFailed when the link goes down or ``timeout_s`` passes; the
-        command is then ended.
+        status 127. Raises ConnectionFailed when the link goes down or ``timeout_s`` passes, DeviceError
+        when standard output is longer than ``limit_bytes``; the command is then ended.
         """
 
-    def stream(self, argv: Sequence[str], *, idle_timeout_s: float) -> LineStream:
-        """Start a command and follow its lines. See `LineStream`."""
+    def stream(
+        self, argv: Sequence[str], *, idle_timeout_s: float, limit_bytes: int = LINE_BYTES
+    ) -> LineStream:
+        """Start a command and follow its lines, each of ``limit_bytes`` at most. See `LineStream`."""
 
     def put(self, source: Path, target: str, *, progress: ByteProgress | None = None) -> None:
         """Copy a file to ``target``, whose folder exists, overwriting.

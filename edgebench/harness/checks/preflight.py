@@ -55,6 +55,8 @@ def usable_runtimes(fingerprint: Mapping[str, Any], device: str) -> list[str]:
     usable = [name for name, facts in runtimes.items() if not facts["error"]]
     if usable:
         return usable
+    if not runtimes:
+        raise BoardUnfit(f"board {device!r}: the agent was asked for runtimes and told of none.")
     name, facts = next(iter(runtimes.items()))
     error = facts["error"]
     if error.get("signal") == 4:

@@ -82,7 +82,8 @@ def predict_on_host(
         )
         for trial in message["trials"]:
             trial["twice"] = True  # the same input again, to find answers that are random
-        ending = run_to_end(board, message, hear)
+        audio_s = max((corpus.audio_s for corpus in corpora), default=0.0)
+        ending = run_to_end(board, message, hear, audio_s=audio_s)
     if len(lines) < len(plan.trials):
         raise MeasurementError(
             f"predicting on this host ended early: {len(lines)} of {len(plan.trials)} predictions were made "

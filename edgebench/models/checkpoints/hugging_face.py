@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from edgebench.errors import ModelError
 from edgebench.models.checkpoints.weights import read_weights
+from edgebench.text import read_json
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 TENSORS = ("model.safetensors", "pytorch_model.bin")  # in this order
@@ -119,7 +120,7 @@ def _settings(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path.read_text(encoding="utf-8"))
     except ValueError:
         found = None
     if not isinstance(found, dict):

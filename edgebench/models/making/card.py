@@ -76,6 +76,8 @@ _TITLES = {
     "ccc_valence": "CCC valence",
 }
 
+_CHANGED = "classes_changed"  # clips to which the two files give different emotions
+
 _PROTOTYPE = (
     "Arousal, dominance and valence of the corpora with emotion words alone are the coordinates of the word "
     "in Russell and Mehrabian (1977), Journal of Research in Personality 11, 273-294 (`label_source = "
@@ -194,11 +196,16 @@ def _heading(facts: CardFacts) -> str:
 def _losses(facts: CardFacts) -> str:
     names = [f"{metric}_loss" for metric in facts.metrics]
     rows = [
-        [corpus, f"`{key}`", *(_with_interval(figures.get(name), signed=True) for name in names)]
+        [
+            corpus,
+            f"`{key}`",
+            *(_with_interval(figures.get(name), signed=True) for name in names),
+            _count(figures.get(_CHANGED)),
+        ]
         for key, corpora in facts.losses.items()
         for corpus, figures in sorted(corpora.items())
     ]
-    head = ["corpus", "artifact", *(_TITLES.get(metric, metric) for metric in facts.metrics)]
+    head = ["corpus", "artifact", *(_TITLES.get(name, name) for name in facts.metrics), "classes changed"]
     parent = facts.artifacts[0][0].key
     return (
         f"## What quantization costs\n\nThe figure of `{parent}` minus the artifact's, paired over "
@@ -215,6 +222,10 @@ def _limits(facts: CardFacts) -> str:
         "other languages, other rooms and children are not covered. Not for decisions about people."
     )
     return "## What the figures do not say\n\n" + "\n\n".join(notes) + "\n"
+
+
+def _count(figure: Figure | None) -> str:
+    return "-" if figure is None or figure.value is None else f"{figure.value:.0f}"
 
 
 def _with_interval(figure: Figure | None, *, signed: bool = False) -> str:

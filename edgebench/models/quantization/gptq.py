@@ -28,7 +28,7 @@ _FEW = 4
 _LEAST_PEAK = 1e-4  # of the layer's largest weight
 _BLOCK = 64
 _SWEEPS = 3
-_MOST_LOOKED_AT = 2**25  # codes in one sweep: each move of one code an output looks at all codes
+_MOST_LOOKED_AT = 2**24  # codes in one sweep: each move of one code an output looks at all codes
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class Pieces:
         """Move the border before node ``place``, and keep the values there where they are small enough."""
         self._border = place
         first = next(self.values())
-        samples = [sum(value.shape[-1] for value in clip.values()) for clip in self._kept]
+        samples = [sum(value.size for value in clip.values()) for clip in self._kept]
         expected = sum(value.nbytes for value in first.values()) * sum(samples) / samples[0]
         if expected <= MOST_KEPT_BYTES:
             self._kept = list(self.values())

@@ -42,12 +42,25 @@ class _Group:
 
 
 def smooth(
-    model: onnx.ModelProto, waveforms: Sequence[Waveform], chosen: Sequence[str], *, alpha: float
+    model: onnx.ModelProto,
+    waveforms: Sequence[Waveform],
+    chosen: Sequence[str],
+    *,
+    alpha: float,
+    least_outlier: float = 0.0,
 ) -> None:
-    """Rescale, in place, what the nodes ``chosen`` (names) read; largest values come from ``waveforms``."""
+    """Rescale, in place, what the nodes ``chosen`` (names) read; largest values come from ``waveforms``.
+
+    A value whose largest channel is less than ``least_outlier`` times its median channel stays as it is.
+    """
     groups = _groups(Graph(model), set(chosen))
+    if not groups:
+        return
     largest = _largest(model, groups, waveforms)
     for number, group in enumerate(groups):
+        peaks = largest[group.value]
+        if peaks.max() < least_outlier * np.median(peaks):
+            continue
         arrays = arrays_of(model)
         of_weights = np.max([_by_input(node, arrays) for node in group.readers], axis=0)
         scale = _scale(largest[group.value], of_weights, alpha)

@@ -17,6 +17,7 @@ from typing import Any
 from edgebench.errors import CorpusError, ModelError, UsageError, nearest
 from edgebench.models.quantization import (
     fp16,
+    int4_dynamic,
     int4_matmul,
     int8_static,
     int8_static_conv,
@@ -55,6 +56,7 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             ort_static.SCHEME,
             ort_static_measured.SCHEME,
             ort_static_dynamic.SCHEME,
+            int4_dynamic.SCHEME,
             smoothquant.SCHEME,
             int4_matmul.SCHEME,
             int8_static.SCHEME,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NEEDS = ("onnx_ir", "onnxscript")
 _IR_OF_OPSET = {20: 9}  # what onnx wrote beside it
+_SWEEPS = 100  # and one a node: a rule that ends has always ended in far fewer
 OLDEST_OPSET = 13  # before it, Softmax flattened its input and axes were attributes everywhere
 
 
@@ -57,13 +58,16 @@ def everywhere(*rules: Rule) -> Callable[[ir.Model], int]:
     """An ``apply`` that tries rules at every node of the graph until none of them changes anything.
 
     A rule looks at one node whose result somebody reads, changes the graph around it and says whether it
-    did. What it leaves unused is removed, and shapes are found anew, after every sweep.
+    did. What it leaves unused is removed, and shapes are found anew, after every sweep. Rules that would
+    undo each other for ever are stopped with a ModelError.
     """
 
     def apply(model: ir.Model) -> int:
-        changed = 0
+        changed, left = 0, _SWEEPS + len(model.graph)
         while found := sum(_swept(rule, model) for rule in rules):
-            changed += found
+            changed, left = changed + found, left - 1
+            if not left:
+                raise ModelError("a rewrite of this graph does not end. Nothing was changed; leave it out.")
         return changed
 
     return apply
@@ -110,7 +114,10 @@ def apply_pass(model: onnx.ModelProto, chosen: Pass) -> tuple[onnx.ModelProto, i
     graph = ir.from_proto(_copied(model, chosen.opset or 0))
     common.LiftConstantsToInitializersPass(lift_all_constants=False, size_limit=0)(graph)
     tidy(graph)
-    places = chosen.apply(graph)
+    try:
+        places = chosen.apply(graph)
+    except ModelError as error:
+        raise ModelError(f"rewrite {chosen.name!r}: {error}") from None
     if not places:
         return model, 0
     tidy(graph)

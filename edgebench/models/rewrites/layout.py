@@ -166,7 +166,16 @@ def _before(node: ir.Node) -> bool:
         for place, other in enumerate(first.inputs):
             if other is back:
                 first.replace_input_with(place, value)
+        # Left in the graph, they would look like Transposes to join, and the pass would never end.
+        _remove(turned, forth.producer())
     return False
+
+
+def _remove(*nodes: ir.Node | None) -> None:
+    """Remove nodes that nobody reads, the last one of a row first."""
+    for node in nodes:
+        assert node is not None and node.graph is not None
+        node.graph.remove(node, safe=True)
 
 
 def _before_unsqueeze(node: ir.Node, first: ir.Node, perm: list[int]) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from edgebench.agent.protocol import CANCELLED_BY_HOST
 from edgebench.results.records.messages import Predictions
-from edgebench.results.records.record import RunHeader, TrialRecord
+from edgebench.results.records.record import Condition, RunHeader, TrialRecord
 
 
 def with_predictions(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -32,6 +33,21 @@ def _filled(line: TrialRecord, full: dict[str, Predictions]) -> TrialRecord:
         what = {"clips": equal.clips, "names": equal.names, "values": equal.values}
         found = own.model_copy(update=what)
     return line.model_copy(update={"trial": line.trial.model_copy(update={"predictions": found})})
+
+
+def once(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Each launch of a run once: the first line of its id, or the first that was not cancelled.
+
+    A launch that was stopped with its run is measured again when the run is taken up. Stores of an older
+    edgebench may hold a launch twice, where two processes collected one run.
+    """
+    found: dict[tuple[str, int, Condition], TrialRecord] = {}
+    for line in trials:
+        key = line.trial.id, line.launch, line.condition
+        before = found.get(key)
+        if before is None or (before.trial.error and before.trial.error.code == CANCELLED_BY_HOST):
+            found[key] = line
+    return list(found.values())
 
 
 def counted(header: RunHeader, trials: Sequence[TrialRecord]) -> list[TrialRecord]:

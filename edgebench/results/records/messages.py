@@ -25,6 +25,13 @@ def _finite(value: Any) -> Any:
 Json = Annotated[Any, pydantic.AfterValidator(_finite)]
 
 
+# Every figure has bounds far beyond what a board can measure, so that sums and squares stay finite.
+Count = Annotated[int, pydantic.Field(ge=0, lt=1 << 63)]
+Whole = Annotated[int, pydantic.Field(ge=-(1 << 63), lt=1 << 63)]
+Reading = Annotated[float, pydantic.Field(ge=-1e15, le=1e15)]
+Value = Annotated[float, pydantic.Field(ge=-1e150, le=1e150)]
+
+
 class AgentModel(pydantic.BaseModel):
     """What the agent said: unknown keys are kept, missing measurements are null."""
 
@@ -63,14 +70,14 @@ class Fingerprint(AgentModel):
     compatible: tuple[str, ...] = ()
     cpu_model: str | None = None
     cpu_features: tuple[str, ...] = ()
-    cpu_count: int | None = None
-    affinity: tuple[int, ...] = ()
+    cpu_count: Count | None = None
+    affinity: tuple[Count, ...] = ()
     kernel: str | None = None
     libc: tuple[str, ...] | None = None
     python: str | None = None
-    page_bytes: int | None = None
-    memory_bytes: int | None = None
-    swap_bytes: int | None = None
+    page_bytes: Count | None = None
+    memory_bytes: Count | None = None
+    swap_bytes: Count | None = None
     governors: dict[str, str] = {}
     boot_id: str | None = None
     virtual: str | None = None
@@ -81,7 +88,7 @@ class Fingerprint(AgentModel):
     l4t: str | None = None
     power_mode: PowerMode | None = None
     clocks_locked: bool | None = None
-    throttle_trip_c: float | None = None
+    throttle_trip_c: Reading | None = None
     runtimes: dict[str, RuntimeFacts] = {}
 
     def runtime(self, name: str) -> RuntimeFacts | None:
@@ -94,34 +101,34 @@ class TrialError(AgentModel):
 
     code: str
     message: str
-    signal: int | None = None
+    signal: Whole | None = None
 
 
 class MemoryMark(AgentModel):
     """One read of /proc/self/status (and smaps_rollup for PSS)."""
 
-    rss_bytes: int
-    hwm_bytes: int
-    anon_bytes: int | None = None
-    file_bytes: int | None = None
-    pss_bytes: int | None = None
-    swap_bytes: int | None = None
+    rss_bytes: Count
+    hwm_bytes: Count
+    anon_bytes: Count | None = None
+    file_bytes: Count | None = None
+    pss_bytes: Count | None = None
+    swap_bytes: Count | None = None
 
 
 class Memory(AgentModel):
     """Memory marks by phase: interpreter, runtime, model, first_run, first_pass (offline), end."""
 
     resettable: bool
-    page_bytes: int
+    page_bytes: Count
     marks: dict[str, MemoryMark]
 
 
 class Quota(AgentModel):
     """The processor quota of the agent's cgroups: counts since they exist; None: no quota is set."""
 
-    quota_cpus: float | None = None
-    nr_throttled: int = 0
-    throttled_ns: int = 0
+    quota_cpus: Reading | None = None
+    nr_throttled: Count = 0
+    throttled_ns: Count = 0
 
 
 class BoardState(AgentModel):
@@ -134,25 +141,25 @@ class BoardState(AgentModel):
     ``unknown``: what this board should tell and did not, with the reason.
     """
 
-    throttled: int | None = None
-    firmware_hz: float | None = None
-    kernel_hz: float | None = None
-    pmic: dict[str, dict[str, float]] | None = None
+    throttled: Count | None = None
+    firmware_hz: Reading | None = None
+    kernel_hz: Reading | None = None
+    pmic: dict[str, dict[str, Reading]] | None = None
     power_mode: PowerMode | None = None
     clocks_locked: bool | None = None
-    throttle_counts: dict[str, int] = {}
+    throttle_counts: dict[str, Count] = {}
     quota: Quota | None = None
-    pressure_us: dict[str, int] = {}
+    pressure_us: dict[str, Count] = {}
     unknown: dict[str, str] = {}
 
 
 class Gpu(AgentModel):
     """A Jetson's GPU: its clock, the limits of that, and the share 0..1 of time in which it was busy."""
 
-    freq_hz: float | None = None
-    min_hz: float | None = None
-    max_hz: float | None = None
-    load: float | None = None
+    freq_hz: Reading | None = None
+    min_hz: Reading | None = None
+    max_hz: Reading | None = None
+    load: Reading | None = None
 
 
 class TelemetryPoint(AgentModel):
@@ -164,18 +171,18 @@ class TelemetryPoint(AgentModel):
     points before and after a trial.
     """
 
-    monotonic_ns: int
-    freq_hz: dict[str, float | None] = {}
+    monotonic_ns: Count
+    freq_hz: dict[str, Reading | None] = {}
     governor: dict[str, str | None] = {}
-    temperature_c: dict[str, float | None] = {}
-    loadavg_1: float | None = None
-    pswpin: int | None = None
-    pswpout: int | None = None
+    temperature_c: dict[str, Reading | None] = {}
+    loadavg_1: Reading | None = None
+    pswpin: Count | None = None
+    pswpout: Count | None = None
     boot_id: str | None = None
-    busy: float | None = None
-    limits_hz: dict[str, tuple[float, ...]] = {}
-    cooling: dict[str, int] = {}
-    rails: dict[str, dict[str, float]] = {}
+    busy: Reading | None = None
+    limits_hz: dict[str, tuple[Reading, ...]] = {}
+    cooling: dict[str, Count] = {}
+    rails: dict[str, dict[str, Reading]] = {}
     undervolt: bool | None = None
     gpu: Gpu | None = None
     state: BoardState | None = None
@@ -202,9 +209,9 @@ class Output(AgentModel):
     """
 
     names: tuple[str, ...]
-    shapes: tuple[tuple[int, ...], ...]
-    values: tuple[tuple[float | None, ...], ...]
-    not_finite: tuple[int, ...] = ()
+    shapes: tuple[tuple[Count, ...], ...]
+    values: tuple[tuple[Value | None, ...], ...]
+    not_finite: tuple[Count, ...] = ()
     repeats: bool | None = None
 
 
@@ -217,10 +224,10 @@ class Predictions(AgentModel):
 
     clips: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
-    values: tuple[tuple[tuple[float | None, ...], ...], ...] = ()
+    values: tuple[tuple[tuple[Value | None, ...], ...], ...] = ()
     same_as: str | None = None
-    pass_ns: tuple[int, ...] = ()
-    audio_s: float | None = None
+    pass_ns: tuple[Count, ...] = ()
+    audio_s: Reading | None = None
 
 
 class Window(AgentModel):
@@ -230,11 +237,11 @@ class Window(AgentModel):
     ``others``, ``steal``: shares of all CPUs that other processes used and the hypervisor took.
     """
 
-    elapsed_ns: int | None = None
-    cpu_ns: int | None = None
-    queue_wait_ns: int | None = None
-    others: float | None = None
-    steal: float | None = None
+    elapsed_ns: Whole | None = None
+    cpu_ns: Whole | None = None
+    queue_wait_ns: Whole | None = None
+    others: Reading | None = None
+    steal: Reading | None = None
 
 
 class TrialMessage(AgentModel):
@@ -244,29 +251,31 @@ class TrialMessage(AgentModel):
     ``disturbed``: the shares of ``window`` that were above the plan's limits, by name (``others``,
     ``steal``, ``queue_wait``); empty where nothing disturbed the launch.
     ``repeat_of``: the planned trial that this one was made again for.
+    ``part``: which part of a run that was taken up again; the host sets it.
     ``trace``: name, size and hash of the file that the runtime's profiler left on the board.
     """
 
     kind: Literal["trial"] = "trial"
     id: str
-    index: int
-    seq: int = 0
+    index: Count
+    seq: Count = 0
     status: Literal["ok", "failed"]
     error: TrialError | None = None
     runtime: RuntimeFacts | None = None
-    pid: int | None = None
-    threads: int | None = None
-    affinity: tuple[int, ...] | None = None
-    load_ns: int | None = None
-    first_inference_ns: int | None = None
-    warmup_ns: tuple[int, ...] | None = None
+    pid: Count | None = None
+    threads: Count | None = None
+    affinity: tuple[Count, ...] | None = None
+    load_ns: Count | None = None
+    first_inference_ns: Count | None = None
+    warmup_ns: tuple[Count, ...] | None = None
     warmup_steady: bool | None = None
-    samples_ns: tuple[int, ...] | None = None
-    samples_cpu_ns: tuple[int, ...] | None = None
-    elapsed_ns: int | None = None
+    samples_ns: tuple[Count, ...] | None = None
+    samples_cpu_ns: tuple[Whole, ...] | None = None
+    elapsed_ns: Count | None = None
     window: Window | None = None
-    disturbed: dict[str, float] = {}
+    disturbed: dict[str, Reading] = {}
     repeat_of: str | None = None
+    part: Count = 1
     memory: Memory | None = None
     telemetry: Telemetry | None = None
     output: Output | None = None

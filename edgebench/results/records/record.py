@@ -363,7 +363,10 @@ class HostUse(RecordModel):
 
 
 class RunEnd(RecordModel):
-    """The last line of a run that was not cut short."""
+    """The last line of a run, or of a part of it: a run that broke off and was finished later has several.
+
+    Times are those of the part. ``notes``: what had changed on the board since the run began.
+    """
 
     schema_version: int = SCHEMA_VERSION
     kind: Literal["run_end"] = "run_end"
@@ -373,6 +376,7 @@ class RunEnd(RecordModel):
     host: HostUse | None
     agent_wall_s: float | None
     message: str | None
+    notes: tuple[str, ...] = ()
 
 
 Record = RunHeader | ReferenceRecord | TrialRecord | TraceRecord | RunEnd

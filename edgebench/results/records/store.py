@@ -3,6 +3,7 @@
 ``records.jsonl``       every line of every run, in the order written; never rewritten
 ``records.jsonl.cut-N`` a last line that a crash cut short, set aside by the next append
 ``index.sqlite``        where each run's lines lie; made again when missing, stale or corrupt
+``unfinished/``         what is needed to finish a run that is not over (see harness.unfinished)
 ``reports/``            pages and tables, made again by ``edgebench report``
 
 A writer holds an exclusive flock, a reader a shared one, so that no reader sees half a line of a

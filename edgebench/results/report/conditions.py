@@ -166,4 +166,6 @@ def _harness(summary: RunSummary) -> str:
     if end and end.host and end.agent_wall_s is not None and end.host.wall_s > 0:
         share = max(0.0, 1 - end.agent_wall_s / end.host.wall_s)
         text += f"; {end.host.wall_s:.0f} s in all, of which the harness itself took {share:.1%}"
+    if end and end.notes:
+        text += f"; the run was taken up again, and by then had changed: {'; '.join(end.notes)}"
     return text

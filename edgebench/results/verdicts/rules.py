@@ -135,11 +135,16 @@ def comparable_samples(trials: Sequence[TrialMessage]) -> list[tuple[statistics.
 
 
 def _rebooted(case: Case) -> Finding | NotJudged | None:
-    boots = {point.boot_id for trial in case.trials for point in points(trial) if point.boot_id}
-    if not boots:
+    parts: dict[int, set[str]] = {}
+    for trial in case.trials:
+        told = {point.boot_id for point in points(trial) if point.boot_id}
+        parts.setdefault(trial.part, set()).update(told)
+    if not any(parts.values()):
         return NotJudged("REBOOTED", "no telemetry names the boot")
-    if case.header.device.fingerprint.boot_id:
-        boots.add(case.header.device.fingerprint.boot_id)
+    # The header's fingerprint is of the first part; a later one was seen to be on the same board.
+    if case.header.device.fingerprint.boot_id and 1 in parts:
+        parts[1].add(case.header.device.fingerprint.boot_id)
+    boots = max(parts.values(), key=len)
     if len(boots) > 1:
         return Finding(
             "REBOOTED",

@@ -129,6 +129,7 @@ _NEXT = {
     "MODEL_LOAD": "Export the model for this runtime: a lower opset and IR, or operators that it has.",
     "RUN_FAILED": "Run the model once by hand with the input named; the message is the runtime's own.",
     "PREPARATION": "Check the preparation steps in the manifest and the corpus.",
+    "FILE_CHANGED": "Check the board's storage, then measure again: what is missing or wrong is sent anew.",
     "KILLED": "Signal 9 mostly means that memory ran out: try a smaller model or a board with more memory.",
     "TIMEOUT": "Give the suite a longer timeout, or a shorter input.",
     "CANCELLED_BY_HOST": "The run was cancelled: start it again.",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from edgebench.errors import ConfigError, nearest
+from edgebench.text import read_toml
 
 FOLDER = Path(__file__).parent
 
@@ -25,8 +25,8 @@ def read_values(name_or_path: str) -> tuple[Path, dict[str, Any]]:
     if not path.is_file():
         raise ConfigError(f"recipe {name_or_path!r} does not exist: {nearest(name_or_path, recipe_names())}.")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = read_toml(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise ConfigError(f"recipe {path} is not TOML: {error}. Mend that line.") from None
     values.setdefault("name", path.stem)
     return path, values
@@ -41,8 +41,8 @@ def lay_over(values: dict[str, Any], override: str) -> None:
     if not equals or not key.strip():
         raise ConfigError(f"override {override!r} is not key=value; write e.g. optimiser.steps=4000.")
     try:
-        value: Any = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+        value: Any = read_toml(f"value = {text.strip()}")["value"]
+    except ValueError:
         value = text.strip()  # a bare word is a string
     *sections, last = key.strip().split(".")
     target = values

@@ -8,23 +8,23 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 import paramiko
 
+from edgebench.devices.links.bounded import CHATTER_BYTES, LineBuffer, Tail, too_much
 from edgebench.devices.links.connection import ByteProgress, ExecResult, read_status
 from edgebench.devices.links.shell import MarkedCommand
 from edgebench.devices.links.ssh.errors import Watchdog, wire_errors
 from edgebench.devices.links.ssh.link import Link
 from edgebench.errors import ConnectionFailed, DeviceError
+from edgebench.text import plain
 
 READ_BYTES = 65536
 # Handing paramiko a whole file at once is quadratic: 64 MiB took over 60 s, in pieces 2.5 s.
 PIECE_BYTES = 256 * 1024
 # How long after a command's own limit a stuck wire is cut.
 GRACE_S = 10.0
-# Of a followed command only the end of its standard error is kept.
-STDERR_TAIL_BYTES = 1 << 20
 
 
 class RemoteCommand:
@@ -36,15 +36,14 @@ class RemoteCommand:
         with Watchdog(open_s + GRACE_S, link.cut), wire_errors(self.address, f"'{self.name}' was started"):
             self.channel: paramiko.Channel = link.transport.open_session(timeout=open_s)
             self.channel.exec_command(self.marked.line())
-        self._stderr = bytearray()
+        self._stderr = Tail()
         self._drain = threading.Thread(target=self._read_stderr, name="edgebench-stderr", daemon=True)
         self._drain.start()
 
     def _read_stderr(self) -> None:
         with contextlib.suppress(OSError, EOFError):
             while piece := self.channel.recv_stderr(READ_BYTES):
-                self._stderr += piece
-                del self._stderr[:-STDERR_TAIL_BYTES]
+                self._stderr.feed(piece)
 
     def read(self, limit_s: float) -> bytes:
         """The next piece of standard output, empty at its end. Raises TimeoutError after ``limit_s``."""
@@ -65,13 +64,13 @@ class RemoteCommand:
         Raises ConnectionFailed if nobody said: the link went down under it.
         """
         self._drain.join(limit_s)
-        said, status = self.marked.split_end(bytes(self._stderr))
+        said, status = self.marked.split_end(self._stderr.value())
         if status is None:
             # The server reports the status after the streams have ended, if at all.
             self.channel.status_event.wait(min(limit_s, GRACE_S))
             shell_status = self.channel.exit_status
             if shell_status >= 0:
-                words = (said.strip() or stdout.strip()).decode(errors="replace")[-400:]
+                words = plain((said.strip() or stdout.strip()).decode(errors="replace")[-400:])
                 raise DeviceError(
                     f"{self.address}: the login shell did not run '{self.name}' and ended with status "
                     f"{shell_status}: {words or 'it said nothing'}. Check that the account may run "
@@ -91,7 +90,13 @@ class RemoteCommand:
 
 
 def run_command(
-    link: Link, argv: Sequence[str], *, timeout_s: float, stdin: bytes | None, open_s: float
+    link: Link,
+    argv: Sequence[str],
+    *,
+    timeout_s: float,
+    stdin: bytes | None,
+    open_s: float,
+    limit_bytes: int,
 ) -> ExecResult:
     """Run one command to its end; see `edgebench.devices.links.connection.Connection.exec`."""
     deadline_s = time.monotonic() + timeout_s
@@ -104,8 +109,10 @@ def run_command(
         ):
             feeder = _feed_in_background(command, stdin)
             try:
-                while piece := command.read(deadline_s - time.monotonic()):
+                while piece := command.read(_left_s(deadline_s)):
                     stdout += piece
+                    if len(stdout) > limit_bytes + CHATTER_BYTES:
+                        raise too_much(command.address, command.name, "its output", limit_bytes)
             except TimeoutError:
                 raise ConnectionFailed(
                     f"{command.address}: '{command.name}' did not finish within {timeout_s:g} s "
@@ -113,12 +120,22 @@ def run_command(
                 ) from None
             own = command.marked.after_start(bytes(stdout))
             said = bytes(stdout) if own is None else own
+            if len(said) > limit_bytes:
+                raise too_much(command.address, command.name, "its output", limit_bytes)
             result = command.result(said, max(1.0, deadline_s - time.monotonic()))
     finally:
         command.close()
     if feeder:
         feeder.join(GRACE_S)
     return result
+
+
+def _left_s(deadline_s: float) -> float:
+    """Seconds until the deadline. Raises TimeoutError when it has passed, also while data still comes."""
+    left_s = deadline_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return left_s
 
 
 def _feed_in_background(command: RemoteCommand, stdin: bytes | None) -> threading.Thread | None:
@@ -175,36 +192,55 @@ def cat_file(
 class SshStream:
     """The lines of a command on a board; see `edgebench.devices.links.connection.LineStream`."""
 
-    def __init__(self, link: Link, argv: Sequence[str], *, idle_timeout_s: float, open_s: float) -> None:
+    def __init__(
+        self, link: Link, argv: Sequence[str], *, idle_timeout_s: float, limit_bytes: int, open_s: float
+    ) -> None:
         self.result: ExecResult | None = None
-        self._idle_timeout_s = idle_timeout_s
+        self._idle_timeout_s, self._limit_bytes = idle_timeout_s, limit_bytes
         self._command = RemoteCommand(link, argv, reads_stdin=False, open_s=open_s)
-        self._rest = b""
-        self._started = self._closed = False
+        self._lines = LineBuffer(limit_bytes)
+        self._chatter: bytes | None = b""  # what came before the command's start; None once it has begun
+        self._closed = False
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
         while True:
-            if not self._started:
-                own = self._command.marked.after_start(self._rest)
-                if own is not None:
-                    self._started, self._rest = True, own
-            line, newline, rest = self._rest.partition(b"\n")
-            if newline and self._started:
-                self._rest = rest
+            line = None if self._chatter is not None else self._whole_line()
+            if line is not None:
                 return line
             if self._closed:
                 raise StopIteration
-            piece = self._read()
-            if piece:
-                self._rest += piece
+            if piece := self._read():
+                self._hear(piece)
                 continue
             self._finish()
-            if self._rest and self._started:
-                line, self._rest = self._rest, b""
-                return line
+            if rest := self._lines.rest():
+                return rest
+
+    def _hear(self, piece: bytes) -> None:
+        if self._chatter is None:
+            self._lines.feed(piece)
+            return
+        self._chatter += piece
+        own = self._command.marked.after_start(self._chatter)
+        if own is not None:
+            self._chatter = None
+            self._lines.feed(own)
+        elif len(self._chatter) > CHATTER_BYTES:
+            self._refuse("what the login shell prints first", CHATTER_BYTES)
+
+    def _whole_line(self) -> bytes | None:
+        try:
+            return self._lines.line()
+        except OverflowError:
+            self._refuse("one line", self._limit_bytes)
+
+    def _refuse(self, what: str, limit_bytes: int) -> NoReturn:
+        self._lines.rest()
+        self.close()
+        raise too_much(self._command.address, self._command.name, what, limit_bytes)
 
     def _read(self) -> bytes:
         name, address = self._command.name, self._command.address
@@ -219,7 +255,7 @@ class SshStream:
 
     def _finish(self) -> None:
         try:
-            self.result = self._command.result(b"" if self._started else self._rest, GRACE_S)
+            self.result = self._command.result(self._chatter or b"", GRACE_S)
         finally:
             self.close()
 

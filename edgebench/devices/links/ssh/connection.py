@@ -8,6 +8,7 @@ from pathlib import Path
 
 import paramiko
 
+from edgebench.devices.links.bounded import LINE_BYTES, OUTPUT_BYTES
 from edgebench.devices.links.connection import ByteProgress, ExecResult, TimeLimits
 from edgebench.devices.links.fetch import fetch
 from edgebench.devices.links.ssh.command import SshStream, cat_file, run_command
@@ -51,11 +52,33 @@ class SshConnection:
     def address(self) -> str:
         return self._link.settings.address
 
-    def exec(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes | None = None) -> ExecResult:
-        return run_command(self._link, argv, timeout_s=timeout_s, stdin=stdin, open_s=self._limits.connect_s)
+    def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        stdin: bytes | None = None,
+        limit_bytes: int = OUTPUT_BYTES,
+    ) -> ExecResult:
+        return run_command(
+            self._link,
+            argv,
+            timeout_s=timeout_s,
+            stdin=stdin,
+            open_s=self._limits.connect_s,
+            limit_bytes=limit_bytes,
+        )
 
-    def stream(self, argv: Sequence[str], *, idle_timeout_s: float) -> SshStream:
-        return SshStream(self._link, argv, idle_timeout_s=idle_timeout_s, open_s=self._limits.connect_s)
+    def stream(
+        self, argv: Sequence[str], *, idle_timeout_s: float, limit_bytes: int = LINE_BYTES
+    ) -> SshStream:
+        return SshStream(
+            self._link,
+            argv,
+            idle_timeout_s=idle_timeout_s,
+            limit_bytes=limit_bytes,
+            open_s=self._limits.connect_s,
+        )
 
     def put(self, source: Path, target: str, *, progress: ByteProgress | None = None) -> None:
         if not source.is_file():

@@ -1,0 +1,239 @@
+"""A run that broke off is finished: nothing lost, nothing twice, the time of all parts counted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.speech_models import small_model
+
+from edgebench.devices import resolve_device
+from edgebench.errors import DeviceError, MeasurementError, ModelError, StoreError, UsageError
+from edgebench.harness import unfinished
+from edgebench.harness.board import Board
+from edgebench.harness.events import Silent
+from edgebench.harness.resume import resume
+from edgebench.harness.runner import Request, run
+from edgebench.harness.suite import Suite
+from edgebench.results import RunEnd, Store, TrialRecord, summarise
+
+SUITE = Suite(
+    name="short", scenarios=("single_stream",), input_s=(0.1,), launches=3, min_duration_s=0.1, min_count=3,
+    null_runtime=False, repeats={"budget": 0.0},
+)  # fmt: skip
+PLANNED = ["t0000", "t0001", "t0002"]
+
+
+class Watcher(Silent):
+    """Does something each time a launch is stored; remembers the warnings."""
+
+    def __init__(self, at: int, do: Callable[[], Any]) -> None:
+        self.at, self.do, self.heard, self.warnings = at, do, 0, list[str]()
+
+    def advance(self, done: float, total: float, unit: str) -> None:
+        if unit == "s":
+            self.heard += 1
+            if self.heard == self.at:
+                self.do()
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.fixture
+def store(here: Path) -> Store:
+    return Store(here / "store")
+
+
+def request(here: Path) -> Request:
+    model = here / "small.onnx"
+    return Request(
+        device=resolve_device("local"), host=None, suite=SUITE, corpora={}, include_seen=False,
+        models=[str(model if model.exists() else small_model(model))], offline=False, cache=here / "host",
+        command=["edgebench", "run"],
+    )  # fmt: skip
+
+
+def again(here: Path, store: Store) -> str:
+    return resume(store.runs()[0].run_id, store, cache=here / "host", inventory=None, events=Silent())
+
+
+def launches(store: Store) -> list[str]:
+    return [line.trial.id for line in store.run("last") if isinstance(line, TrialRecord)]
+
+
+def ends(store: Store) -> list[str]:
+    return [line.status for line in store.run("last") if isinstance(line, RunEnd)]
+
+
+def run_folders(here: Path) -> list[Path]:
+    return list((here / "cache").rglob("runs/*/"))
+
+
+def kill_supervisor(here: Path) -> None:
+    """As a power cut does, but for the boot."""
+    for folder in run_folders(here):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(int((folder / "pid").read_text().split()[0]), signal.SIGKILL)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def finished(here: Path, store: Store, parts: list[str]) -> None:
+    """The run is whole, as if nothing had happened, and nothing is left of it anywhere else."""
+    assert sorted(launches(store)) == PLANNED
+    assert ends(store) == parts
+    lines = store.run("last")
+    summary = summarise(lines)
+    (row,) = summary.rows
+    assert summary.status == "complete"
+    assert row.figures["latency_p50_ns"].value is not None
+    assert "INCOMPLETE" not in row.verdict.status and "REBOOTED" not in row.verdict.codes
+    of_parts = [line for line in lines if isinstance(line, RunEnd)]
+    assert summary.end is not None and summary.end.host is not None
+    assert summary.end.host.wall_s == pytest.approx(sum(end.host.wall_s for end in of_parts if end.host))
+    assert summary.end.agent_wall_s == pytest.approx(sum(end.agent_wall_s or 0.0 for end in of_parts))
+    assert run_folders(here) == []
+    assert list((store.path / unfinished.FOLDER).iterdir()) == []
+    with pytest.raises(UsageError, match="already collected"):
+        again(here, store)
+
+
+def test_what_a_power_cut_left_out_is_measured(here: Path, store: Store) -> None:
+    with pytest.raises(MeasurementError, match=r"ended early.* --resume .* measures the rest"):
+        run(request(here), store, Watcher(1, lambda: kill_supervisor(here)))
+    assert len(launches(store)) < 3
+    again(here, store)
+    finished(here, store, ["failed", "complete"])
+
+
+def test_a_run_stopped_by_hand_is_finished(here: Path, store: Store) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(request(here), store, Watcher(2, interrupt))
+    assert ends(store) == ["cancelled"]
+    again(here, store)
+    finished(here, store, ["cancelled", "complete"])
+
+
+def test_a_run_whose_folder_somebody_removed(here: Path, store: Store) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die() -> None:
+        raise Killed  # as kill -9: nothing is tidied up here
+
+    with pytest.raises(Killed):
+        run(request(here), store, Watcher(1, die))
+    kill_supervisor(here)
+    for folder in run_folders(here):
+        shutil.rmtree(folder)
+    again(here, store)
+    finished(here, store, ["failed", "complete"])
+
+
+def test_a_host_killed_before_its_first_line_loses_nothing(
+    here: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run goes on alone; the plan that was kept knows it."""
+    append, killed = Store.append, [True]
+
+    def die(self: Store, record: Any) -> None:
+        if killed:
+            raise SystemExit(9)
+        append(self, record)
+
+    monkeypatch.setattr(Store, "append", die)
+    monkeypatch.setattr(Board, "abandon", lambda self, run_dir: None)
+    monkeypatch.setattr(unfinished.Unfinished, "remove", lambda self, store: None)
+    with pytest.raises(SystemExit):
+        run(request(here), store, Silent())
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
+    (kept,) = (store.path / unfinished.FOLDER).glob("*.json")
+    resume(kept.stem, store, cache=here / "host", inventory=None, events=Silent())
+    finished(here, store, ["complete"])
+
+
+def test_a_second_process_does_not_store_launches_twice(here: Path, store: Store) -> None:
+    said: list[str] = []
+
+    def second() -> None:
+        with pytest.raises(UsageError) as refused:
+            again(here, store)
+        said.append(str(refused.value))
+
+    run(request(here), store, Watcher(1, second))
+    assert f"process {os.getpid()}" in said[0]
+    finished(here, store, ["complete"])
+
+
+def test_a_full_disk_here_says_that_the_run_goes_on(
+    here: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, full = Store.append, [True]
+
+    def fill(self: Store, record: Any) -> None:
+        if full and isinstance(record, TrialRecord):
+            raise StoreError("the results cannot be written: No space left on device.")
+        append(self, record)
+
+    monkeypatch.setattr(Store, "append", fill)
+    with pytest.raises(StoreError, match=r"No space left.* The run goes on .*--resume"):
+        run(request(here), store, Silent())
+    full.clear()
+    again(here, store)
+    finished(here, store, ["complete"])
+
+
+def test_another_board_and_another_model_are_refused(
+    here: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(request(here), store, Watcher(1, interrupt))
+    fingerprint = Board.fingerprint
+
+    def changed(**facts: Any) -> Callable[[Board], dict[str, Any]]:
+        return lambda self: {**fingerprint(self), **facts}
+
+    monkeypatch.setattr(Board, "fingerprint", changed(hostname_sha256="1" * 64))
+    with pytest.raises(DeviceError, match=r"another board .*hostname_sha256 differ"):
+        again(here, store)
+    monkeypatch.setattr(Board, "fingerprint", changed(governors={"cpu0": "of another kind"}))
+    with pytest.raises(DeviceError, match=r"cannot be finished .*governor: "):
+        again(here, store)
+    monkeypatch.setattr(Board, "fingerprint", changed(kernel="9.9"))
+    before = (here / "small.onnx").read_bytes()
+    (here / "small.onnx").write_bytes(b"changed")
+    with pytest.raises(ModelError, match=r"small\.onnx, which is gone or has changed"):
+        again(here, store)
+    (here / "small.onnx").write_bytes(before)
+    again(here, store)
+    (end,) = [line for line in store.run("last") if isinstance(line, RunEnd) and line.status == "complete"]
+    assert any("kernel: " in note and "9.9" in note for note in end.notes)
+
+
+def test_a_clean_up_that_fails_is_no_failure_of_the_run(
+    here: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(self: Board, run_dir: str) -> None:
+        raise DeviceError("the link went down")
+
+    monkeypatch.setattr(Board, "clean", cut)
+    events = Watcher(99, interrupt)
+    run(request(here), store, events)
+    assert ends(store) == ["complete"]
+    assert any("everything is stored" in text and "the link went down" in text for text in events.warnings)
