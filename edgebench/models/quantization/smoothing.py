@@ -54,6 +54,8 @@ def smooth(
     A value whose largest channel is less than ``least_outlier`` times its median channel stays as it is.
     """
     groups = _groups(Graph(model), set(chosen))
+    if not groups:
+        return
     largest = _largest(model, groups, waveforms)
     for number, group in enumerate(groups):
         peaks = largest[group.value]

@@ -155,7 +155,10 @@ def _slice(_: Attributes, x: Sequence[Any]) -> Any:
     steps = _sizes(x[4]) if len(x) > 4 and x[4] is not None else [1] * len(starts)
     found = x[0]
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        whole = step < 0 and end < -(2**31)  # how exporters write "to the first element"
+        if step > 0:  # a view
+            found = found[(*[slice(None)] * (axis % found.ndim), slice(start, end, step))]
+            continue
+        whole = end < -(2**31)  # how exporters write "to the first element"
         places = range(found.shape[axis])[slice(start, None if whole else end, step)]
         found = found.index_select(axis, torch.tensor(places, dtype=torch.int64))
     return found
