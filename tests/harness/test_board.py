@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -141,7 +143,9 @@ def test_an_interrupt_without_a_link_says_that_the_run_goes_on(
 
     monkeypatch.setattr(Board, "follow", unreachable)
     monkeypatch.setattr(Board, "cancel", unreachable)
-    monkeypatch.setattr("edgebench.harness.follow.time.sleep", press)
+    # This module's sleep alone: a stop that waits for a slow board sleeps too.
+    clock = SimpleNamespace(sleep=press, monotonic=time.monotonic)
+    monkeypatch.setattr("edgebench.harness.follow.time", clock)
     with pytest.raises(Interrupted, match=r"could not be told \(no route\)\. The run goes on there"):
         follow(board, run_dir, print, expected=Expected.of_plan(plan), again=lambda lost: lost)
     assert processes_of(board) != []
