@@ -8,11 +8,12 @@ Large tables in float, such as those of positions, are stored as float16.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgebench.models.quantization.coding import Coded, code_weights
 from edgebench.models.quantization.float_parts import PRODUCTS, nodes_to_quantize
@@ -68,16 +69,10 @@ def in_half_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of the model whose large int8 tensors of at most 16 different numbers stand in half bytes."""
     import onnx  # noqa: PLC0415
 
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    prologue = Prologue(names_of(model))
-    kept = []
-    for tensor in model.graph.initializer:
-        array = onnx.numpy_helper.to_array(tensor)
+    def decode(prologue: Prologue, name: str, array: NDArray[Any]) -> bool:
         numbers = np.unique(array) if array.dtype == np.int8 and array.size >= _LEAST_ELEMENTS else None
         if numbers is None or len(numbers) > _MOST_NUMBERS:
-            kept.append(tensor)
-            continue
+            return False
         places = np.searchsorted(numbers, array.ravel()).astype(np.uint8)
         half = -(-places.size // 2)
         high = np.pad(places[half:], (0, 2 * half - places.size))
@@ -91,12 +86,10 @@ def in_half_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
             bounds = (np.array([0], np.int64), np.array([places.size], np.int64))
             joined = prologue.node("Slice", joined, *bounds)
         flat = prologue.node("Gather", prologue.constant(numbers), joined)
-        prologue.node("Reshape", flat, np.array(array.shape, np.int64), outputs=[tensor.name])
-    nodes = [*prologue.nodes, *model.graph.node]
-    del made.graph.node[:], made.graph.initializer[:]
-    made.graph.node.extend(nodes)
-    made.graph.initializer.extend([*kept, *prologue.tensors])
-    return made
+        prologue.node("Reshape", flat, np.array(array.shape, np.int64), outputs=[name])
+        return True
+
+    return _decoded_at_load(model, decode)
 
 
 def in_half_floats(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -112,21 +105,34 @@ def in_half_floats(model: onnx.ModelProto) -> onnx.ModelProto:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear")
         for name in node.input
     }
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    prologue = Prologue(names_of(model))
-    kept = []
-    for tensor in model.graph.initializer:
-        array = onnx.numpy_helper.to_array(tensor)
-        if array.dtype != np.float32 or array.size < _LEAST_FLOATS or tensor.name in scales:
-            kept.append(tensor)
-            continue
+
+    def decode(prologue: Prologue, name: str, array: NDArray[Any]) -> bool:
+        if array.dtype != np.float32 or array.size < _LEAST_FLOATS or name in scales:
+            return False
         with np.errstate(over="ignore"):
             half = array.astype(np.float16)
         if np.abs(half - array).max() > 1e-3 * np.abs(array).max():
-            kept.append(tensor)
-            continue
-        prologue.node("Cast", prologue.constant(half), outputs=[tensor.name], to=onnx.TensorProto.FLOAT)
+            return False
+        prologue.node("Cast", prologue.constant(half), outputs=[name], to=onnx.TensorProto.FLOAT)
+        return True
+
+    return _decoded_at_load(model, decode)
+
+
+def _decoded_at_load(
+    model: onnx.ModelProto, decode: Callable[[Prologue, str, NDArray[Any]], bool]
+) -> onnx.ModelProto:
+    """A copy of the model in which nodes make the tensors that ``decode`` took; it says whether it did."""
+    import onnx  # noqa: PLC0415
+
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    prologue = Prologue(names_of(model))
+    kept = [
+        tensor
+        for tensor in model.graph.initializer
+        if not decode(prologue, tensor.name, onnx.numpy_helper.to_array(tensor))
+    ]
     del made.graph.node[:], made.graph.initializer[:]
     made.graph.node.extend([*prologue.nodes, *model.graph.node])
     made.graph.initializer.extend([*kept, *prologue.tensors])
