@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import results_builder as b
 from support.speech_models import small_model
 
 from edgebench.devices import resolve_device
@@ -21,7 +22,7 @@ from edgebench.harness.events import Silent
 from edgebench.harness.resume import resume
 from edgebench.harness.runner import Request, run
 from edgebench.harness.suite import Suite
-from edgebench.results import RunEnd, Store, TrialRecord, summarise
+from edgebench.results import RunEnd, RunHeader, Store, TrialRecord, summarise
 
 SUITE = Suite(
     name="short", scenarios=("single_stream",), input_s=(0.1,), launches=3, min_duration_s=0.1, min_count=3,
@@ -127,6 +128,21 @@ def test_a_run_stopped_by_hand_is_finished(here: Path, store: Store) -> None:
     assert ends(store) == ["cancelled"]
     again(here, store)
     finished(here, store, ["cancelled", "complete"])
+
+
+def test_a_cancelled_launch_of_an_older_store_is_still_to_be_measured() -> None:
+    """Earlier versions stored a launch that was stopped with its run."""
+    where = b.condition(b.FP32)
+    done, cancelled = b.trial(0), {**b.failed("CANCELLED_BY_HOST", "cancelled"), "id": "t0001"}
+    header, *lines = b.records(
+        [
+            b.header(trials=b.planned(where)),
+            b.trial_line(where, done, launch=0),
+            b.trial_line(where, cancelled, launch=1),
+        ]
+    )
+    assert isinstance(header, RunHeader)
+    assert unfinished.missing(header, None, lines) == ["t0001", "t0002"]
 
 
 def test_a_run_whose_folder_somebody_removed(here: Path, store: Store) -> None:
