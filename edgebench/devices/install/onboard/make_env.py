@@ -80,6 +80,8 @@ def provide(request: dict[str, Any], envs: Path) -> dict[str, Any]:
 def build(part: Path, what: dict[str, Any]) -> None:
     python = str(part / "bin" / "python")
     options = ["--no-deps", "--no-input", "--disable-pip-version-check", "--no-warn-script-location"]
+    # The imports that follow compile what a trial imports. The rest of numpy would take a slow board minutes.
+    options.append("--no-compile")
     if what["wheels"] is not None:
         make_venv(part, "--without-pip")
         folder = part / "wheels"
