@@ -135,13 +135,18 @@ def missing_tools(tools: tuple[str, ...] = TOOLS) -> list[str]:
     return [tool for tool in tools if shutil.which(tool, path=PATH) is None]
 
 
-def cached() -> Image:
-    """The image, made on first use and kept in ``$EDGEBENCH_BOARDS`` or the user's cache folder.
-
-    Test processes that ask at once wait for the one that makes it. A changed recipe makes a new one.
-    """
+def cache_folder() -> Path:
+    """``$EDGEBENCH_BOARDS``, or ``edgebench-boards`` in the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(os.environ.get(FOLDER_VARIABLE) or Path(base) / "edgebench-boards").absolute()
+    return Path(os.environ.get(FOLDER_VARIABLE) or Path(base) / "edgebench-boards").absolute()
+
+
+def cached() -> Image:
+    """The image, made on first use and kept. A changed recipe makes a new one.
+
+    Test processes that ask at once wait for the one that makes it.
+    """
+    folder = cache_folder() / "images"
     folder.mkdir(parents=True, exist_ok=True)
     recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
     with (folder / "lock").open("w") as lock:

@@ -7,6 +7,7 @@ power, heat and clocks, which stand in files at their real paths until a test ch
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import socket
 import subprocess
@@ -92,6 +93,18 @@ class EmulatedBoard:
     def write(self, path: str, text: str) -> None:
         """Change a file there at once, for example what a sensor says."""
         self.root(f"cat > {path}", stdin=text)
+
+    def reset(self) -> None:
+        """Put back every file of the board that a test or a run changed."""
+        self.root(
+            "cp -a /run/tree/run/. /run; cd /run/tree/sys && find . -type f | "
+            "while read file; do cmp -s $file /sys/$file || cat $file > /sys/$file; done"
+        )
+
+    def during_a_launch(self, command: str) -> None:
+        """Have the board run a shell command as root as soon as a launch of a run measures."""
+        waits = f"until pgrep -f ' trial$' > /dev/null; do sleep 0.1; done; {command}"
+        self.root(f"nohup sh -c {shlex.quote(waits)} > /dev/null 2>&1 &")
 
     def _command(self) -> list[str]:
         return [
