@@ -23,6 +23,18 @@ def read(path: str, root: str = "/") -> str | None:
         return None
 
 
+def device_tree(name: str, root: str = "/") -> str | None:
+    """One entry of the board's device tree; None on a machine without one.
+
+    /proc/device-tree is a link to the folder below /sys, and some containers lack the link.
+    """
+    for folder in ("/proc/device-tree/", "/sys/firmware/devicetree/base/"):
+        text = read(folder + name, root)
+        if text is not None:
+            return text
+    return None
+
+
 def read_json(path: str) -> dict[str, Any]:
     """The object in a small JSON file; {} where there is none, or half of one."""
     try:

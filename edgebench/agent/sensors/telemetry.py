@@ -22,7 +22,7 @@ class Telemetry:
         self._others = load.Others(root)
         self._programs = Programs(root)
         self._rails = Rails(root)
-        compatible = (files.read("/proc/device-tree/compatible", root) or "").split("\0")
+        compatible = (files.device_tree("compatible", root) or "").split("\0")
         self._raspberry = raspberry.is_one(compatible)
         self._jetson = jetson.is_one(compatible)
 
