@@ -94,7 +94,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         return []
     wav = tmp_path_factory.mktemp("emodb") / "wav"
     wav.mkdir()
-    clips = sorted((Path(corpora) / "emodb" / "wav").glob("*.wav"))
+    clips = sorted((Path(corpora) / "emodb" / "wav").iterdir())
     for speaker in ("09", "10", "13"):
         for emotion in "WFNT":
             clip = next(c for c in clips if c.name.startswith(speaker) and c.name[5] == emotion)

@@ -42,14 +42,20 @@ class Device:
     """For edgebench's files there, for `probe_board`."""
     pip_index: str | None = None
     """Where pip looks for wheels there."""
-    limits: TimeLimits = TimeLimits()
-    """Of the link."""
+    limits: TimeLimits | None = None
+    """Of the link; None: the usual ones."""
     board_sha256: str | None = None
     """The hash of the serial number of the board that must answer; None: any."""
 
     @property
     def profile_name(self) -> str | None:
         return self.profile.name if self.profile else None
+
+
+def named_ssh_config() -> Path | None:
+    """The ssh config that ``$EDGEBENCH_SSH_CONFIG`` names, to be read instead of the user's."""
+    named = os.environ.get(SSH_CONFIG_VARIABLE)
+    return Path(named).expanduser() if named else None
 
 
 def resolve_device(
@@ -70,8 +76,7 @@ def resolve_device(
     Raises UsageError for a name nobody knows, with the nearest ones, or a host that is none;
     ConfigError for an inventory that does not say what it must.
     """
-    if ssh_config is None and (named := os.environ.get(SSH_CONFIG_VARIABLE)):
-        ssh_config = Path(named).expanduser()
+    ssh_config = ssh_config or named_ssh_config()
     if name == LOCAL:
         if host:
             raise UsageError(
@@ -89,7 +94,7 @@ def resolve_device(
             conditioning=entry.condition,
             folder=entry.folder,
             pip_index=entry.pip_index,
-            limits=entry.time_limits.over(TimeLimits()) if entry.time_limits else TimeLimits(),
+            limits=entry.time_limits.over(TimeLimits()) if entry.time_limits else None,
             board_sha256=entry.board_sha256,
         )
     if name in profiles():

@@ -48,6 +48,7 @@ esac
 say root "$root"
 folder=$root
 while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
+[ -w "$folder" ] || say unwritable "$folder"
 say disk_free_kib "$(df -Pk "$folder" | awk 'NR == 2 { print $4 }')"
 set -- "$python"
 [ -n "$python" ] || set -- python3 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python
@@ -163,6 +164,12 @@ def probe_board(
         raise DeviceError(
             f"{connection.address}: the board names {root!r} as the folder for edgebench's files, which is "
             "no absolute path. Set HOME there, or XDG_CACHE_HOME."
+        )
+    if folder := said.get("unwritable"):
+        raise BoardUnfit(
+            f"{connection.address}: user {said.get('user', '')} cannot write to {folder}, where edgebench's "
+            f"files are to lie ({root}): it is another user's, or read-only. Change that, or name another "
+            "folder with folder = in the inventory."
         )
     libc, libc_version = _read_libc(said.get("libc", ""))
     return BoardFacts(
