@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgebench.devices.boards.conditioning import Conditioning
-from edgebench.devices.boards.destination import parse_destination
+from edgebench.devices.boards.destination import Destination, parse_destination
 from edgebench.devices.boards.inventory import DeviceEntry, read_inventory
 from edgebench.devices.boards.profiles import Profile, load_profile, profiles
 from edgebench.devices.links.connection import TimeLimits
@@ -70,7 +70,7 @@ def resolve_device(
 
     ``local`` is this machine; then the entries of the inventory; then the profiles, which are reached
     through ``host`` (``pi@192.168.1.20:2222``) or else the ssh alias of the same name. ``host`` goes
-    before the address of an inventory entry too. ``ssh_config`` may also come from
+    before the address of an inventory entry, whose user, port and key stay. ``ssh_config`` may come from
     ``$EDGEBENCH_SSH_CONFIG``. ``any_board`` is for `--force`: the board need not be the profile's.
 
     Raises UsageError for a name nobody knows, with the nearest ones, or a host that is none;
@@ -111,10 +111,8 @@ def _from_entry(name: str, entry: DeviceEntry, host: str | None, ssh_config: Pat
         profile = load_profile(entry.profile) if entry.profile else None
     except UsageError as error:
         raise ConfigError(f"inventory, devices.{name}.profile: {error}") from error
-    if host:
-        return _at(name, profile, host, ssh_config, python=entry.python)
     key = Path(entry.key).expanduser() if entry.key else None
-    return Device(
+    found = Device(
         name,
         profile,
         host=entry.host,
@@ -124,21 +122,20 @@ def _from_entry(name: str, entry: DeviceEntry, host: str | None, ssh_config: Pat
         python=entry.python,
         ssh_config=ssh_config,
     )
+    if host is None:
+        return found
+    # The same board at another address: who signs in there, where and with what stays, unless it is named.
+    there = _destination(host)
+    return replace(found, host=there.host, user=there.user or entry.user, port=there.port or entry.port)
 
 
-def _at(
-    name: str, profile: Profile | None, host: str, ssh_config: Path | None, python: str | None = None
-) -> Device:
+def _at(name: str, profile: Profile | None, host: str, ssh_config: Path | None) -> Device:
+    there = _destination(host)
+    return Device(name, profile, host=there.host, user=there.user, port=there.port, ssh_config=ssh_config)
+
+
+def _destination(host: str) -> Destination:
     try:
-        where = parse_destination(host)
+        return parse_destination(host)
     except ValueError as error:
         raise UsageError(f"--host: {error}.") from error
-    return Device(
-        name,
-        profile,
-        host=where.host,
-        user=where.user,
-        port=where.port,
-        python=python,
-        ssh_config=ssh_config,
-    )
