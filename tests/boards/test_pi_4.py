@@ -66,12 +66,12 @@ def test_a_state_that_this_board_does_not_have(
 
 def test_no_sudo(edgebench: Edgebench, board: EmulatedBoard) -> None:
     """The clock could be held by the user, the governor could not: neither is."""
-    board.root(f"mv /etc/sudoers.d/pi /root; chmod 666 {POLICY}/scaling_min_freq")
+    board.root(f"mv /etc/sudoers.d/pi /run/sudoers-pi; chmod 666 {POLICY}/scaling_min_freq")
     try:
         run = [*RUN, "rpi4", "--condition", "governor=powersave,clocks=max"]
         edgebench.refuses(*run, status=DEVICE, says=["sudo", "visudo"], own_process=True)
     finally:
-        board.root("mv /root/pi /etc/sudoers.d")
+        board.root("mv /run/sudoers-pi /etc/sudoers.d/pi")
     assert board.root(f"cat {POLICY}/scaling_governor {POLICY}/scaling_min_freq") == "performance\n600000\n"
 
 
@@ -87,5 +87,5 @@ def test_an_entry_of_its_own_and_folders_that_do_not_do(edgebench: Edgebench, bo
     says = ["MB are free there (nothing was sent)"]
     edgebench.refuses(*RUN, "desk", status=DEVICE, says=says, own_process=True)
     board.root("mount -o remount,ro /mnt/small")
-    for folder, owned in (("/mnt/small/edgebench", "read-only"), ("/root/edgebench", "user pi cannot write")):
+    for folder, owned in (("/mnt/small/edgebench", "read-only"), ("/opt/edgebench", "user pi cannot write")):
         edgebench.refuses(*in_folder, folder, status=DEVICE, says=[owned], own_process=True)
