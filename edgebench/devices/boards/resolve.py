@@ -10,6 +10,7 @@ from edgebench.devices.boards.conditioning import Conditioning
 from edgebench.devices.boards.destination import Destination, parse_destination
 from edgebench.devices.boards.inventory import DeviceEntry, read_inventory
 from edgebench.devices.boards.profiles import Profile, load_profile, profiles
+from edgebench.devices.links.connection import TimeLimits
 from edgebench.errors import ConfigError, UsageError, nearest
 
 LOCAL = "local"
@@ -37,10 +38,24 @@ class Device:
     """What a run may change there."""
     ssh_config: Path | None = None
     """Read instead of the user's and the system's, as by ``ssh -F``."""
+    folder: str | None = None
+    """For edgebench's files there, for `probe_board`."""
+    pip_index: str | None = None
+    """Where pip looks for wheels there."""
+    limits: TimeLimits | None = None
+    """Of the link; None: the usual ones."""
+    board_sha256: str | None = None
+    """The hash of the serial number of the board that must answer; None: any."""
 
     @property
     def profile_name(self) -> str | None:
         return self.profile.name if self.profile else None
+
+
+def named_ssh_config() -> Path | None:
+    """The ssh config that ``$EDGEBENCH_SSH_CONFIG`` names, to be read instead of the user's."""
+    named = os.environ.get(SSH_CONFIG_VARIABLE)
+    return Path(named).expanduser() if named else None
 
 
 def resolve_device(
@@ -61,8 +76,7 @@ def resolve_device(
     Raises UsageError for a name nobody knows, with the nearest ones, or a host that is none;
     ConfigError for an inventory that does not say what it must.
     """
-    if ssh_config is None and (named := os.environ.get(SSH_CONFIG_VARIABLE)):
-        ssh_config = Path(named).expanduser()
+    ssh_config = ssh_config or named_ssh_config()
     if name == LOCAL:
         if host:
             raise UsageError(
@@ -73,8 +87,16 @@ def resolve_device(
     if LOCAL in entries:
         raise ConfigError("the inventory calls a board 'local', which is this machine's name. Rename it.")
     if name in entries:
-        found = _from_entry(name, entries[name], host, ssh_config)
-        return replace(found, any_board=any_board, conditioning=entries[name].condition)
+        entry = entries[name]
+        return replace(
+            _from_entry(name, entry, host, ssh_config),
+            any_board=any_board,
+            conditioning=entry.condition,
+            folder=entry.folder,
+            pip_index=entry.pip_index,
+            limits=entry.time_limits.over(TimeLimits()) if entry.time_limits else None,
+            board_sha256=entry.board_sha256,
+        )
     if name in profiles():
         return replace(_at(name, load_profile(name), host or name, ssh_config), any_board=any_board)
     raise UsageError(
