@@ -146,7 +146,7 @@ def test_without_network_and_without_offline(make_ssh_server: MakeServer) -> Non
     server = make_ssh_server(environment=settings)
     connection, facts = reach(server)
     # The index of the inventory goes before the one of the board's own settings.
-    with pytest.raises(DeviceError, match=r"use --offline.*127\.0\.0\.1:8/simple"):
+    with pytest.raises(DeviceError, match=r"use --offline.*127\.0\.0\.1.*\b8\b"):
         provision(connection, facts, pip_index="http://127.0.0.1:8/simple")
     assert [path.name for path in (server.root / "envs").iterdir() if path.is_dir()] == []
     connection.close()

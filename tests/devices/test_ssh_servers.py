@@ -116,7 +116,7 @@ def test_every_program_that_is_bin_sh_reads_it(shell: str, reads_stdin: bool) ->
 
 
 def arrives(argv: list[str], reads_stdin: bool) -> None:
-    """Words arrive as they are, what follows on standard input is the command's, and the status comes back."""
+    """Words arrive as they are, what follows on standard input is the command's, the status comes back."""
     show = 'for word; do printf "<%s>" "$word"; done; cat; exit 3'
     command = MarkedCommand(["sh", "-c", show, "sh", *ODD_WORDS], reads_stdin)
     pipe = subprocess.PIPE
