@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -116,10 +118,24 @@ class Host:
 
     def run(self, *more: str) -> Command:
         """Begin the run of the campaign."""
-        return self._start(
+        return self._start(*self._words(), *more)
+
+    def _words(self) -> list[str]:
+        return [
             "run", "--device", self.board.kind.device, "--host", self.alias, "--offline",
-            "--suite", "reliability.toml", "--model", MODEL, "--condition", "governor=performance", *more,
-        )  # fmt: skip
+            "--suite", "reliability.toml", "--model", MODEL, "--condition", "governor=performance",
+        ]  # fmt: skip
+
+    def on_terminal(self, terminal: int) -> subprocess.Popen[bytes]:
+        """Begin the run with a terminal for its output."""
+        command = [sys.executable, "-m", "edgebench", *self._words()]
+        environment = {**os.environ, **self.edgebench.environment, "HOME": str(self.edgebench.folder)}
+        environment |= {"EDGEBENCH_STORE": str(self.edgebench.store), "TERM": "xterm"}
+        environment["EDGEBENCH_INVENTORY"] = str(self.edgebench.folder / "inventory.toml")
+        where = self.edgebench.folder
+        return subprocess.Popen(
+            command, cwd=where, env=environment, stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal
+        )
 
     def resume(self, run_id: str) -> Command:
         """Finish a run."""

@@ -131,13 +131,14 @@ def _met(lines: Sequence[Mapping[str, Any]]) -> str:
 
 def _hostile(rows: Sequence[Mapping[str, Any]]) -> str:
     table = [
-        "| the agent says | tried | host memory at most | longest, s | raw on terminal | written outside |"
+        "| the agent says | tried | host memory at most | longest of allowed | raw on terminal | outside |"
     ]
     table.append("| --- | ---: | ---: | ---: | ---: | ---: |")
     for row in rows:
+        memory = f"{row['peak_bytes'] / 1e6:.0f} MB"
+        longest = f"{row['longest_s']:.1f} of {row['within_s']:.0f} s"
         table.append(
-            f"| {row['what']} | {row['tried']} | {row['peak_bytes'] / 1e6:.0f} MB | {row['longest_s']:.1f} | "
-            f"{row['raw']} | {row['outside']} |"
+            f"| {row['what']} | {row['tried']} | {memory} | {longest} | {row['raw']} | {row['outside']} |"
         )
     return HOSTILE + "\n".join(table) + "\n"
 
