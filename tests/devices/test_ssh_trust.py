@@ -134,8 +134,17 @@ def test_missing_and_locked_keys_are_named(make_ssh_server: MakeServer, tmp_path
     server.write_config(key=tmp_path / "missing", extra=[f"IdentityFile {locked}"])
     with pytest.raises(AuthRefused) as refused:
         works(server.config_path)
+    assert f"refused every key offered: {locked}." in str(refused.value)
     assert f"{tmp_path / 'missing'} (no such file)" in str(refused.value)
-    assert f"{locked} (locked with a passphrase; unlock it with `ssh-add`)" in str(refused.value)
+    assert "ssh-add" not in str(refused.value)
+
+    # The public half is not locked: a server that would take the key says so.
+    (server.folder / "authorized_keys").write_text(locked.with_name("locked.pub").read_text())
+    locked.with_name("locked.pub").unlink()
+    with pytest.raises(AuthRefused, match="ssh-add") as refused:
+        works(server.config_path)
+    assert f"would take {locked}, but it is locked with a passphrase" in str(refused.value)
+    assert "ssh-copy-id" not in str(refused.value)
 
 
 def test_too_many_keys_for_the_server(make_ssh_server: MakeServer, tmp_path: Path) -> None:
