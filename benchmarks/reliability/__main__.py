@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import hashlib
 import json
 import queue
 import shutil
@@ -88,21 +89,30 @@ class Worker(threading.Thread):
         cache = self._arguments.results / "cache"
         name = repr(fault.kind)
         if name not in self._boards:
-            self._boards[name] = Board(self._folder / f"board{len(self._boards)}", fault.kind)
+            place = hashlib.sha256(name.encode()).hexdigest()[:8]
+            self._boards[name] = Board(self._folder / place, fault.kind)
         board = self._boards[name]
         with board.disk():
             if (name, fault.fresh) not in self._bases:
-                with tempfile.TemporaryDirectory() as folder:
-                    base = undisturbed(board, cache, Path(folder) / "host", fresh=fault.fresh)
-                    if not fault.fresh:  # the first one made the environment
-                        base = undisturbed(board, cache, Path(folder) / "again", fresh=False)
-                self._bases[name, fault.fresh] = base
+                self._bases[name, fault.fresh] = self._base(board, cache, fresh=fault.fresh)
             folder = self._arguments.results / "rounds" / f"{fault.name.replace(' ', '_')}-{number}"
             shutil.rmtree(folder, ignore_errors=True)
             return play(
                 fault, number, seed=self._arguments.seed, board=board, cache=cache, folder=folder,
                 base=self._bases[name, fault.fresh],
             )  # fmt: skip
+
+    def _base(self, board: Board, cache: Path, *, fresh: bool) -> Undisturbed:
+        """An undisturbed run on this board, as it was kept or made now."""
+        path = board.folder / f"undisturbed-{'fresh' if fresh else 'ready'}.json"
+        base = Undisturbed.load(path)
+        if base is None:
+            with tempfile.TemporaryDirectory() as folder:
+                base = undisturbed(board, cache, Path(folder) / "host", fresh=fresh)
+                if not fresh:  # the first one made the environment
+                    base = undisturbed(board, cache, Path(folder) / "again", fresh=False)
+            base.save(path)
+        return base
 
 
 def main() -> None:
