@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -67,6 +68,7 @@ class Worker(threading.Thread):
         self._folder: Path = arguments.results / "boards" / str(number)
         self._bases: dict[tuple[str, bool], Undisturbed] = {}
         self._boards: dict[str, Board] = {}
+        self._disks = contextlib.ExitStack()
         self.ends_s = time.monotonic() + 60 * arguments.minutes
         self.problem: BaseException | None = None
 
@@ -84,6 +86,7 @@ class Worker(threading.Thread):
         finally:
             for board in self._boards.values():
                 board.stop()
+            self._disks.close()
 
     def _play(self, fault: Fault, number: int) -> dict[str, Any]:
         cache = self._arguments.results / "cache"
@@ -91,16 +94,16 @@ class Worker(threading.Thread):
         if name not in self._boards:
             place = hashlib.sha256(name.encode()).hexdigest()[:8]
             self._boards[name] = Board(self._folder / place, fault.kind)
+            self._disks.enter_context(self._boards[name].disk())
         board = self._boards[name]
-        with board.disk():
-            if (name, fault.fresh) not in self._bases:
-                self._bases[name, fault.fresh] = self._base(board, cache, fresh=fault.fresh)
-            folder = self._arguments.results / "rounds" / f"{fault.name.replace(' ', '_')}-{number}"
-            shutil.rmtree(folder, ignore_errors=True)
-            return play(
-                fault, number, seed=self._arguments.seed, board=board, cache=cache, folder=folder,
-                base=self._bases[name, fault.fresh],
-            )  # fmt: skip
+        if (name, fault.fresh) not in self._bases:
+            self._bases[name, fault.fresh] = self._base(board, cache, fresh=fault.fresh)
+        folder = self._arguments.results / "rounds" / f"{fault.name.replace(' ', '_')}-{number}"
+        shutil.rmtree(folder, ignore_errors=True)
+        return play(
+            fault, number, seed=self._arguments.seed, board=board, cache=cache, folder=folder,
+            base=self._bases[name, fault.fresh],
+        )  # fmt: skip
 
     def _base(self, board: Board, cache: Path, *, fresh: bool) -> Undisturbed:
         """An undisturbed run on this board, as it was kept or made now."""
