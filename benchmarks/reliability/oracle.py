@@ -9,7 +9,7 @@ from typing import Any
 from edgebench.results import Record, RunEnd, RunHeader, TrialRecord, summarise
 
 # Of a header: what differs between two runs of one kind on one board, though nothing happened to either.
-OWN = ("run_id", "started_wall_s", "command", "deployment")
+OWN = ("run_id", "started_wall_s", "command", "deployment", "harness_commit")
 # Of a launch: what it is and what it answered. All else are times, readings and memory.
 KEPT = ("id", "repeat_of", "status", "error", "threads", "affinity", "runtime", "output", "trace")
 

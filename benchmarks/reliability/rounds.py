@@ -16,7 +16,6 @@ from benchmarks.reliability.faults import GOVERNORS, LINK_S, SLACK_S, Fault, Sce
 from benchmarks.reliability.host import LAUNCHES, Command, Host
 from benchmarks.reliability.moments import Moment, ended, lengths_of
 from benchmarks.reliability.oracle import Judgement, judge_store
-from edgebench.harness.checks.provenance import commit
 from edgebench.results import Record, RunEnd, record_from
 
 # The board's own governor, which a run changes and has to put back.
@@ -40,14 +39,14 @@ class Undisturbed:
     def save(self, path: Path) -> None:
         """Keep it for the next call of the campaign."""
         lines = [record.model_dump(mode="json") for record in self.records]
-        path.write_text(json.dumps({"commit": commit(), "lengths": self.lengths, "records": lines}))
+        path.write_text(json.dumps({"lengths": self.lengths, "records": lines}))
 
     @staticmethod
     def load(path: Path) -> Undisturbed | None:
-        """The one that was kept; None where there is none of this commit."""
-        kept = json.loads(path.read_text()) if path.exists() else {}
-        if kept.get("commit") != commit():
+        """The one that was kept; None where there is none."""
+        if not path.exists():
             return None
+        kept = json.loads(path.read_text())
         return Undisturbed([record_from(line) for line in kept["records"]], kept["lengths"])
 
 
