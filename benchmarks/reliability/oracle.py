@@ -67,7 +67,9 @@ def judge_store(
     found.wrongly_valid = len(set(codes) - carried)
     for row in rows:
         own = [line for line in trials if line.condition == row.condition]
-        whole = len(own) == header.requirements.launches and not any(line.trial.error for line in own)
+        whole = len({line.trial.id for line in own}) == header.requirements.launches and not any(
+            line.trial.error for line in own
+        )
         found.wrongly_valid += row.verdict.status == "VALID" and not whole
     ends = [line for line in lines if isinstance(line, RunEnd)]
     if not ends or ends[-1].status != "complete":

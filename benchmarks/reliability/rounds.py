@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.reliability.board import Board
 from benchmarks.reliability.faults import GOVERNORS, LINK_S, SLACK_S, Fault, Scene
 from benchmarks.reliability.host import LAUNCHES, Command, Host
-from benchmarks.reliability.moments import Moment, ended, lengths_of
+from benchmarks.reliability.moments import PHASES, Moment, ended, lengths_of
 from benchmarks.reliability.oracle import Judgement, judge_store
 from edgebench.results import Record, RunEnd, record_from
 
@@ -183,4 +183,4 @@ def _untidy(board: Board, host: Host) -> list[str]:
     return found
 
 
-__all__ = ["Command", "Undisturbed", "play", "ready", "undisturbed"]
+__all__ = ["PHASES", "Command", "Undisturbed", "play", "ready", "undisturbed"]
