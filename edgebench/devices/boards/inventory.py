@@ -8,12 +8,14 @@
     user = "pi"                # optional, as are port, key and python
     python = "/usr/bin/python3.11"
     condition = { governor = "performance", cool_c = 60 }    # set for a run, put back afterwards
+    meter = ["wattmeter", "--outlet", "3"]    # a program that prints watts, for the energy of a run
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -40,6 +42,8 @@ class DeviceEntry(BaseModel):
     """The interpreter to use on the board."""
     condition: Conditioning | None = None
     """What a run may change on the board, and puts back."""
+    meter: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """A program on this host, with its arguments, that prints the watts that the board draws."""
 
 
 class Inventory(BaseModel):

@@ -35,6 +35,8 @@ class Device:
     """Measure there even where the board is of another kind than the profile."""
     conditioning: Conditioning | None = None
     """What a run may change there."""
+    meter: tuple[str, ...] = ()
+    """A program on this host, with its arguments, that prints the watts that the board draws."""
     ssh_config: Path | None = None
     """Read instead of the user's and the system's, as by ``ssh -F``."""
 
@@ -74,7 +76,8 @@ def resolve_device(
         raise ConfigError("the inventory calls a board 'local', which is this machine's name. Rename it.")
     if name in entries:
         found = _from_entry(name, entries[name], host, ssh_config)
-        return replace(found, any_board=any_board, conditioning=entries[name].condition)
+        entry = entries[name]
+        return replace(found, any_board=any_board, conditioning=entry.condition, meter=entry.meter)
     if name in profiles():
         return replace(_at(name, load_profile(name), host or name, ssh_config), any_board=any_board)
     raise UsageError(
