@@ -22,20 +22,25 @@ strict and frozen, and an unknown key is an error, save in what the agent says (
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
-from edgebench.results.records.corpus import ClipTruth as ClipTruth
-from edgebench.results.records.corpus import ConvertedFacts as ConvertedFacts
-from edgebench.results.records.corpus import CorpusFacts as CorpusFacts
-from edgebench.results.records.corpus import joined as joined
+import pydantic
+
+from edgebench.results.records.clip import LabelledClip
 from edgebench.results.records.messages import Fingerprint, Json, Output, Predictions, TrialMessage
-from edgebench.results.records.model import RecordModel
 
 # Schema history. 1: first. 2: a fingerprint of several runtimes, artifacts of several formats.
 SCHEMA_VERSION = 2
 # The version of the public JSON (`--json` and the reports). It grows when a name there changes its
 # meaning or goes, not with the stored lines.
 JSON_VERSION = 1
+
+
+class RecordModel(pydantic.BaseModel):
+    """What the host wrote itself: no unknown keys."""
+
+    model_config = pydantic.ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 # --- the header ---------------------------------------------------------------------------------
@@ -94,6 +99,87 @@ class ArtifactFacts(RecordModel):
     def macs_at(self, input_s: float) -> int | None:
         """MACs of one inference on ``input_s`` seconds, or None where nobody counted them."""
         return next((n for length, n in self.macs.items() if float(length) == input_s), None)
+
+
+class ClipTruth(RecordModel):
+    """Truth of one packed clip. Arousal, dominance, valence in [0, 1]."""
+
+    id: str
+    speaker: str
+    emotion: str | None
+    arousal: float | None
+    dominance: float | None
+    valence: float | None
+    seen: bool = False
+
+
+class ConvertedFacts(RecordModel):
+    """How clips were converted to mono at 16 kHz before they were packed.
+
+    ``resampler``: program, version, quality. ``sample_rates_hz``: clips by the rate they had.
+    ``mixed_down``: clips that had several channels, which were averaged.
+    """
+
+    resampler: str
+    clips: int
+    sample_rates_hz: dict[str, int]
+    mixed_down: int
+
+
+def joined(values: Iterable[str]) -> str:
+    """The one value, or all of them joined where they differ."""
+    return " + ".join(sorted(set(values)))
+
+
+class CorpusFacts(RecordModel):
+    """One packed corpus; ``sha256`` is the pack's. ``left_out``: reason -> number of clips.
+
+    ``release``: the corpus' version where its files say. ``selection``: the tables or parts that were chosen,
+    as after the path of ``--corpus``. ``scaled``: clips beyond full scale, divided by their peak.
+    """
+
+    name: str
+    sha256: str
+    split_sha256: str | None
+    label_source: str
+    languages: tuple[str, ...]
+    n_speakers: int
+    licence: str
+    audio_s: float
+    left_out: dict[str, int] = {}
+    unreadable: tuple[dict[str, str], ...] = ()
+    include_seen: bool = False
+    release: str | None = None
+    selection: str | None = None
+    converted: ConvertedFacts | None = None
+    scaled: int = 0
+    clips: tuple[ClipTruth, ...]
+
+    @classmethod
+    def of(
+        cls, name: str, clips: Sequence[LabelledClip], *, seen: Collection[str] = (), **facts: Any
+    ) -> CorpusFacts:
+        """The facts of these clips. ``seen``: speakers used in training; ``facts``: the other fields."""
+        return cls(
+            name=name,
+            label_source=joined(clip.label_source for clip in clips),
+            languages=tuple(sorted({clip.language for clip in clips})),
+            n_speakers=len({clip.speaker for clip in clips}),
+            licence=joined(clip.licence for clip in clips),
+            clips=tuple(
+                ClipTruth(
+                    id=clip.id,
+                    speaker=clip.speaker,
+                    emotion=clip.emotion,
+                    arousal=clip.arousal,
+                    dominance=clip.dominance,
+                    valence=clip.valence,
+                    seen=clip.speaker in seen,
+                )
+                for clip in clips
+            ),
+            **facts,
+        )
 
 
 class Requirements(RecordModel):
