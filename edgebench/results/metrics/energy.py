@@ -7,6 +7,7 @@ divided by the inferences of the loop. What the rails leave out is said (``Cover
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,7 @@ _LEFT_OUT = {
     "pmic": "the PMIC's own losses, and what is fed with 5 V directly (USB devices, HATs, a fan): EXT5V "
     "tells a voltage and no current",
     "ina3221": "what no monitor of this board reads; that none of these rails feeds another is not known",
-    METER: "nothing behind the meter, and nothing before it is counted",
+    METER: "what is not fed through the meter",
 }
 
 # Fewer readings in the loop than this, or less of its time covered, are no integral.
@@ -115,7 +116,7 @@ def _of_meter(meter: MeterReadings) -> Readings | str:
     order = np.argsort(t_s, kind="stable")
     gap_s = _GAP * max(float(np.median(np.diff(t_s[order]))), 1e-3)
     watts = np.asarray(meter.watts, dtype=np.float64)[order]
-    name = meter.program[0] if meter.program else METER
+    name = shlex.join(meter.program)
     return Readings(t_s[order], watts, METER, (name,), _LEFT_OUT[METER], gap_s, meter.reason)
 
 

@@ -72,6 +72,11 @@ def change(condition: Condition, trial: TrialMessage) -> float | None:
 
 
 def settle_s(_: Condition, trial: TrialMessage) -> float | None:
+    """See ``settle_time_s``."""
+    return settle_time_s(trial)
+
+
+def settle_time_s(trial: TrialMessage) -> float | None:
     """Seconds until the launch settled (see the module); None where it never did."""
     begins, values = medians(trial)
     duration_s = duration_of(trial)

@@ -28,9 +28,9 @@ ENERGY = (
         "lower",
         "Net energy",
         "energy of an inference minus what the idle board, before and after the launch, takes in the same "
-        "time, of a typical launch",
+        "time, mean of the launches",
         aspect="timing",
-        statistic="typical",
+        statistic="mean",
         draw=energy.energy_net_mj,
         scenarios=("single_stream", "sustained"),
         absent=_NOT_ASKED,
