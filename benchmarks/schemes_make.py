@@ -26,7 +26,12 @@ from edgebench.results.metrics.table import CCC, CHANGED, Figure
 ROOT = Path(__file__).parents[1]
 _ABSENT = """
 import importlib.util, json, sys
-print(json.dumps([name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]))
+def absent(name):
+    try:
+        return importlib.util.find_spec(name) is None
+    except ModuleNotFoundError:  # the package around a module of it
+        return True
+print(json.dumps([name for name in sys.argv[1:] if absent(name)]))
 """
 
 

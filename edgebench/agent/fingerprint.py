@@ -57,12 +57,11 @@ def fingerprint(runtimes: Mapping[str, str], *, stop_fd: int | None = None) -> d
 
 def hardware(root: str = "/") -> dict[str, Any]:
     """The part of the fingerprint that is read from /proc, /sys and /etc below ``root``."""
-    tree = "/proc/device-tree/"
     maker = [files.read("/sys/class/dmi/id/" + key, root) for key in ("sys_vendor", "product_name")]
-    compatible = [part for part in (files.read(tree + "compatible", root) or "").split("\0") if part]
+    compatible = [part for part in (files.device_tree("compatible", root) or "").split("\0") if part]
     cpu_model, features = _processor(root)
     return {
-        "model": files.read(tree + "model", root) or " ".join(filter(None, maker)) or None,
+        "model": files.device_tree("model", root) or " ".join(filter(None, maker)) or None,
         "compatible": compatible,
         "cpu_model": cpu_model,
         "cpu_features": features,

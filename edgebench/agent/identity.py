@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # Where a board's own number lies, the one that a new installation keeps first.
-_SERIALS = (
+SERIALS = (
     "/proc/device-tree/serial-number",
     "/sys/firmware/devicetree/base/serial-number",
     "/sys/class/dmi/id/product_uuid",
@@ -31,7 +31,7 @@ def identity(compatible: list[str], root: str = "/") -> dict[str, Any]:
     programs = Programs(root)
     serial, source = _serial(root)
     found: dict[str, Any] = {
-        "board_sha256": serial and hashlib.sha256(("edgebench board " + serial).encode()).hexdigest(),
+        "board_sha256": serial and serial_sha256(serial),
         "board_id_source": source,
         "firmware": files.read("/sys/class/dmi/id/bios_version", root),
         "throttle_trip_c": thermal.throttle_trip_c(root),
@@ -45,8 +45,13 @@ def identity(compatible: list[str], root: str = "/") -> dict[str, Any]:
     return found
 
 
+def serial_sha256(serial: str) -> str:
+    """The hash by which a board of that serial number is known."""
+    return hashlib.sha256(("edgebench board " + serial).encode()).hexdigest()
+
+
 def _serial(root: str) -> tuple[str | None, str | None]:
-    for path in _SERIALS:
+    for path in SERIALS:
         text = files.read(path, root)
         # Boards without a number of their own say zeros.
         if text and text.strip("0 "):

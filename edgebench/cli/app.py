@@ -9,6 +9,7 @@ import typer
 from edgebench import __version__
 from edgebench.cli import (
     corpora,
+    devices,
     doctor,
     evaluate,
     explain,
@@ -50,7 +51,6 @@ app.command("run")(run.run)
 app.command("report")(show.report)
 app.command("compare")(show.compare)
 app.command("models")(show.models)
-app.command("devices")(show.devices)
 app.command("doctor")(doctor.doctor)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
@@ -58,5 +58,6 @@ app.command("quantize")(quantize.quantize)
 app.command("explain")(explain.explain)
 app.command("search")(search.search)
 app.add_typer(corpora.app, name="corpora")
+app.add_typer(devices.app, name="devices")
 reproduce.app.command("distilhubert-table2")(reproduce_distilhubert.distilhubert_table2)
 app.add_typer(reproduce.app, name="reproduce")

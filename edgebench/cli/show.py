@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgebench.cli.options import DEFAULT_STORE, InventoryOption, JsonOption, StoreOption
+from edgebench.cli.options import DEFAULT_STORE, JsonOption, StoreOption
 from edgebench.text import plain
 
 if TYPE_CHECKING:
@@ -190,38 +190,6 @@ def models(json: JsonOption = False) -> None:
             ", ".join(artifact.outputs),
             artifact.manifest.licence if artifact.manifest else "",
         )
-    PlainConsole().print(table)
-
-
-def devices(inventory: InventoryOption = None, json: JsonOption = False) -> None:
-    """List the boards: the inventory's, and the profiles that an ssh alias or --host reaches."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    from edgebench.cli.console import PlainConsole
-    from edgebench.devices import profiles, read_inventory
-
-    entries = read_inventory(inventory).devices
-    known = profiles()
-    if json:
-        typer.echo(
-            json_.dumps(
-                {
-                    "inventory": {name: entry.model_dump(mode="json") for name, entry in entries.items()},
-                    "profiles": {name: profile.model_dump(mode="json") for name, profile in known.items()},
-                }
-            )
-        )
-        return
-    table = Table()
-    for column in ("device", "board", "reached through"):
-        table.add_column(column)
-    for name, entry in entries.items():
-        title = known[entry.profile].title if entry.profile in known else ""
-        table.add_row(escape(name), title, f"inventory: {escape(entry.host)}")
-    for name, profile in sorted(known.items(), key=lambda item: item[0] != "local"):
-        how = "this machine" if name == "local" else f"ssh alias {name}, or --host"
-        table.add_row(name, profile.title, how)
     PlainConsole().print(table)
 
 

@@ -29,7 +29,7 @@ from edgebench.devices import (
 )
 from edgebench.errors import ConnectionFailed, DeviceBusy, DeviceError, MeasurementError
 from edgebench.harness import wire
-from edgebench.harness.checks.preflight import require_profile
+from edgebench.harness.checks.preflight import require_board, require_profile
 from edgebench.harness.events import Events
 from edgebench.harness.plan import DEFAULT_RUNTIME
 from edgebench.text import plain
@@ -231,11 +231,12 @@ def open_board(
     events.stage(f"connecting to {device.name}")
     connection = connect(device)
     try:
-        facts = probe_board(connection, python=device.python)
+        facts = probe_board(connection, python=device.python, folder=device.folder)
         if to_measure:
             require_profile(device, facts.compatible, facts.device_tree_model or facts.machine)
+            require_board(device, facts)
         environments, failed = _provide(
-            connection, facts, device.name, runtimes, cache=cache, offline=offline, events=events
+            connection, facts, device, runtimes, cache=cache, offline=offline, events=events
         )
         agent = build_agent(cache)
         report = deploy(connection, facts, {"agent": agent}, progress=None)
@@ -256,7 +257,7 @@ def open_board(
 def _provide(
     connection: Connection,
     facts: BoardFacts,
-    name: str,
+    device: Device,
     runtimes: Sequence[str],
     *,
     cache: Path,
@@ -274,7 +275,8 @@ def _provide(
                 runtime,
                 offline=offline,
                 cache_dir=cache / "wheels",
-                progress=lambda step, done, total: _tell(events, name, step, done, total),
+                pip_index=device.pip_index,
+                progress=lambda step, done, total: _tell(events, device.name, step, done, total),
             )
         except ConnectionFailed:
             raise
@@ -284,7 +286,7 @@ def _provide(
         raise next(iter(failed.values()))
     reasons = {runtime: str(error) for runtime, error in failed.items()}
     for runtime, why in reasons.items():
-        events.warn(f"{runtime} is left out on {name}: {why}")
+        events.warn(f"{runtime} is left out on {device.name}: {why}")
     return environments, reasons
 
 

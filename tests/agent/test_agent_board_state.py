@@ -33,6 +33,15 @@ def test_a_raspberry_pi_tells_throttling_and_its_true_clock_between_trials(tmp_p
     assert readings.take()["undervolt"] is True
 
 
+def test_a_device_tree_without_its_link_in_proc_is_found_below_sys(tmp_path: Path) -> None:
+    """As the host's probe finds it: both must take the machine for the same board."""
+    root = board_trees.pi(tmp_path, throttled="0x4")
+    (root / "sys/firmware/devicetree").mkdir(parents=True)
+    (root / "proc/device-tree").rename(root / "sys/firmware/devicetree/base")
+    assert fingerprint.hardware(str(root))["compatible"] == ["raspberrypi,4-model-b", "brcm,bcm2711"]
+    assert Telemetry(str(root)).take_between()["state"]["throttled"] == 0x4
+
+
 def test_no_program_is_called_while_a_trial_runs(tmp_path: Path) -> None:
     root = board_trees.pi(tmp_path)
     board_trees.program(root, "usr/bin/vcgencmd", "#!/bin/sh\necho called >> {root}/run/calls\n")

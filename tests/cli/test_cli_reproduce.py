@@ -158,6 +158,7 @@ def test_without_torch_the_extra_is_named(edgebench: Edgebench) -> None:
 
 
 @pytest.mark.ssh
+@pytest.mark.board
 def test_a_board_over_ssh_measures_the_table(edgebench: Edgebench, ssh_server: SshServer) -> None:
     pretend("wav2small", cache(edgebench))
     edgebench.environment = {"EDGEBENCH_SSH_CONFIG": str(ssh_server.config_path)}

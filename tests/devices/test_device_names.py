@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -226,7 +227,10 @@ def test_an_inventory_entry(tmp_path: Path) -> None:
         key=Path("~/k").expanduser(),
         python="/p",
     )
-    assert resolve_device("desk", inventory=path, host="other").host == "other"
+    moved = resolve_device("desk", inventory=path, host="other")
+    assert moved == replace(desk, host="other")
+    moved = resolve_device("desk", inventory=path, host="me@other:24")
+    assert moved == replace(desk, host="other", user="me", port=24)
 
 
 def test_names_nobody_knows(tmp_path: Path) -> None:

@@ -135,8 +135,9 @@ def test_without_network_and_without_offline(make_ssh_server: MakeServer) -> Non
     settings = {**NO_NETWORK, "PIP_NO_INDEX": "0", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": "/dev/null"}
     server = make_ssh_server(environment=settings)
     connection, facts = reach(server)
-    with pytest.raises(DeviceError, match="use --offline"):
-        provision(connection, facts)
+    # The index of the inventory goes before the one of the board's own settings.
+    with pytest.raises(DeviceError, match=r"use --offline.*port=8\b"):
+        provision(connection, facts, pip_index="http://127.0.0.1:8/simple")
     assert [path.name for path in (server.root / "envs").iterdir() if path.is_dir()] == []
     connection.close()
 
@@ -242,12 +243,17 @@ def test_two_at_once_make_one(make_ssh_server: MakeServer, fake_cache: FakeCache
 
 @pytest.mark.ssh
 def test_a_full_disk(make_ssh_server: MakeServer, fake_cache: FakeCache, small_disk: Path) -> None:
-    """The wheels fit, and what is in them does not."""
+    """The wheels fit, and what is in them does not: refused before they are sent. And where somebody else
+    takes the room meanwhile."""
     server = make_ssh_server(environment={**NO_NETWORK, "XDG_CACHE_HOME": str(small_disk)})
     connection, facts = reach(server)
     cache = fake_cache(facts, "#" * (30 << 20))
-    with pytest.raises(BoardUnfit, match="the disk is full"):
+    with pytest.raises(BoardUnfit, match=r"take 5\d MB at .* 2\d MB are free there \(nothing was sent\)"):
         provision(connection, facts, offline=True, cache_dir=cache)
+    assert not (small_disk / "edgebench" / "blobs").exists()
+    promised = dataclasses.replace(facts, disk_free_bytes=1 << 40)
+    with pytest.raises(BoardUnfit, match="the disk is full"):
+        provision(connection, promised, offline=True, cache_dir=cache)
     assert [path.name for path in (small_disk / "edgebench" / "envs").iterdir() if path.is_dir()] == []
     connection.close()
 

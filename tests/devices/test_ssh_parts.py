@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import os
 import pkgutil
-import pwd
 import socket
 import subprocess
 import threading
@@ -18,91 +16,9 @@ import pytest
 from support.sshd import make_key
 
 from edgebench.devices.boards.destination import parse_destination
-from edgebench.devices.links.ssh import hostkeys
-from edgebench.devices.links.ssh.config import host_settings, read_ssh_config
+from edgebench.devices.links.ssh import blobs, hostkeys
 from edgebench.devices.links.ssh.errors import FOREIGN, Watchdog, wire_errors
-from edgebench.errors import ConfigError, ConnectionFailed
-
-CONFIG = """
-User nobody-first
-Include {folder}/more/*.conf
-Host board other
-  HostName 192.0.2.7
-  Port 2222
-  User pi
-  IdentityFile ~/keys/%h
-  IdentityFile /second
-  UserKnownHostsFile /one /two
-  ProxyJump a,user@b:99
-Host patterned-* !patterned-not
-  HostName %h.example.org
-  HostKeyAlias the-{{}}-name
-  IdentitiesOnly yes
-Host *
-  Port 2200
-"""
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    (tmp_path / "more").mkdir()
-    (tmp_path / "more" / "a.conf").write_text(
-        "Host included\n  HostName 198.51.100.1\nHost board\n  Port 1\n"
-    )
-    (tmp_path / "more" / "b.txt").write_text("Host *\n  Port 7\n")
-    path = tmp_path / "config"
-    # After an Include the section goes on as before: this User is for everybody.
-    path.write_text(CONFIG.format(folder=tmp_path).replace("User nobody-first\n", "") + "  User everybody\n")
-    return path
-
-
-@pytest.mark.parametrize("alias", ["board", "other", "included", "patterned-x", "patterned-not", "unknown"])
-def test_config_is_read_as_openssh_reads_it(
-    config: Path, alias: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # OpenSSH takes the home of the password file and we take $HOME: the same for this comparison.
-    monkeypatch.setenv("HOME", pwd.getpwuid(os.getuid()).pw_dir)
-    out = subprocess.run(
-        ["ssh", "-G", "-F", str(config), alias], capture_output=True, text=True, check=True
-    ).stdout
-    theirs: dict[str, list[str]] = {}
-    for line in out.splitlines():
-        key, _, value = line.partition(" ")
-        theirs.setdefault(key, []).append(value)
-    ours = host_settings(read_ssh_config(config), alias)
-    assert [ours.host] == theirs["hostname"]
-    assert [str(ours.port)] == theirs["port"]
-    assert [ours.user] == theirs["user"]
-    assert ",".join(ours.jumps) == theirs.get("proxyjump", [""])[0].replace("none", "")
-    assert [str(path) for path in ours.known_hosts[: len(theirs["userknownhostsfile"][0].split())]] == [
-        str(Path(path).expanduser()) for path in theirs["userknownhostsfile"][0].split()
-    ]
-    if not ours.default_identities:
-        assert [str(path) for path in ours.identity_files] == [
-            str(Path(path.replace("%h", ours.host)).expanduser()) for path in theirs["identityfile"]
-        ]
-    assert ours.identities_only == (theirs["identitiesonly"] == ["yes"])
-    alias_key = theirs.get("hostkeyalias", [""])[0]
-    assert ours.key_name == (alias_key or (ours.host if ours.port == 22 else f"[{ours.host}]:{ours.port}"))
-
-
-def test_what_the_caller_names_goes_first(config: Path) -> None:
-    settings = host_settings(
-        read_ssh_config(config), "board", user="me", port=5, key=Path("/k y"), config_path=config
-    )
-    assert (settings.user, settings.port, settings.identity_files) == ("me", 5, (Path("/k y"),))
-    assert settings.ssh_command == f"ssh -F {config} -i '/k y' -p 5 me@board"
-
-
-def test_a_named_config_that_is_missing_or_broken(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="does not exist"):
-        read_ssh_config(tmp_path / "none")
-    (tmp_path / "bad").write_text("Host board\n  Port twentytwo\n")
-    with pytest.raises(ConfigError, match="does not make sense"):
-        host_settings(read_ssh_config(tmp_path / "bad"), "board")
-    (tmp_path / "circle").write_text(f"Include {tmp_path}/circle\n")
-    with pytest.raises(ConfigError, match="deeper"):
-        read_ssh_config(tmp_path / "circle")
+from edgebench.errors import ConnectionFailed
 
 
 @pytest.mark.parametrize(
@@ -132,7 +48,7 @@ def test_what_is_no_destination(text: str) -> None:
 def test_fingerprint_is_openssh_s(tmp_path: Path, kind: str) -> None:
     key = make_key(tmp_path / kind, kind)
     listing = subprocess.check_output(["ssh-keygen", "-lf", str(key)], text=True)
-    assert hostkeys.fingerprint(paramiko.PKey.from_path(key).asbytes()) == listing.split()[1]
+    assert blobs.fingerprint(paramiko.PKey.from_path(key).asbytes()) == listing.split()[1]
 
 
 @pytest.mark.parametrize("hashed", [False, True])

@@ -13,6 +13,7 @@ import pytest
 from onnx import helper
 from support.cli import Edgebench
 from support.runtimes import runtime_python, share_environments
+from support.sshd import SshServer
 from support.traced import GELU_CONSTANTS, gelu, model
 
 from edgebench.corpora import load_waveform, synthetic_corpus
@@ -111,6 +112,28 @@ def traced(path: Path, waveform: np.ndarray, folder: Path) -> Side:
         session.run(None, {"waveform": waveform[np.newaxis]})
     trace = read_trace(Path(session.end_profiling()))
     return Side(path.stem, Graph.of(loaded, samples=waveform.size), trace)
+
+
+@pytest.mark.ssh
+@pytest.mark.board
+def test_explain_over_ssh(edgebench: Edgebench, everything: Path, ssh_server: SshServer) -> None:
+    """Both runs and the probe take place on the board, whose traces come home through the wire."""
+    edgebench.environment = {"EDGEBENCH_SSH_CONFIG": str(ssh_server.config_path)}
+    done = edgebench(
+        *("explain", str(everything), "--against", "wav2small.fp32", "--input-s", "1", "--launches", "2"),
+        *("--device", "rpi4", "--force", "--offline", "--timing-only", "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["device"] == "rpi4"
+    assert found["int8_share"]["macs"] == 1.0
+    operators = {row["name"]: row for row in found["operators"]}
+    assert operators["vgg7.1.1/Conv"]["kernel"] == "QLinearConv"
+    assert operators["vgg7.1.1/Conv"]["artifact_ns"] > 0
+    assert found["probe"]["float32_macs_per_s"] > 1e8
+    assert not list((ssh_server.root / "runs").iterdir()), "collected runs leave nothing on the board"
+    if platform.machine() == "x86_64":
+        assert {"narrow_channels", "few_channels"} <= {cause["code"] for cause in found["causes"]}
 
 
 @pytest.mark.alone

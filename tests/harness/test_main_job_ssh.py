@@ -82,6 +82,7 @@ def records(result: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.board
 def test_packaged_models_on_a_fresh_board(make_ssh_server: Any, edgebench: Edgebench) -> None:
     """Offline wheels, a private environment made through the wire, cost and accuracy from it; and
     nothing is sent or made a second time."""
@@ -126,6 +127,7 @@ def last_header(edgebench: Edgebench) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.board
 def test_a_cut_link_is_taken_up_again(board: Edgebench, ssh_server: SshServer, model: str) -> None:
     process = board.start(
         "run", "--device", "rpi4", "--force", "--offline", "--suite", "long.toml", "--model", model, "--json"
@@ -146,6 +148,7 @@ def test_a_cut_link_is_taken_up_again(board: Edgebench, ssh_server: SshServer, m
     assert len(trials) == len(set(trials)) == 3
 
 
+@pytest.mark.board
 def test_a_run_outlives_its_host_and_is_collected(
     board: Edgebench, ssh_server: SshServer, model: str
 ) -> None:
@@ -170,6 +173,7 @@ def test_a_run_outlives_its_host_and_is_collected(
     board.refuses("run", "--resume", run_id, status=2, says=["already collected"])
 
 
+@pytest.mark.board
 def test_an_agent_killed_in_the_middle_of_a_trial(
     board: Edgebench, ssh_server: SshServer, model: str
 ) -> None:
@@ -189,6 +193,7 @@ def test_an_agent_killed_in_the_middle_of_a_trial(
     assert sorted(outcomes) == ["failed", "ok", "ok"], "the trials after the killed one went on"
 
 
+@pytest.mark.board
 def test_a_supervisor_killed_on_the_board(board: Edgebench, ssh_server: SshServer, model: str) -> None:
     """The run is over and said to be; what was measured is kept and shown."""
     process = board.start(
@@ -217,6 +222,7 @@ def test_an_interrupt_stops_the_board_too(board: Edgebench, ssh_server: SshServe
     assert ends[-1]["status"] == "cancelled"
 
 
+@pytest.mark.board
 def test_a_run_that_cannot_be_noted_does_not_go_on_alone(
     board: Edgebench, ssh_server: SshServer, model: str, small_disk: Path
 ) -> None:
@@ -233,6 +239,7 @@ def test_a_run_that_cannot_be_noted_does_not_go_on_alone(
     assert set(ssh_server.root.rglob("runs/*")) == left
 
 
+@pytest.mark.board
 def test_a_full_disk_on_the_board(
     make_ssh_server: Any, edgebench: Edgebench, small_disk: Path, model: str
 ) -> None:

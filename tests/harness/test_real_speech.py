@@ -15,7 +15,7 @@ from support.sshd import SshServer
 from edgebench.corpora import packaged_split, read_corpus
 from edgebench.models import load_artifact
 
-pytestmark = [pytest.mark.ssh, pytest.mark.corpora]
+pytestmark = [pytest.mark.ssh, pytest.mark.corpora, pytest.mark.board]
 
 CORPORA = ("emodb", "ravdess", "nemo")
 FP32, OLDER = "wav2small.fp32", "wav2small.int8_static"

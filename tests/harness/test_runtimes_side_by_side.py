@@ -118,6 +118,7 @@ def test_here(edgebench: Edgebench, models: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.ssh
+@pytest.mark.board
 def test_on_a_board_without_network(
     make_ssh_server: Any, edgebench: Edgebench, models: list[str], tmp_path: Path
 ) -> None:

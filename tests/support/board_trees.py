@@ -40,9 +40,9 @@ def write(root: Path, entries: Mapping[str, str]) -> None:
         fresh.replace(file)
 
 
-def program(root: Path, path: str, text: str) -> None:
-    """An executable file of the tree."""
-    write(root, {path: text.format(root=root)})
+def program(root: Path, path: str, text: str, *, at: str | None = None) -> None:
+    """An executable file of the tree; ``at``: where it will find the tree, if not where it is written."""
+    write(root, {path: text.format(root=root if at is None else at)})
     (root / path).chmod(0o755)
 
 
@@ -55,13 +55,21 @@ def processors(*, khz: int = 1_500_000, governor: str = "performance", count: in
     return found | {f"{cpu}/cpufreq/policy0/{name}": text for name, text in policy.items()}
 
 
-def pi(root: Path, *, model: str = "4", throttled: str = "0x0", hz: int = 1_500_398_464) -> Path:
-    """A Raspberry Pi 4 or 5."""
+def pi(
+    root: Path,
+    *,
+    model: str = "4",
+    throttled: str = "0x0",
+    hz: int = 1_500_398_464,
+    at: str | None = None,
+) -> Path:
+    """A Raspberry Pi 4 or 5; ``at`` as of `program`."""
+    chip = {"4": "brcm,bcm2711", "5": "brcm,bcm2712"}[model]
     write(
         root,
         {
             "proc/device-tree/model": f"Raspberry Pi {model} Model B Rev 1.4\0",
-            "proc/device-tree/compatible": f"raspberrypi,{model}-model-b\0brcm,bcm2711\0",
+            "proc/device-tree/compatible": f"raspberrypi,{model}-model-b\0{chip}\0",
             "proc/device-tree/serial-number": "10000000abcdef01\0",
             "sys/class/thermal/thermal_zone0/type": "cpu-thermal\n",
             "sys/class/thermal/thermal_zone0/temp": "48312\n",
@@ -74,7 +82,7 @@ def pi(root: Path, *, model: str = "4", throttled: str = "0x0", hz: int = 1_500_
             **({"run/pmic": PMIC} if model == "5" else {}),
         },
     )
-    program(root, "usr/bin/vcgencmd", VCGENCMD)
+    program(root, "usr/bin/vcgencmd", VCGENCMD, at=at)
     return root
 
 

@@ -35,7 +35,7 @@ class Source:
         if found:
             self.name = INA3221
         else:
-            compatible = (files.read("/proc/device-tree/compatible", root) or "").split("\0")
+            compatible = (files.device_tree("compatible", root) or "").split("\0")
             self.reason = NO_RAILS
             if raspberry.is_one(compatible):
                 found = self._ask_pmic()

@@ -24,7 +24,7 @@ class Telemetry:
         self._programs = Programs(root)
         self._rails = Rails(root)
         self._power: Source | None = None
-        compatible = (files.read("/proc/device-tree/compatible", root) or "").split("\0")
+        compatible = (files.device_tree("compatible", root) or "").split("\0")
         self._raspberry = raspberry.is_one(compatible)
         self._jetson = jetson.is_one(compatible)
 

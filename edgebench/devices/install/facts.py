@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from edgebench.agent import folders
+from edgebench.agent import folders, identity
 from edgebench.devices.links.connection import Connection
 from edgebench.errors import BoardUnfit, DeviceError
 from edgebench.text import plain
@@ -16,8 +16,11 @@ PROBE_TIMEOUT_S = 60.0
 # Device-tree name of QEMU's generic board: no figure from it is a measurement.
 EMULATED = "linux,dummy-virt"
 
-# Constant; the only word it is given is the Python to use, or an empty one. It writes nothing.
+# Constant; the words it is given are the Python to use and the folder for edgebench's files, empty where
+# it is to choose, and the files that may hold the board's serial number. It writes nothing.
 PROBE = r"""
+python=$1 folder=$2
+shift 2
 say() { printf '%s=%s\n' "$1" "$2"; }
 say system "$(uname -s)"
 say machine "$(uname -m)"
@@ -31,15 +34,24 @@ for tree in /proc/device-tree /sys/firmware/devicetree/base; do
   say compatible "$(tr '\0' ' ' < "$tree/compatible")"
   break
 done
-case $XDG_CACHE_HOME in
-  /*) root=$XDG_CACHE_HOME/edgebench ;;
+for file; do
+  serial=$(tr -d '\0' < "$file") && [ -n "$(printf %s "$serial" | tr -d '0 ')" ] || continue
+  say serial "$serial"
+  break
+done 2>/dev/null
+case $folder,$XDG_CACHE_HOME in
+  '~/'*) root=$HOME/${folder#'~/'} ;;
+  /*) root=$folder ;;
+  ,/*) root=$XDG_CACHE_HOME/edgebench ;;
   *) root=$HOME/.cache/edgebench ;;
 esac
 say root "$root"
 folder=$root
 while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
+[ -w "$folder" ] || say unwritable "$folder"
 say disk_free_kib "$(df -Pk "$folder" | awk 'NR == 2 { print $4 }')"
-[ -n "$1" ] || set -- python3 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python
+set -- "$python"
+[ -n "$python" ] || set -- python3 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python
 for name; do
   found=$(command -v "$name") || continue
   said=$("$found" -c '
@@ -78,10 +90,13 @@ class BoardFacts:
     user: str
     home: str
     root: str
-    """``$XDG_CACHE_HOME/edgebench`` or ``~/.cache/edgebench``. It need not exist yet."""
+    """The folder of the inventory, ``$XDG_CACHE_HOME/edgebench`` or ``~/.cache/edgebench``. It need not
+    exist yet."""
     disk_free_bytes: int
     device_tree_model: str | None
     compatible: tuple[str, ...]
+    board_sha256: str | None = None
+    """As a fingerprint's; None where the board's serial number cannot be read."""
 
     @property
     def emulated(self) -> bool:
@@ -112,9 +127,13 @@ class _Python:
     has_pip: bool
 
 
-def probe_board(connection: Connection, *, python: str | None = None) -> BoardFacts:
+def probe_board(
+    connection: Connection, *, python: str | None = None, folder: str | None = None
+) -> BoardFacts:
     """Learn what the board is.
 
+    ``folder``: where edgebench's files are to lie there, absolute or below ``~/``; without it, in the
+    user's cache folder.
     ``python``: the interpreter to use there (an inventory may name one); without it, the first of
     python3, python3.13 ... python3.8 that is new enough. On this machine, the one that runs us.
 
@@ -123,7 +142,7 @@ def probe_board(connection: Connection, *, python: str | None = None) -> BoardFa
     """
     if python is None and connection.is_local:
         python = sys.executable
-    argv = ["/bin/sh", "-c", PROBE, "edgebench", python or ""]
+    argv = ["/bin/sh", "-c", PROBE, "edgebench", python or "", folder or "", *identity.SERIALS]
     result = connection.exec(argv, timeout_s=PROBE_TIMEOUT_S)
     if not result.ok:
         raise DeviceError(f"{connection.address}: the board could not be examined: {result.ending()}")
@@ -146,6 +165,12 @@ def probe_board(connection: Connection, *, python: str | None = None) -> BoardFa
             f"{connection.address}: the board names {root!r} as the folder for edgebench's files, which is "
             "no absolute path. Set HOME there, or XDG_CACHE_HOME."
         )
+    if folder := said.get("unwritable"):
+        raise BoardUnfit(
+            f"{connection.address}: user {said.get('user', '')} cannot write to {folder}, where edgebench's "
+            f"files are to lie ({root}): it is another user's, or read-only. Change that, or name another "
+            "folder with folder = in the inventory."
+        )
     libc, libc_version = _read_libc(said.get("libc", ""))
     return BoardFacts(
         address=connection.address,
@@ -165,6 +190,7 @@ def probe_board(connection: Connection, *, python: str | None = None) -> BoardFa
         disk_free_bytes=_number(said.get("disk_free_kib", "")) * 1024,
         device_tree_model=said.get("model") or None,
         compatible=tuple(said.get("compatible", "").split()),
+        board_sha256=identity.serial_sha256(said["serial"]) if said.get("serial") else None,
     )
 
 

@@ -9,7 +9,8 @@ import importlib.util
 import json
 import sys
 import tomllib
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -31,6 +32,8 @@ ProvisionProgress = Callable[[str, int, int], None]
 # Unpacking and compiling numpy takes minutes on a Zero 2 W, and on a board in software.
 BUILD_TIMEOUT_S = 1800.0
 CHECK_TIMEOUT_S = 300.0
+# Compiled modules, of those that are imported, and the environment's own files: some 8 MB on Python 3.11.
+BYTECODE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ def provision(
     offline: bool = False,
     progress: ProvisionProgress | None = None,
     cache_dir: Path | None = None,
+    pip_index: str | None = None,
 ) -> Environment:
     """Make sure that the board has the environment of ``runtime``, and return it.
 
@@ -104,7 +108,8 @@ def provision(
     wheels, sends them with pip's own, and the board needs neither network nor pip nor ensurepip; so it
     is on this machine too. The runtime that edgebench depends on is here in the running interpreter.
 
-    ``cache_dir``: where the host keeps wheels; by default its user cache.
+    ``cache_dir``: where the host keeps wheels; by default its user cache. ``pip_index``: where pip on the
+    board looks for wheels, instead of in the index of its own settings.
 
     Raises BoardUnfit where no version or wheel fits, where the runtime dies on the processor, or
     where there is no room; DeviceError where pip fails for another reason; ConnectionFailed.
@@ -127,11 +132,14 @@ def provision(
         if offline:
             say("picking wheels", 0, 0)
             files = pick_wheels({**pins, "pip": pip}, facts, cache_dir=cache_dir or default_cache())
+            _require_room(facts, requirements, offline_bytes(files.values()))
             wheels = deploy(
                 connection, facts, files, progress=lambda done, total: say("sending wheels", done, total)
             ).paths
+        else:
+            _require_room(facts, requirements, _runtime(runtime)["space_mb"] * 1_000_000)
         say("installing", 0, 0)
-        request["build"] = {"requirements": requirements, "wheels": wheels}
+        request["build"] = {"requirements": requirements, "wheels": wheels, "index": pip_index}
         answer = call_onboard(connection, facts, "make_env", request, expect=_Made, timeout_s=BUILD_TIMEOUT_S)
     if answer.error is not None:
         raise _explain(connection, facts, answer, requirements)
@@ -142,6 +150,26 @@ def provision(
         )
     versions = {plain(name): plain(version) for name, version in answer.versions.items()}
     return Environment(answer.python, versions, key, answer.created)
+
+
+def offline_bytes(wheels: Iterable[Path]) -> int:
+    """What an environment takes on the board: these wheels, their files, and what Python adds."""
+    total = BYTECODE_BYTES
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            total += wheel.stat().st_size + sum(member.file_size for member in archive.infolist())
+    return total
+
+
+def _require_room(facts: BoardFacts, requirements: list[str], needed_bytes: int) -> None:
+    if facts.disk_free_bytes >= needed_bytes:
+        return
+    raise BoardUnfit(
+        f"{facts.address}: {' and '.join(requirements)} take {needed_bytes / 1e6:.0f} MB at {facts.root}, "
+        f"and {facts.disk_free_bytes / 1e6:.0f} MB are free there (nothing was sent). Make room: `edgebench "
+        "devices clean` removes what edgebench keeps on a board; or name a folder on another disk of it with "
+        "folder = in the inventory."
+    )
 
 
 def _key(requirements: list[str], facts: BoardFacts) -> str:

@@ -8,7 +8,7 @@ from edgebench.devices.links.local import LocalConnection
 
 
 def connect(device: Device, *, limits: TimeLimits | None = None) -> Connection:
-    """Connect to a board.
+    """Connect to a board. ``limits``: instead of the device's own.
 
     Raises ConnectionFailed, HostKeyError, AuthRefused, ConfigError.
     """
@@ -23,5 +23,5 @@ def connect(device: Device, *, limits: TimeLimits | None = None) -> Connection:
         port=device.port,
         key=device.key,
         config_path=device.ssh_config,
-        limits=limits,
+        limits=limits or device.limits,
     )

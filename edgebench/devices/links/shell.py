@@ -5,7 +5,9 @@ connection (paramiko says -1, OpenSSH 255). So the shell on the board prints the
 behind a mark that the command cannot guess, as the last line of standard error. A first mark on
 standard output tells the command's own words from what the user's shell start-up files print.
 
-The command's words travel as arguments of the script, never inside it.
+Nobody knows which login shell an account has, and each quotes in its own way. So the login shell is given
+one constant line, which means the same to all of them, and a plain `sh` then reads the script from standard
+input.
 """
 
 from __future__ import annotations
@@ -14,6 +16,12 @@ import secrets
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+# `read` takes one line and no byte more, so that what follows is the command's own input.
+BOOTSTRAP = """/bin/sh -c 'IFS= read -r program; eval "$(printf %b "$program")"'"""
+
+# Bytes that `printf %b` and `read -r` leave as they are.
+_LITERAL = {byte: bytes([byte]) for byte in range(32, 127) if byte != ord("\\")}
 
 # The command reads the standard input of the channel.
 _WITH_STDIN = """\
@@ -55,10 +63,11 @@ class MarkedCommand:
     reads_stdin: bool
     mark: str = field(default_factory=_new_mark)
 
-    def line(self) -> str:
-        """The command line for the login shell: every word quoted."""
+    def program(self) -> bytes:
+        """The script and its words as one line, for the standard input of `BOOTSTRAP`."""
         script = _WITH_STDIN if self.reads_stdin else _WITH_LIFELINE
-        return shlex.join(["/bin/sh", "-c", script, "edgebench", self.mark, *self.argv])
+        text = f"set -- {shlex.join([self.mark, *self.argv])}\n{script}"
+        return b"".join(_LITERAL.get(byte, b"\\0%03o" % byte) for byte in text.encode()) + b"\n"
 
     def after_start(self, stdout: bytes) -> bytes | None:
         """What the command itself said; None while its start has not been seen."""

@@ -9,7 +9,7 @@ from edgebench.devices import match_profile
 from edgebench.errors import BoardUnfit, ModelError
 
 if TYPE_CHECKING:
-    from edgebench.devices import Device
+    from edgebench.devices import BoardFacts, Device
     from edgebench.models import Artifact
     from edgebench.results import Fingerprint
 
@@ -34,6 +34,21 @@ def require_profile(device: Device, compatible: Collection[str], model: str) -> 
         f"{' or '.join(profile.match)}; what answers is {model} "
         f"({', '.join(compatible) or 'no device tree'}). A report would bear the wrong board's name: "
         f"{advice}, or measure there all the same with --force (nothing was sent)."
+    )
+
+
+def require_board(device: Device, facts: BoardFacts) -> None:
+    """Raise BoardUnfit where another board answers than the one that the inventory's entry names."""
+    wanted, found = device.board_sha256, facts.board_sha256
+    if wanted is None or found == wanted or device.any_board:
+        return
+    other = f"whose serial number hashes to {found[:12]}" if found else "which tells no serial number"
+    raise BoardUnfit(
+        f"device {device.name!r} is to be the board whose serial number hashes to {wanted[:12]} "
+        f"(board_sha256 of the inventory); what answers at {facts.address} is "
+        f"{facts.device_tree_model or facts.machine}, {other}. Correct the address, write the entry anew "
+        f"with `edgebench devices add {device.name} --replace`, or measure there all the same with --force "
+        "(nothing was sent)."
     )
 
 

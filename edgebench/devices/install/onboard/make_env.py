@@ -1,7 +1,8 @@
 """A private environment for one runtime: made under another name, tried, then renamed.
 
 In: {"envs": folder, "key": name, "imports": [module], "build": null | {"requirements": ["numpy==2.4.6"],
-"wheels": {file name: path} | null}}. With "build": null it only looks whether the environment is there.
+"wheels": {file name: path} | null, "index": address | null}}. With "build": null it only looks whether the
+environment is there.
 
 Out: {"python": path | null, "versions": {package: version}, "created": bool}, or
 {"error": "NO_PIP" | "NO_WHEEL" | "NO_SPACE" | "DIES" | "FAILED", "message": text, "signal": number | null}.
@@ -80,6 +81,8 @@ def provide(request: dict[str, Any], envs: Path) -> dict[str, Any]:
 def build(part: Path, what: dict[str, Any]) -> None:
     python = str(part / "bin" / "python")
     options = ["--no-deps", "--no-input", "--disable-pip-version-check", "--no-warn-script-location"]
+    # The imports that follow compile what a trial imports. The rest of numpy would take a slow board minutes.
+    options.append("--no-compile")
     if what["wheels"] is not None:
         make_venv(part, "--without-pip")
         folder = part / "wheels"
@@ -105,6 +108,8 @@ def build(part: Path, what: dict[str, Any]) -> None:
         return
     # With the network, the board's own pip settings hold: its index, its certificates, its proxy.
     options.append("--only-binary=:all:")
+    if what["index"] is not None:
+        options += ["--index-url", what["index"]]
     if find_spec("ensurepip"):
         make_venv(part)
         run([python, "-m", "pip", "install", *options, *what["requirements"]])

@@ -1,116 +1,108 @@
-"""Which keys to offer, in which order, and what to say when none is taken.
+"""Signing in to a board as `ssh` does without a terminal: no proof where none is wanted, else key after key.
 
-Order: the identity files of the config (by way of the agent where the file is locked), the other
-keys of the agent unless IdentitiesOnly. Passwords are never asked for and never stored.
+Passwords are never asked for and never stored.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import time
-from dataclasses import dataclass, field
-from pathlib import Path
+import struct
 
 import paramiko
-from paramiko.pkey import UnknownKeyType
 
-from edgebench.devices.links.ssh.config import HostSettings
+from edgebench.devices.links.ssh.blobs import CERT_NAME
 from edgebench.devices.links.ssh.errors import describe
-from edgebench.devices.links.ssh.hostkeys import fingerprint
+from edgebench.devices.links.ssh.keys import Keyring, Offer, gather_keys
+from edgebench.devices.links.ssh.refusal import Attempts, refusal
+from edgebench.devices.links.ssh.settings import HostSettings
+from edgebench.devices.links.ssh.userauth import UserAuth
 from edgebench.errors import AuthRefused, ConnectionFailed
 
-
-@dataclass
-class Keyring:
-    """The keys to offer, each with its name for people, and the files that were of no use."""
-
-    offers: list[tuple[str, paramiko.PKey]] = field(default_factory=list)
-    unusable: list[str] = field(default_factory=list)
-
-    def add(self, name: str, key: paramiko.PKey) -> None:
-        if all(key.asbytes() != other.asbytes() for _, other in self.offers):
-            self.offers.append((name, key))
-
-
-def gather_keys(settings: HostSettings) -> Keyring:
-    """Load what can be loaded. Never raises for a key that cannot: it is named in the refusal."""
-    ring = Keyring()
-    agent = _agent_keys() if settings.use_agent else []
-    for path in settings.identity_files:
-        if not path.is_file():
-            if not settings.default_identities:
-                ring.unusable.append(f"{path} (no such file)")
-            continue
-        try:
-            ring.add(str(path), paramiko.PKey.from_path(path))
-        except (TypeError, paramiko.PasswordRequiredException):
-            _by_agent(ring, path, agent, "locked with a passphrase; unlock it with `ssh-add`")
-        except (ValueError, OSError, UnknownKeyType, paramiko.SSHException) as error:
-            _by_agent(ring, path, agent, describe(error))
-    if not settings.identities_only:
-        for key in agent:
-            ring.add(f"agent key {fingerprint(key.asbytes())}", key)
-    return ring
-
-
-def _agent_keys() -> list[paramiko.PKey]:
-    try:
-        return list(paramiko.Agent().get_keys())
-    except (paramiko.SSHException, OSError, EOFError):
-        return []  # an agent that does not answer offers no keys
-
-
-def _by_agent(ring: Keyring, path: Path, agent: list[paramiko.PKey], why_not: str) -> None:
-    """Offer the agent's copy of a key file that cannot be read, found through its public half."""
-    public = path if path.suffix == ".pub" else path.with_name(path.name + ".pub")
-    try:
-        blob = base64.b64decode(public.read_text().split()[1])
-    except (OSError, ValueError, IndexError, binascii.Error):
-        blob = b""
-    for key in agent:
-        if key.asbytes() == blob:
-            ring.add(f"{path} (by the agent)", key)
-            return
-    ring.unusable.append(f"{path} ({why_not})")
+# Best first. SHA-1, the third that a key of type ssh-rsa can sign with, is not used.
+RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256")
+# What an agent's or a file's key raises when it cannot sign.
+_CANNOT_SIGN = (paramiko.SSHException, OSError, EOFError, ValueError, struct.error)
 
 
 def authenticate(transport: paramiko.Transport, settings: HostSettings, *, auth_s: float) -> None:
-    """Offer the keys until one is taken.
+    """Sign in, or raise AuthRefused naming what was tried; ConnectionFailed when the server stops answering.
 
-    Raises AuthRefused naming the keys tried, ConnectionFailed when the server stops answering.
+    ``auth_s``: how long the server may take for each answer.
     """
-    transport.auth_timeout = auth_s
-    ring = gather_keys(settings)
-    tried: list[str] = []
-    ending = ""
-    for name, key in ring.offers:
-        tried.append(name)
-        start_s = time.monotonic()
-        try:
-            if not transport.auth_publickey(settings.user, key):
+    conversation = UserAuth(transport, settings.user, limit_s=auth_s)
+    transport.auth_handler = conversation
+    attempts, ring = Attempts(), Keyring()
+    try:
+        conversation.begin()
+        answer = conversation.none()
+        if answer.kind == "success":
+            return
+        attempts.methods = answer.methods
+        if "publickey" in answer.methods:
+            ring = gather_keys(settings)
+            if _offer_all(conversation, ring.offers, settings, attempts):
                 return
-            ending = "The server took a key and asks for a second factor, which edgebench cannot give."
-            break
-        except paramiko.BadAuthenticationType as error:
-            ending = f"The server takes no keys at all, only {', '.join(error.allowed_types)}."
-            break
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            if time.monotonic() - start_s >= auth_s:
-                raise ConnectionFailed(
-                    f"{settings.address} did not answer an offered key within {auth_s:g} s. "
-                    "Check the board, then try again."
-                ) from error
-            if not transport.is_active():
-                ending = "The server then closed the connection (it may allow fewer attempts)."
-                break
-    parts = [
-        f"{settings.address} refused every key offered: {', '.join(tried) if tried else 'there was none'}."
-    ]
-    parts += [f"Not offered: {', '.join(ring.unusable)}."] if ring.unusable else []
-    parts += [ending] if ending else []
-    parts.append(
-        "Put a public key into ~/.ssh/authorized_keys on the board (`ssh-copy-id`), or name the right "
-        "key with IdentityFile in your ssh config."
-    )
-    raise AuthRefused(" ".join(parts))
+    except TimeoutError:
+        raise ConnectionFailed(
+            f"{settings.address} did not answer an offered key within {auth_s:g} s. "
+            "Check the board, then try again."
+        ) from None
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        if transport.is_active() or not attempts.tried:
+            raise
+        attempts.hung_up = describe(error)
+    finally:
+        ring.close()
+    raise AuthRefused(refusal(settings, ring, attempts))
+
+
+def _offer_all(
+    conversation: UserAuth, offers: list[Offer], settings: HostSettings, attempts: Attempts
+) -> bool:
+    """Whether the server let us in with one of the keys."""
+    for offer in offers:
+        algorithm = _algorithm(offer, conversation.transport, settings)
+        if algorithm is None:
+            attempts.remarks.append(
+                f"{offer.name} is of the type {offer.key_type}, which the server or your ssh config "
+                "(PubkeyAcceptedAlgorithms) does not allow."
+            )
+            continue
+        attempts.tried.append(offer.name)
+        if conversation.would_take(algorithm, offer.blob).kind != "would do":
+            continue
+        if offer.sign is None:
+            attempts.locked = True
+            attempts.remarks.append(f"The server would take {offer.name}, but it is {offer.locked}.")
+            continue
+        try:
+            signature = offer.sign(conversation.to_sign(algorithm, offer.blob), algorithm)
+        except _CANNOT_SIGN as error:
+            attempts.remarks.append(
+                f"The server would take {offer.name}, but it did not sign ({describe(error)})."
+            )
+            continue
+        answer = conversation.sign_in(algorithm, offer.blob, signature)
+        if answer.kind == "success":
+            return True
+        if answer.partial:
+            attempts.methods, attempts.first_factor = answer.methods, offer.name
+            if "publickey" not in answer.methods:
+                return False
+    return False
+
+
+def _algorithm(offer: Offer, transport: paramiko.Transport, settings: HostSettings) -> str | None:
+    """The algorithm to sign with; None where the server or the user's config allows none."""
+    allowed, server = settings.algorithms.user_key, _server_algorithms(transport)
+    if offer.key_type.partition(CERT_NAME)[0] == "ssh-rsa":
+        ending = CERT_NAME if offer.key_type.endswith(CERT_NAME) else ""
+        names = [name + ending for name in RSA_ALGORITHMS if not server or name in server]
+    else:
+        names = [offer.key_type]
+    return next((name for name in names if not allowed or name in allowed), None)
+
+
+def _server_algorithms(transport: paramiko.Transport) -> list[str]:
+    """What the server can verify (RFC 8308); empty where it did not say."""
+    said = transport.server_extensions.get("server-sig-algs", b"")
+    return said.decode(errors="replace").split(",") if said else []

@@ -10,11 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
 
-import paramiko
-
 from edgebench.devices.links.bounded import CHATTER_BYTES, LineBuffer, Tail, too_much
 from edgebench.devices.links.connection import ByteProgress, ExecResult, read_status
-from edgebench.devices.links.shell import MarkedCommand
+from edgebench.devices.links.shell import BOOTSTRAP, MarkedCommand
 from edgebench.devices.links.ssh.errors import Watchdog, wire_errors
 from edgebench.devices.links.ssh.link import Link
 from edgebench.errors import ConnectionFailed, DeviceError
@@ -31,14 +29,26 @@ class RemoteCommand:
     """One command, started. Standard error is drained by a thread, so neither stream can block the other."""
 
     def __init__(self, link: Link, argv: Sequence[str], *, reads_stdin: bool, open_s: float) -> None:
-        self.link, self.name, self.address = link, argv[0], link.settings.address
+        self.name, self.address = argv[0], link.settings.address
         self.marked = MarkedCommand(argv, reads_stdin)
         with Watchdog(open_s + GRACE_S, link.cut), wire_errors(self.address, f"'{self.name}' was started"):
-            self.channel: paramiko.Channel = link.transport.open_session(timeout=open_s)
-            self.channel.exec_command(self.marked.line())
+            self.link, self.channel = link.start(lambda channel: channel.exec_command(BOOTSTRAP), open_s)
+            try:
+                self._say_program()
+            except BaseException:
+                self.close()
+                raise
         self._stderr = Tail()
         self._drain = threading.Thread(target=self._read_stderr, name="edgebench-stderr", daemon=True)
         self._drain.start()
+
+    def _say_program(self) -> None:
+        try:
+            self.channel.sendall(self.marked.program())
+        except OSError:
+            # A login shell that runs no commands reads none. What it said comes with `result`.
+            if not self.link.is_up():
+                raise
 
     def _read_stderr(self) -> None:
         with contextlib.suppress(OSError, EOFError):
@@ -86,7 +96,7 @@ class RemoteCommand:
     def close(self) -> None:
         """Close the channel; the lifeline of `edgebench.devices.links.shell` then ends the command."""
         with Watchdog(2.0, self.link.cut), contextlib.suppress(Exception):
-            self.channel.close()
+            self.link.end(self.channel)
 
 
 def run_command(

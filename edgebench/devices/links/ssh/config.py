@@ -1,102 +1,28 @@
-"""What the user's ssh config says about a host, so that a board is reached as `ssh` reaches it."""
+"""How a host is reached: what the user's ssh config says of it, read as `ssh` reads it.
+
+Where an OpenSSH client is installed it is asked (``ssh -G``); where none is, `own_reading` reads the files.
+"""
 
 from __future__ import annotations
 
 import getpass
+import os
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
-from paramiko import SSHConfig, SSHException
-
+from edgebench.devices.links.ssh import tokens
+from edgebench.devices.links.ssh.openssh import Found, ask_client, config_options, find_client
+from edgebench.devices.links.ssh.own_reading import look_up
+from edgebench.devices.links.ssh.settings import Algorithms, HostSettings
 from edgebench.errors import ConfigError
 
-USER_CONFIG = Path("~/.ssh/config")
-SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
-USER_KNOWN_HOSTS = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
-SYSTEM_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
-DEFAULT_IDENTITIES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
-INCLUDE_DEPTH = 16
-
-
-@dataclass(frozen=True)
-class HostSettings:
-    """One host, with everything needed to open a connection to it."""
-
-    alias: str
-    host: str
-    port: int
-    user: str
-    identity_files: tuple[Path, ...]
-    default_identities: bool
-    """The identity files are OpenSSH's defaults: a missing one is no news."""
-    identities_only: bool
-    use_agent: bool
-    jumps: tuple[str, ...]
-    proxy_command: str | None
-    known_hosts: tuple[Path, ...]
-    """The first is where `ssh` writes a key that the user accepts."""
-    key_name: str
-    """The name the host key is filed under: ``host``, ``[host]:port``, or HostKeyAlias."""
-    ssh_command: str
-    """The OpenSSH command that reaches the same host, for messages."""
-
-    @property
-    def address(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.user}@{host}:{self.port}"
-
-
-def read_ssh_config(path: Path | None) -> SSHConfig:
-    """Read ``path`` alone, as ``ssh -F`` does, or else the user's config and then the system's.
-
-    Raises ConfigError for a file that was named and is missing, or that cannot be understood.
-    """
-    files = [path] if path else [USER_CONFIG.expanduser(), SYSTEM_CONFIG]
-    if path and not path.is_file():
-        raise ConfigError(f"the ssh config {path} does not exist or is not a file; name one that does.")
-    config = SSHConfig()
-    for file in files:
-        if not file.is_file():
-            continue
-        try:
-            config.parse(list(_lines(file, INCLUDE_DEPTH)))
-        except (SSHException, OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"the ssh config {file} cannot be read: {error}. Correct it, then try again."
-            ) from error
-    return config
-
-
-def _lines(file: Path, depth: int) -> Iterator[str]:
-    """The lines of a config with its Include lines replaced by what they name (paramiko knows none).
-
-    After an included file the section that included it goes on, as in OpenSSH.
-    """
-    section = "Host *"
-    for line in file.read_text().splitlines():
-        words = line.strip().replace("=", " ", 1).split(None, 1)
-        keyword = words[0].lower() if words else ""
-        if keyword in ("host", "match"):
-            section = line
-        if keyword != "include" or len(words) < 2:
-            yield line
-            continue
-        if depth == 0:
-            raise SSHException(f"Include goes deeper than {INCLUDE_DEPTH} files")
-        for pattern in shlex.split(words[1]):
-            # OpenSSH reads a relative path from ~/.ssh; of a file elsewhere, from beside it.
-            target = Path(pattern).expanduser()
-            base = Path("/") if target.is_absolute() else file.parent
-            for match in sorted(base.glob(str(target).lstrip("/"))):
-                if match.is_file():
-                    yield from _lines(match, depth - 1)
-        yield section
+DEFAULT_IDENTITIES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
+USER_KNOWN_HOSTS = ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"]
+SYSTEM_KNOWN_HOSTS = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"]
 
 
 def host_settings(
-    config: SSHConfig,
     alias: str,
     *,
     user: str | None = None,
@@ -106,50 +32,144 @@ def host_settings(
 ) -> HostSettings:
     """Look a host up. What the caller names (``user``, ``port``, ``key``) goes before the config.
 
-    Raises ConfigError for a config whose values make no sense.
+    ``config_path`` is read alone, as by ``ssh -F``. Raises ConfigError for a file that is missing, that
+    cannot be understood, or whose values make no sense.
     """
-    try:
-        found = config.lookup(alias)
-        port_number = port or int(found.get("port", 22))
-    except (SSHException, ValueError, ImportError) as error:
+    if config_path and not config_path.is_file() and not config_path.is_char_device():
         raise ConfigError(
-            f"the ssh config does not make sense for host '{alias}': {error}. Correct it."
-        ) from error
-    host = found["hostname"]
-    login = user or found.get("user") or getpass.getuser()
-    identities = [str(key)] if key else list(found.get("identityfile", []))
-    jump = found.get("proxyjump") or ""
-    proxy_command = found.get("proxycommand") or None
-    name = found.get("hostkeyalias") or (host if port_number == 22 else f"[{host}]:{port_number}")
-    return HostSettings(
-        alias=alias,
-        host=host,
-        port=port_number,
-        user=login,
-        identity_files=tuple(Path(p).expanduser() for p in identities or DEFAULT_IDENTITIES),
-        default_identities=not identities,
-        identities_only=bool(key) or found.get("identitiesonly", "no").lower() == "yes",
-        use_agent=found.get("identityagent", "").lower() != "none",
-        jumps=() if jump.lower() in ("", "none") else tuple(hop.strip() for hop in jump.split(",")),
-        proxy_command=None if proxy_command and proxy_command.lower() == "none" else proxy_command,
-        known_hosts=_known_hosts(found),
-        key_name=name,
+            f"the ssh config {config_path} does not exist or is not a file; name one that does."
+        )
+    tokens.check_name("host", alias)
+    if user is not None:
+        tokens.check_name("user", user)
+    client = find_client()
+    if client:
+        found = ask_client(client, alias, user=user, port=port, key=key, config_path=config_path)
+    else:
+        found = look_up(alias, config_path)
+    return _settings(
+        found,
+        alias,
+        user=user or _one(found, "user") or getpass.getuser(),
+        port=port or _number(found, "port", alias) or 22,
+        key=key,
         ssh_command=_ssh_command(alias, user=user, port=port, key=key, config_path=config_path),
     )
 
 
-def _known_hosts(found: dict[str, str]) -> tuple[Path, ...]:
+def _settings(
+    found: Found, alias: str, *, user: str, port: int, key: Path | None, ssh_command: str
+) -> HostSettings:
+    host, jump = _one(found, "hostname") or alias, _one(found, "proxyjump")
+    host_key_alias = _one(found, "hostkeyalias")
+    tokens.check_name("host", host)
+    tokens.check_name("user", user)
+    if _is_yes(found, "proxyusefdpass") and _one(found, "proxycommand"):
+        raise ConfigError(
+            f"the ssh config has ProxyUseFdpass for host '{alias}', which edgebench does not do. "
+            "Give that host a ProxyCommand that speaks over its standard input and output, or a ProxyJump."
+        )
+    letters = tokens.tokens_of(
+        alias=alias, host=host, port=port, user=user, host_key_alias=host_key_alias, jump=jump or ""
+    )
+    identities = [str(key)] if key else [name for name in found.get("identityfile", []) if name != "none"]
+    proxy_command = _one(found, "proxycommand")
+    revoked = _one(found, "revokedhostkeys")
+    return HostSettings(
+        alias=alias,
+        host=host,
+        port=port,
+        user=user,
+        identity_files=_paths(identities or DEFAULT_IDENTITIES, letters, "IdentityFile"),
+        default_identities=not identities and "identityfile" not in found,
+        identities_only=bool(key) or _is_yes(found, "identitiesonly"),
+        certificate_files=_paths(found.get("certificatefile", []), letters, "CertificateFile"),
+        agent=_agent(found, letters),
+        offers_keys=(_one(found, "pubkeyauthentication") or "yes") not in ("no", "false"),
+        jumps=tuple(hop.strip() for hop in jump.split(",")) if jump else (),
+        proxy_command=tokens.expand(proxy_command, letters, "ProxyCommand") if proxy_command else None,
+        known_hosts=_known_hosts(found, letters),
+        known_hosts_command=tuple(shlex.split(_one(found, "knownhostscommand") or "")),
+        tokens=letters,
+        host_key_alias=host_key_alias,
+        check_host_ip=_is_yes(found, "checkhostip"),
+        revoked_host_keys=tokens.expand_path(revoked, letters, "RevokedHostKeys") if revoked else None,
+        strict=_one(found, "stricthostkeychecking") or "ask",
+        algorithms=_algorithms(found),
+        address_family=_one(found, "addressfamily") or "any",
+        bind_address=_one(found, "bindaddress"),
+        connect_s=_number(found, "connecttimeout", alias),
+        ssh_command=ssh_command,
+    )
+
+
+def _one(found: Found, keyword: str) -> str | None:
+    """The value of a keyword that has one; None for a missing one and for ``none``."""
+    value = (found.get(keyword) or [""])[0]
+    return None if value.lower() in ("", "none") else value
+
+
+def _is_yes(found: Found, keyword: str) -> bool:
+    return (_one(found, keyword) or "no").lower() in ("yes", "true")
+
+
+def _number(found: Found, keyword: str, alias: str) -> int | None:
+    value = _one(found, keyword)
+    if value is None:
+        return None
+    if not value.isdecimal() or not 0 < int(value) < 65536:
+        raise ConfigError(
+            f"the ssh config does not make sense for host '{alias}': {keyword} is {value}. Correct it."
+        )
+    return int(value)
+
+
+def _paths(names: list[str] | tuple[str, ...], letters: Mapping[str, str], keyword: str) -> tuple[Path, ...]:
+    return tuple(tokens.expand_path(name, letters, keyword) for name in names)
+
+
+def _agent(found: Found, letters: Mapping[str, str]) -> Path | None:
+    named = (found.get("identityagent") or ["SSH_AUTH_SOCK"])[0]
+    if named.lower() == "none":
+        return None
+    if named == "SSH_AUTH_SOCK" or (named.startswith("$") and not named.startswith("${")):
+        socket = os.environ.get(named.removeprefix("$"))
+        return Path(socket) if socket else None
+    return tokens.expand_path(named, letters, "IdentityAgent")
+
+
+def _known_hosts(found: Found, letters: Mapping[str, str]) -> tuple[Path, ...]:
     user = found.get("userknownhostsfile", USER_KNOWN_HOSTS)
     system = found.get("globalknownhostsfile", SYSTEM_KNOWN_HOSTS)
-    names = [name for value in (user, system) for name in shlex.split(value) if name.lower() != "none"]
-    return tuple(Path(name).expanduser() for name in names)
+    names = [name for name in (*user, *system) if name.lower() != "none"]
+    # Where $HOME is another folder than the password file's, what is known there is known too.
+    ours = Path("~/.ssh/known_hosts").expanduser()
+    files = [*_paths(names, letters, "UserKnownHostsFile"), *([ours] if _is_other_home(ours) else [])]
+    return tuple(dict.fromkeys(files))
+
+
+def _is_other_home(known_hosts: Path) -> bool:
+    return known_hosts.parent.parent != tokens.home() and known_hosts.is_file()
+
+
+def _algorithms(found: Found) -> Algorithms:
+    def names(keyword: str) -> tuple[str, ...]:
+        return tuple(name for name in (_one(found, keyword) or "").split(",") if name)
+
+    return Algorithms(
+        host_key=names("hostkeyalgorithms"),
+        user_key=names("pubkeyacceptedalgorithms"),
+        authority=names("casignaturealgorithms"),
+        kex=names("kexalgorithms"),
+        ciphers=names("ciphers"),
+        macs=names("macs"),
+    )
 
 
 def _ssh_command(
     alias: str, *, user: str | None, port: int | None, key: Path | None, config_path: Path | None
 ) -> str:
-    words = ["ssh"]
-    words += ["-F", str(config_path)] if config_path else []
+    words = ["ssh", *config_options(config_path)]
     words += ["-i", str(key)] if key else []
     words += ["-p", str(port)] if port else []
     return shlex.join([*words, f"{user}@{alias}" if user else alias])

@@ -83,23 +83,28 @@ class SshConnection:
     def put(self, source: Path, target: str, *, progress: ByteProgress | None = None) -> None:
         if not source.is_file():
             raise DeviceError(f"cannot send {source}: there is no such file.")
-        with Watchdog(self._limits.stall_s, self._link.cut) as watchdog:
-            sftp = self._open_sftp()
-            if sftp is not None:
-                self._put_sftp(sftp, source, target, watchdog=watchdog, progress=progress)
-                return
         limits = self._limits
+        if self._has_sftp:
+            with wire_errors(self.address, "a copy was started"):
+                link, channel = self._link.start(lambda channel: None, limits.connect_s)
+            try:
+                with Watchdog(limits.stall_s, link.cut) as watchdog:
+                    sftp = self._start_sftp(link, channel)
+                    if sftp is not None:
+                        self._put_sftp(link, sftp, source, target, watchdog=watchdog, progress=progress)
+                        return
+            finally:
+                # Closing on a link that is down raises too, and would hide why the copy failed.
+                with Watchdog(2.0, link.cut), contextlib.suppress(*FOREIGN):
+                    link.end(channel)
         cat_file(
             self._link, source, target, stall_s=limits.stall_s, open_s=limits.connect_s, progress=progress
         )
 
-    def _open_sftp(self) -> paramiko.SFTPClient | None:
+    def _start_sftp(self, link: Link, channel: paramiko.Channel) -> paramiko.SFTPClient | None:
         """None where the server has no SFTP; the next copy does not ask again."""
-        if not self._has_sftp:
-            return None
         with wire_errors(self.address, "a copy was started"):
             try:
-                channel = self._link.transport.open_session(timeout=self._limits.connect_s)
                 channel.settimeout(self._limits.stall_s)
                 channel.invoke_subsystem("sftp")
                 return paramiko.SFTPClient(channel)
@@ -107,13 +112,14 @@ class SshConnection:
                 raise
             except FOREIGN:
                 # Refused, or what answered is not SFTP. A link that is down is raised instead.
-                if not self._link.is_up():
+                if not link.is_up():
                     raise
                 self._has_sftp = False
                 return None
 
     def _put_sftp(
         self,
+        link: Link,
         sftp: paramiko.SFTPClient,
         source: Path,
         target: str,
@@ -131,17 +137,13 @@ class SshConnection:
                     if progress:
                         progress(len(piece))
         except FOREIGN as error:
-            if watchdog.bit or not self._link.is_up() or not isinstance(error, OSError):
+            if watchdog.bit or not link.is_up() or not isinstance(error, OSError):
                 why = f"no byte moved for {self._limits.stall_s:g} s" if watchdog.bit else describe(error)
                 raise ConnectionFailed(
                     f"{self.address}: the link failed while {source.name} was sent "
                     f"({why}). Check the board, then try again: what has arrived whole is not sent twice."
                 ) from error
             raise DeviceError(f"{self.address}: {target} cannot be written: {describe(error)}.") from error
-        finally:
-            # Closing on a link that is down raises too, and would hide why the copy failed.
-            with Watchdog(2.0, self._link.cut), contextlib.suppress(*FOREIGN):
-                sftp.close()
 
     def fetch(self, source: str, target: Path, *, size_bytes: int, sha256: str) -> None:
         fetch(self, source, target, size_bytes=size_bytes, sha256=sha256)

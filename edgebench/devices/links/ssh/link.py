@@ -1,12 +1,12 @@
-"""Opening a link: socket, jump hosts, key exchange, host key, authentication."""
+"""Opening a link: the way there, key exchange, host key, sign-in; and the channels of a link."""
 
 from __future__ import annotations
 
 import contextlib
-import socket
-import subprocess
+import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,21 @@ import paramiko
 from edgebench.devices.boards.destination import parse_destination
 from edgebench.devices.links.connection import TimeLimits
 from edgebench.devices.links.ssh.auth import authenticate
-from edgebench.devices.links.ssh.config import HostSettings, host_settings, read_ssh_config
+from edgebench.devices.links.ssh.config import host_settings
 from edgebench.devices.links.ssh.errors import Watchdog, describe, wire_errors
 from edgebench.devices.links.ssh.hostkeys import preferred_algorithms, read_known_hosts, verify_host_key
+from edgebench.devices.links.ssh.known import keys_by_command, refuse_revoked
+from edgebench.devices.links.ssh.settings import HostSettings
+from edgebench.devices.links.ssh.transport import BoardTransport, restrict
+from edgebench.devices.links.ssh.wire import KEEPALIVE_S, break_off, connect_tcp, run_proxy
 from edgebench.errors import ConfigError, ConnectionFailed
 
-KEEPALIVE_S = 10
 # A longer chain of jump hosts means that the config refers to itself.
 MAX_HOPS = 8
+# A server that gives one channel at a time may need a moment to be done with the one before.
+CHANNEL_AGAIN_S = 0.2
+# How long a server may take to close its side of a channel.
+CLOSE_S = 0.5
 
 
 @dataclass
@@ -34,6 +41,12 @@ class Link:
     cut: Callable[[], None]
     """Break the wire from any thread, at once and without a word to the peer."""
     outer: Link | None
+    again: Callable[[], Link]
+    """Open another link to the same host."""
+    _open: int = 0
+    """Channels that are open here."""
+    _spare: Link | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def is_up(self) -> bool:
         """Whether the link still stands; after an error on one of its channels, ask here why."""
@@ -41,9 +54,67 @@ class Link:
         self.transport.join(0.3)
         return bool(self.transport.is_active())
 
+    def start(
+        self, request: Callable[[paramiko.Channel], None], limit_s: float
+    ) -> tuple[Link, paramiko.Channel]:
+        """A channel on which ``request`` was granted, and the link that it is on.
+
+        That is another link where the server gives each one channel. A server that gives none, or closes it
+        again (dropbear, while it is busy with the one before), is asked again: nothing runs on it before
+        `RemoteCommand` sends its program. Hand the channel back with `end`.
+
+        Raises ConnectionFailed where the server gives none, and what ``request`` and the wire raise.
+        """
+        deadline_s = time.monotonic() + limit_s
+        while True:
+            channel = None
+            try:
+                channel = self.transport.open_session(timeout=max(0.1, deadline_s - time.monotonic()))
+                request(channel)
+            except paramiko.SSHException as error:
+                if not _is_refusal(error, channel) or not self.is_up():
+                    raise
+                with self._lock:
+                    if self._open and isinstance(error, paramiko.ChannelException):
+                        self._spare = self._spare or self.again()
+                        return self._spare.start(request, limit_s)
+                if time.monotonic() > deadline_s:
+                    raise ConnectionFailed(
+                        f"{self.settings.address} lets us in, but runs no command ({_words(error)}): it "
+                        f"gave no session within {limit_s:g} s. Allow one there (MaxSessions in sshd_config)."
+                    ) from error
+                time.sleep(CHANNEL_AGAIN_S)
+                continue
+            with self._lock:
+                self._open += 1
+            return self, channel
+
+    def end(self, channel: paramiko.Channel) -> None:
+        """Close a channel of `start`: first our side, then all of it once the server has closed its own."""
+        with self._lock:
+            self._open -= 1
+        channel.shutdown_write()
+        deadline_s = time.monotonic() + CLOSE_S
+        while not channel.closed and time.monotonic() < deadline_s:
+            time.sleep(0.005)
+        channel.close()
+
     def close(self) -> None:
         """Hang up politely; never waits for a peer that is gone."""
+        if self._spare:
+            self._spare.close()
         _hang_up(self.transport, self.cut, self.outer)
+
+
+def _is_refusal(error: paramiko.SSHException, channel: paramiko.Channel | None) -> bool:
+    """Whether the server gave no channel, or one that it closed at once."""
+    if channel is not None:
+        return bool(channel.closed)
+    return isinstance(error, paramiko.ChannelException) or "Unable to open" in str(error)
+
+
+def _words(error: paramiko.SSHException) -> str:
+    return error.text if isinstance(error, paramiko.ChannelException) else describe(error)
 
 
 def open_link(
@@ -59,10 +130,6 @@ def open_link(
 
     Raises ConnectionFailed, HostKeyError, AuthRefused, ConfigError.
     """
-    config = read_ssh_config(config_path)
-
-    def settings_of(name: str, user: str | None, port: int | None, key: Path | None) -> HostSettings:
-        return host_settings(config, name, user=user, port=port, key=key, config_path=config_path)
 
     def reach(settings: HostSettings, hops: int) -> Link:
         if hops > MAX_HOPS:
@@ -74,32 +141,35 @@ def open_link(
                 there = parse_destination(last)
             except ValueError as error:
                 raise ConfigError(f"ProxyJump of '{settings.alias}': {error}.") from error
-            hop = settings_of(there.host, there.user, there.port, None)
+            hop = host_settings(there.host, user=there.user, port=there.port, config_path=config_path)
             # The hops named before the last one are the way to it; with none, its own config says.
             outer = reach(replace(hop, jumps=tuple(before) or hop.jumps), hops + 1)
-        return _open_one(settings, outer, limits)
+        return _open_one(settings, outer, limits, again=lambda: reach(settings, hops))
 
-    return reach(settings_of(alias, user, port, key), 0)
+    return reach(host_settings(alias, user=user, port=port, key=key, config_path=config_path), 0)
 
 
-def _open_one(settings: HostSettings, outer: Link | None, limits: TimeLimits) -> Link:
+def _open_one(
+    settings: HostSettings, outer: Link | None, limits: TimeLimits, *, again: Callable[[], Link]
+) -> Link:
     try:
-        wire, cut = _wire(settings, outer, limits)
+        wire, cut, peer = _way_to(settings, outer, limits)
     except BaseException:
         if outer:
             outer.close()
         raise
-    transport: paramiko.Transport | None = None
+    transport: BoardTransport | None = None
     try:
         with wire_errors(settings.address, "the two sides agreed on keys"):
-            transport = paramiko.Transport(wire)
-        _shake_hands(transport, settings, cut, limits)
-        authenticate(transport, settings, auth_s=limits.auth_s)
+            transport = BoardTransport(wire)
+        _shake_hands(transport, settings, cut, peer, limits)
+        with wire_errors(settings.address, "the sign-in was tried"):
+            authenticate(transport, settings, auth_s=limits.auth_s)
         transport.set_keepalive(KEEPALIVE_S)
     except BaseException:
         _hang_up(transport, cut, outer)
         raise
-    return Link(transport, settings, cut, outer)
+    return Link(transport, settings, cut, outer, again)
 
 
 def _hang_up(transport: paramiko.Transport | None, cut: Callable[[], None], outer: Link | None) -> None:
@@ -114,21 +184,26 @@ def _hang_up(transport: paramiko.Transport | None, cut: Callable[[], None], oute
 
 
 def _shake_hands(
-    transport: paramiko.Transport, settings: HostSettings, cut: Callable[[], None], limits: TimeLimits
+    transport: BoardTransport,
+    settings: HostSettings,
+    cut: Callable[[], None],
+    peer: str | None,
+    limits: TimeLimits,
 ) -> None:
+    """Agree on keys and verify the host's. ``peer`` is the address that answers, where it is known."""
     known = read_known_hosts(settings.known_hosts)
     transport.banner_timeout = transport.handshake_timeout = limits.handshake_s
     transport.channel_timeout = limits.connect_s
-    options = transport.get_security_options()
-    wanted = [name for name in preferred_algorithms(known, settings.key_name) if name in options.key_types]
-    options.key_types = tuple(dict.fromkeys([*wanted, *options.key_types]))
+    restrict(transport, settings)
+    transport.host_key_algorithms = preferred_algorithms(
+        [*known, *keys_by_command(settings, "ORDER")], settings, transport.possible_host_keys
+    )
     with (
         Watchdog(limits.handshake_s, cut) as watchdog,
         wire_errors(settings.address, "the two sides agreed on keys"),
     ):
         try:
             transport.start_client(timeout=limits.handshake_s + 1)
-            key = transport.get_remote_server_key()
         except (paramiko.SSHException, EOFError, OSError) as error:
             if not watchdog.bit and "banner" not in str(error):
                 raise
@@ -137,80 +212,22 @@ def _shake_hands(
                 f"{limits.handshake_s:g} s ({describe(error)}). Is that the right port, and is the "
                 "board alive?"
             ) from error
-    verify_host_key(settings, known, key.get_name(), key.asbytes())
+    blob = transport.host_key_blob
+    refuse_revoked(settings, blob)
+    verify_host_key(settings, [*known, *keys_by_command(settings, "HOSTNAME", blob)], blob, peer)
 
 
-def _wire(settings: HostSettings, outer: Link | None, limits: TimeLimits) -> tuple[Any, Callable[[], None]]:
-    """Something with send and recv that leads to the host, and the way to break it."""
+def _way_to(
+    settings: HostSettings, outer: Link | None, limits: TimeLimits
+) -> tuple[Any, Callable[[], None], str | None]:
+    """Something with send and recv that leads to the host, the way to break it, and the address if known."""
     if outer:
         with wire_errors(outer.settings.address, f"it opened the way to {settings.host}:{settings.port}"):
             channel = outer.transport.open_channel(
                 "direct-tcpip", (settings.host, settings.port), ("127.0.0.1", 0), timeout=limits.connect_s
             )
-        return channel, outer.cut
+        return channel, outer.cut, None
     if settings.proxy_command:
-        return _by_command(settings.proxy_command)
-    try:
-        wire = socket.create_connection((settings.host, settings.port), timeout=limits.connect_s)
-    except OSError as error:
-        raise ConnectionFailed(_unreachable(settings, error, limits)) from error
-    _guard(wire, limits)
-    return wire, lambda: _break(wire)
-
-
-def _unreachable(settings: HostSettings, error: OSError, limits: TimeLimits) -> str:
-    where = f"{settings.host} port {settings.port}"
-    if isinstance(error, socket.gaierror):
-        return (
-            f"the name '{settings.host}' cannot be resolved ({describe(error)}). Check its spelling, or give "
-            "the address with --host user@address or HostName in your ssh config."
-        )
-    if isinstance(error, ConnectionRefusedError):
-        return f"nothing listens at {where}. Is the board up, and its SSH server on?"
-    if isinstance(error, TimeoutError):
-        return (
-            f"nothing answered at {where} within {limits.connect_s:g} s. Is the board up and on this network?"
-        )
-    return f"{where} cannot be reached: {describe(error)}. Is the board up and on this network?"
-
-
-def _guard(wire: socket.socket, limits: TimeLimits) -> None:
-    """Make the kernel notice a dead peer: paramiko's own keepalive never does."""
-    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (
-        ("TCP_KEEPIDLE", KEEPALIVE_S),
-        ("TCP_KEEPINTVL", 5),
-        ("TCP_KEEPCNT", 3),
-        ("TCP_USER_TIMEOUT", int(limits.dead_peer_s * 1000)),
-    ):
-        if hasattr(socket, option):  # Linux has all four
-            wire.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-
-
-def _break(wire: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        wire.shutdown(socket.SHUT_RDWR)
-    with contextlib.suppress(OSError):
-        wire.close()
-
-
-def _by_command(command: str) -> tuple[socket.socket, Callable[[], None]]:
-    """The user's own ProxyCommand, run by a shell as OpenSSH does, speaking over a socket pair."""
-    mine, its = socket.socketpair()
-    process = subprocess.Popen(
-        ["/bin/sh", "-c", f"exec {command}"], stdin=its.fileno(), stdout=its.fileno(), start_new_session=True
-    )
-    its.close()
-
-    def cut() -> None:
-        _break(mine)
-        if process.poll() is None:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(2.0)
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-
-    return mine, cut
+        return (*run_proxy(settings.proxy_command), None)
+    wire = connect_tcp(settings, limits)
+    return wire, lambda: break_off(wire), str(wire.getpeername()[0])

@@ -1,0 +1,55 @@
+"""What a test asks of a run on an emulated board."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from support.cli import Edgebench
+
+# The codes that speak of the board's state. Others, such as UNSTABLE, an emulator earns at any time.
+STATE_CODES = {"THROTTLED", "UNDERVOLT", "FREQ_DRIFT", "GOV_CHANGED", "MODE_CHANGED", "HOT_START", "QUOTA"}
+JOB_S = 900.0
+DEVICE = 5
+INT8 = ("wav2small.packed_mixed_int8", "wav2small.packed_ternary_int8")
+# The most by which an output of the packaged int8 files differs from the host's fp32 answer.
+MOST_OFF = 0.5
+# Of a small model; the device's name follows.
+RUN = ("run", "--offline", "--suite", "state.toml", "--model", "my.onnx", "--device")
+
+
+def records(edgebench: Edgebench, *words: str) -> list[dict[str, Any]]:
+    """The records of a run that ends well."""
+    result = edgebench("run", "--offline", "--json", *words, timeout_s=JOB_S)
+    assert result.returncode == 0, result.stderr
+    found: list[dict[str, Any]] = json.loads(result.stdout)["records"]
+    return found
+
+
+def main_job(edgebench: Edgebench, device: str, *speech: str) -> None:
+    """Offline wheels, a private environment, then cost and accuracy by the board's own kernels, and no code
+    that speaks of the board's state."""
+    rows = records(edgebench, "--device", device, "--suite", "job.toml", *speech)
+    assert {row["artifact"] for row in rows} == {"wav2small.fp32", *INT8, "null"}
+    for row in rows:
+        assert not STATE_CODES & set(row["verdict"]["codes"]), row["verdict"]
+        if row["artifact"] == "null":
+            continue
+        most = 1e-4 if row["artifact"] == "wav2small.fp32" else MOST_OFF
+        assert row["metrics"]["parity_max_abs"]["value"] < most
+        if row["scenario"] == "offline":
+            # Chance is a quarter.
+            assert row["metrics"]["ua"]["value"] > 0.35, row["metrics"]["ua"]
+
+
+def state_codes(edgebench: Edgebench, device: str, *words: str) -> set[str]:
+    """Measure a small model, and return what its verdict says of the board's state."""
+    run = ("--device", device, "--suite", "state.toml", "--model", "my.onnx", *words)
+    row = next(row for row in records(edgebench, *run) if row["artifact"] == "my")
+    return STATE_CODES & set(row["verdict"]["codes"])
+
+
+def launches(edgebench: Edgebench) -> list[dict[str, Any]]:
+    """Every launch in the store, as the board told of it."""
+    lines = map(json.loads, (edgebench.store / "records.jsonl").read_text().splitlines())
+    return [line["trial"] for line in lines if line["kind"] == "trial"]
