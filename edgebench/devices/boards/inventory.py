@@ -77,7 +77,7 @@ class DeviceEntry(BaseModel):
     """Which board it is: the hash of its serial number, as a fingerprint has it."""
     condition: Conditioning | None = None
     """What a run may change on the board, and puts back."""
-    meter: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    meter: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
     """A program on this host, with its arguments, that prints the watts that the board draws."""
 
 

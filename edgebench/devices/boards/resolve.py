@@ -94,7 +94,7 @@ def resolve_device(
             _from_entry(name, entry, host, ssh_config),
             any_board=any_board,
             conditioning=entry.condition,
-            meter=entry.meter,
+            meter=entry.meter or (),
             folder=entry.folder,
             pip_index=entry.pip_index,
             limits=entry.time_limits.over(TimeLimits()) if entry.time_limits else None,
