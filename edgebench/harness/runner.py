@@ -194,7 +194,9 @@ def run(request: Request, store: Store, events: Events) -> str:
         )
         with unfinished.collecting(store, run_id), ExitStack() as stack:
             kept.save(store)
-            meter = _start_meter(header.meter, request.device, stack, kept, store, events)
+            meter = _start_meter(
+                header.meter, request.device, stack=stack, kept=kept, store=store, events=events
+            )
             _start(board, plan, kept, store, wait=request.wait)
             events.started(run_id)
             ending = collect(
@@ -228,6 +230,7 @@ def _powered(
 def _start_meter(
     argv: tuple[str, ...] | None,
     device: Device,
+    *,
     stack: ExitStack,
     kept: Unfinished,
     store: Store,

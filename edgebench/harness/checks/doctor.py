@@ -150,9 +150,7 @@ def _power(fingerprint: Mapping[str, Any]) -> Iterator[Check]:
     if told.get("source"):
         yield Check("power", "ok", f"{told['source']}: {rails}", "`edgebench run --energy` measures by them.")
     elif reason := told.get("reason"):
-        yield Check(
-            "power", "ok", f"not told: {reason}", "For energy, name a meter: `edgebench run --meter`."
-        )
+        yield Check("power", "ok", f"not told: {reason}", "For energy, name a program: --meter.")
 
 
 def _measuring(board: Board, pythons: Mapping[str, str]) -> Iterator[Check]:
