@@ -125,6 +125,16 @@ def test_a_pi_5_is_asked_off_the_measured_processors_alone(tmp_path: Path) -> No
     os.close(never)
 
 
+def test_who_stops_a_run_does_not_wait_for_an_idle_board(tmp_path: Path) -> None:
+    stop, written = os.pipe()
+    os.write(written, b"x")
+    log = power_log.PowerLog(Source(str(tmp_path)), {"hz": 1.0, "idle_s": 600.0}, clear=True)
+    log.idle(stop)
+    assert log.record()["idle_ns"] == []
+    os.close(stop)
+    os.close(written)
+
+
 def test_a_board_without_rails_says_so(tmp_path: Path) -> None:
     assert Source(str(tmp_path)).facts() == {"source": None, "rails": [], "reason": NO_RAILS}
     pi4 = Source(str(board_trees.pi(tmp_path / "pi4"))).facts()
