@@ -163,7 +163,10 @@ def supervise(
             status = COMPLETE
     except BaseException:
         message = traceback.format_exc()
-        sys.stderr.write(message)
+        try:
+            sys.stderr.write(message)
+        except OSError:
+            pass  # the log lies on a full disk
     if guard is not None:
         guard.release()
     # Freed before the `end` is written: whoever reads it may start the next run at once.

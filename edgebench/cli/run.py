@@ -118,7 +118,9 @@ def run(
     display = Display()
     if resume is not None:
         with display:
-            run_id = resume_run(resume, results, cache=cache_dir(), inventory=inventory, events=display)
+            run_id = resume_run(
+                resume, results, cache=cache_dir(), inventory=inventory, events=display, wait=wait
+            )
         _finish(results, run_id, json=json)
         return
     sources = corpus_sources(corpus or [], "--corpus", resample=resample)

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from edgebench import __version__
 from edgebench.agent.runtimes.table import RUNTIMES, TRACED
 from edgebench.corpora import Where
-from edgebench.errors import UsageError
+from edgebench.errors import ConnectionFailed, Interrupted, UsageError
 from edgebench.harness import precision, unfinished
-from edgebench.harness.board import Board, open_board, start_when_free
+from edgebench.harness.board import Board, open_board, start_run
 from edgebench.harness.checks.preflight import check_models, start_limit_c, usable_runtimes
 from edgebench.harness.checks.provenance import commit
 from edgebench.harness.collect import HostUsage, collect, ended_early
@@ -251,17 +251,26 @@ def _start_meter(
 
 
 def _start(board: Board, plan: dict[str, Any], kept: Unfinished, store: Store, *, wait: bool) -> None:
-    """Start the run and store the lines that begin it; of a run that cannot be started nothing is left."""
+    """Start the run and store the lines that begin it; of a run that cannot be started nothing is left.
+
+    Where the link is lost meanwhile the run may have begun: it stays known, and collecting it finds out.
+    """
+    run_id = plan["run_id"]
     try:
-        if wait:
-            start_when_free(board, plan)
-        else:
-            board.start(plan)
+        try:
+            start_run(board, plan, wait=wait)
+        except ConnectionFailed as error:
+            board.events.warn(f"{error} The run may have begun.")
         for line in kept.lines:
             store.append(record_from(line))
-    except BaseException:  # Ctrl-C too
-        board.abandon(board.run_dir(plan["run_id"]))
-        kept.remove(store)
+    except BaseException as error:  # Ctrl-C too
+        if board.abandon(board.run_dir(run_id)):
+            kept.remove(store)
+        elif isinstance(error, KeyboardInterrupt):
+            raise Interrupted(
+                f"interrupted, but board {board.device.name!r} could not be told. The run may go on there: "
+                f"collect it with `edgebench run --resume {run_id}`."
+            ) from None
         raise
 
 

@@ -30,25 +30,15 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def attempt(case: Case, folder: Path, *, with_ssh: bool) -> None:
+@pytest.mark.board
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.title)
+def test_edgebench_and_ssh_do_what_the_page_says(case: Case, folder: Path) -> None:
     try:
-        ours, error, theirs, said = try_case(case, folder, with_ssh=with_ssh)
+        ours, error, theirs, said = try_case(case, folder, with_ssh=True)
     except UnavailableError as why:
         pytest.skip(str(why))
     assert ours == case.edgebench, error
-    assert theirs == (case.ssh if with_ssh else ""), said
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.title)
-def test_edgebench_does_what_the_page_says(case: Case, folder: Path) -> None:
-    attempt(case, folder, with_ssh=False)
-
-
-@pytest.mark.board
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.title)
-def test_so_does_ssh(case: Case, folder: Path) -> None:
-    """Our code does not change what `ssh` does, so this is tried less often."""
-    attempt(case, folder, with_ssh=True)
+    assert theirs == case.ssh, said
 
 
 def test_the_page_has_these_cases() -> None:
