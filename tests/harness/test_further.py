@@ -102,7 +102,14 @@ def test_settings_that_are_not_used_leave_a_suites_hash_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["rate_hz = -1", "[energy]\nhz = 0.0", "[energy]\nidle_s = 0", "[sustained]\nduration_s = 1e9"]
+    "text",
+    [
+        "rate_hz = -1",
+        "[energy]\nhz = 0.0",
+        "[energy]\nhz = 0.1",
+        "[energy]\nidle_s = 0",
+        "[sustained]\nduration_s = 1e9",
+    ],
 )
 def test_a_setting_out_of_bounds_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(f'name = "x"\n{text}\n')

@@ -153,7 +153,7 @@ def _sustained(summary: RunSummary) -> Section | None:
         Column("Lasted", 3),
         Column("First minute"),
         Column("Last minute"),
-        Column("Last over first"),
+        Column("Last over first", 2),
         Column("Settled after"),
         Column("Clock (MHz)", 2),
         Column("Temperature (C)", 1),
