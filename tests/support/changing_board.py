@@ -5,8 +5,8 @@ paths. On such a board it runs as a program of its own, with nothing but Python'
 
     python3 changing_board.py / 120 4.0 0.02 > written
 
-writes for 120 s a total rail of 4 W that grows by 0.02 W a second, and a processor that warms up from 50 C
-by 0.1 C a second. It prints what it wrote, a line a change: seconds of the board's monotonic clock, watts.
+writes for 120 s a rail of 4 W (a Jetson's total, a Raspberry Pi 5's core) that grows by 0.02 W a second,
+and a processor that warms up from 50 C by 0.1 C a second. It prints what it wrote, a line a change: seconds of the board's monotonic clock, watts.
 ``joules`` of those lines is what a run must come to.
 """
 
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
 MONITOR = "sys/bus/i2c/devices/1-0040/hwmon/hwmon1"
 ZONE = "sys/class/thermal/thermal_zone0/temp"
+# What the test's ``vcgencmd pmic_read_adc`` prints; the supply has a voltage and no current.
+PMIC = "run/pmic"
+PMIC_TEXT = """\
+      VDD_CORE_A current(7)={amperes:.4f}A
+      VDD_CORE_V volt(15)=1.0000V
+         EXT5V_V volt(24)=4.9245V
+"""
 
 
 def joules(written: Iterable[tuple[float, float]], begin_s: float, end_s: float) -> float:
@@ -36,7 +43,7 @@ def joules(written: Iterable[tuple[float, float]], begin_s: float, end_s: float)
 
 
 class ChangingBoard:
-    """Writes the total rail of a Jetson and its processors' temperature every ``period_s``.
+    """Writes the rail of a Jetson or a Raspberry Pi 5, and the processors' temperature, every ``period_s``.
 
     ``watts_at`` and ``milli_celsius_at`` take seconds since the start. ``written``: (monotonic seconds,
     watts) of each change, in order.
@@ -78,8 +85,11 @@ class ChangingBoard:
         now = time.monotonic()
         # 10 V, so that the current in mA is a hundred times the watts.
         milli_a = round(100 * self._watts_at(now - self._begun))
-        self._put(MONITOR + "/in1_input", "10000\n")
-        self._put(MONITOR + "/curr1_input", f"{milli_a}\n")
+        if (self._root / MONITOR).exists():
+            self._put(MONITOR + "/in1_input", "10000\n")
+            self._put(MONITOR + "/curr1_input", f"{milli_a}\n")
+        else:
+            self._put(PMIC, PMIC_TEXT.format(amperes=milli_a / 100))
         self._put(ZONE, f"{round(self._celsius_at(now - self._begun))}\n")
         self.written.append((now, milli_a / 100))
 
