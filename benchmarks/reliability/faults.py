@@ -25,6 +25,13 @@ SLACK_S = 60.0
 PI = Kind()
 DISK = Kind(disk_mib=400)
 CLOCK = Kind(environment={"LD_PRELOAD": "{folder}/wall_clock.so", "WALL_CLOCK": "{folder}/wall_clock"})
+# As a Raspberry Pi OS of 32 bits: what its `uname` and `getconf` say; Python and libraries are this machine's.
+ARMV7 = Kind(
+    programs={
+        "usr/bin/uname": '#!/bin/sh\n[ "$1" = -m ] && echo armv7l || echo Linux\n',
+        "usr/bin/getconf": '#!/bin/sh\n[ "$1" = LONG_BIT ] && echo 32 || echo "glibc 2.36"\n',
+    }
+)
 JETSON = Kind(device="jetson_orin_nano")
 GOVERNORS = [f"sys/devices/system/cpu/cpu{n}/cpufreq/scaling_governor" for n in range(4)]
 
@@ -57,7 +64,8 @@ class Fault:
     command must end so long after the fault is lifted (or planted, where it is held to the end), beside
     measuring. ``codes``: verdicts that it must leave. ``may_fail``: with what a launch may fail.
     ``fresh``: the board has no environment yet. ``keeps``: what had ended on the board must be stored as it
-    was. ``check``: what else must hold at the end, in words where it does not.
+    was. ``check``: what else must hold at the end, in words where it does not. ``refused``: a board of this
+    kind is refused with status 5 and these words, before anything is sent.
     """
 
     name: str
@@ -73,6 +81,7 @@ class Fault:
     fresh: bool = False
     keeps: bool = True
     most: int = 20
+    refused: str = ""
     check: Callable[[Scene], str | None] = lambda scene: None
 
 
@@ -298,6 +307,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault("run folder gone", "somebody removes runs/ on the board", "whole", _remove_run, keeps=False),
     Fault("SIGILL at import", "the runtime dies of SIGILL when it is imported, from that moment on", "trial",
           _spoil_runtime, _mend_runtime, None, may_fail=("RUNTIME_IMPORT", "KILLED")),
+    Fault("armv7 userland", "`uname` and `getconf` of the board say armv7l and 32 bits", "connect", _nothing,
+          kind=ARMV7, most=5, refused="armv7l"),
     Fault("dropbear", "connections dropped, on a board that has dropbear and no SFTP", "whole",
           _drop_connections, kind=Kind(server="dropbear")),
     Fault("csh", "connections dropped, where the login shell is csh", "whole",

@@ -134,6 +134,32 @@ def play(
     return json.loads(json.dumps(line, default=str))
 
 
+def play_refusal(
+    fault: Fault, number: int, *, seed: int, board: Board, cache: Path, folder: Path
+) -> dict[str, Any]:
+    """A board that cannot be measured: refused, in one paragraph, with nothing stored or left there."""
+    ready(board, fresh=True)
+    host = Host(folder / "host", board, cache)
+    judgement, begun = Judgement(), time.monotonic()
+    try:
+        command = host.run()
+        judgement.hung = int(not command.wait(begun + LINK_S))
+        last = command.said[-1][1] if command.said else ""
+        if command.process.returncode != 5 or fault.refused not in last or "Traceback" in command.text:
+            judgement.other.append(f"status {command.process.returncode}: {command.text[-300:]}")
+        if host.records() or host.open_run() or list(board.root.glob("envs/*")):
+            judgement.other.append("something is stored here, or left on the board")
+    finally:
+        host.close()
+        board.stop()
+    shutil.rmtree(folder)
+    return {
+        "fault": fault.name, "round": number, "seed": seed, "phase": fault.phase, "stage": "", "ended": True,
+        "statuses": [command.process.returncode], "notes": [last], "parts": 0,
+        "took_s": round(time.monotonic() - begun, 1), **asdict(judgement),
+    }  # fmt: skip
+
+
 def _await_end(scene: Scene, fault: Fault, hold_s: float | None, base: Undisturbed) -> bool:
     """Hold the fault, lift it, wait for the command; whether it ended in time."""
     allowed_s = fault.within_s + 4 * base.took_s + SLACK_S
@@ -183,4 +209,4 @@ def _untidy(board: Board, host: Host) -> list[str]:
     return found
 
 
-__all__ = ["PHASES", "Command", "Undisturbed", "play", "ready", "undisturbed"]
+__all__ = ["PHASES", "Command", "Undisturbed", "play", "play_refusal", "ready", "undisturbed"]

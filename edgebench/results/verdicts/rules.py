@@ -80,7 +80,8 @@ def _too_few(case: Case) -> Finding | None:
 
 
 def _unstable(case: Case) -> Finding | NotJudged | None:
-    """Spread within a launch, drift from its first to its last third, and launches against each other."""
+    """Spread and standstills within a launch, drift from its first to its last third, and launches against
+    each other."""
     samples = comparable_samples(case.trials)
     if samples is None:
         return NotJudged("UNSTABLE", "each clip was measured only once, so nothing repeats")
@@ -94,6 +95,8 @@ def _unstable(case: Case) -> Finding | NotJudged | None:
         if spread > LIMITS.spread * median and spread > floor:
             evidence = f"launch {number + 1}: the samples scatter by {spread / median:.1%} (MAD over median)"
             return Finding("UNSTABLE", f"{evidence}; the limit is {LIMITS.spread:.0%}", action)
+        if standstill := _standstill(values, unit_ns):
+            return Finding("UNSTABLE", f"launch {number + 1}: {standstill}", action)
         if len(values) >= LIMITS.samples_for_thirds:
             third = len(values) // 3
             first, last = (statistics.quantile(part, 0.5) for part in (values[:third], values[-third:]))
@@ -108,6 +111,18 @@ def _unstable(case: Case) -> Finding | NotJudged | None:
         evidence = f"the launches differ by {deviation:.1%} (standard deviation of their medians)"
         return Finding("UNSTABLE", f"{evidence}; the limit is {LIMITS.launches:.0%}", action)
     return None
+
+
+def _standstill(values: statistics.Floats, unit_ns: float) -> str | None:
+    """What one inference took, in words, where the board or the process stood still in it; else None."""
+    longest, median = float(values.max()), statistics.quantile(values, 0.5)
+    share = longest / float(values.sum())
+    if share <= LIMITS.longest or longest <= 10 * median or longest * unit_ns <= LIMITS.standstill_ns:
+        return None
+    return (
+        f"one inference took {longest * unit_ns / 1e9:.1f} s, {share:.0%} of the launch and "
+        f"{longest / median:,.0f} times the median; the limit is {LIMITS.longest:.0%}"
+    )
 
 
 def comparable_samples(trials: Sequence[TrialMessage]) -> list[tuple[statistics.Floats, float]] | None:
