@@ -25,7 +25,7 @@ SLACK_S = 60.0
 PI = Kind()
 DISK = Kind(disk_mib=400)
 CLOCK = Kind(environment={"LD_PRELOAD": "{folder}/wall_clock.so", "WALL_CLOCK": "{folder}/wall_clock"})
-# As a Raspberry Pi OS of 32 bits: what its `uname` and `getconf` say; Python and libraries are this machine's.
+# A Raspberry Pi OS of 32 bits by what `uname` and `getconf` say; Python is this machine's.
 ARMV7 = Kind(
     programs={
         "usr/bin/uname": '#!/bin/sh\n[ "$1" = -m ] && echo armv7l || echo Linux\n',

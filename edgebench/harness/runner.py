@@ -11,7 +11,8 @@ import getpass
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ from edgebench.harness.collect import HostUsage, collect, ended_early
 from edgebench.harness.events import Events
 from edgebench.harness.facts import artifact_facts
 from edgebench.harness.host.reference import host_reference, reference_artifacts
+from edgebench.harness.meter import Meter
+from edgebench.harness.meter import check as check_meter
 from edgebench.harness.plan import Plan, Subject, make_plan
 from edgebench.harness.speech import HeldOut, prepare_corpus
 from edgebench.harness.suite import Suite
@@ -136,6 +139,8 @@ def run(request: Request, store: Store, events: Events) -> str:
 
     Raises EdgebenchError; what was measured until then is in the store.
     """
+    if request.device.meter:
+        check_meter(request.device.meter)
     usage = HostUsage()
     prepared = prepare(request, events)
     _say_what_is_too_wide(prepared.plan, request, store, events)
@@ -158,6 +163,7 @@ def run(request: Request, store: Store, events: Events) -> str:
         to_measure=True,
     ) as board:
         fingerprint = board.fingerprint()
+        prepared = _powered(request, prepared, fingerprint, events)
         usable = usable_runtimes(fingerprint, request.device.name)
         check_models(prepared.artifacts, fingerprint, request.device.name)
         events.stage(f"sending models and speech to {request.device.name}")
@@ -186,17 +192,54 @@ def run(request: Request, store: Store, events: Events) -> str:
             lines=[line.model_dump(mode="json") for line in (header, *begin)],
             offline=request.offline,
         )
-        with unfinished.collecting(store, run_id):
+        with unfinished.collecting(store, run_id), ExitStack() as stack:
             kept.save(store)
+            meter = _start_meter(request.device, stack, kept, store, events)
             _start(board, plan, kept, store, wait=request.wait)
             events.started(run_id)
             ending = collect(
-                board, header, store, cache=request.cache, events=events, usage=usage, stored=[header, *begin]
+                board,
+                header,
+                store,
+                cache=request.cache,
+                events=events,
+                usage=usage,
+                stored=[header, *begin],
+                meter=meter,
             )
             if ending.status != "complete":
                 raise ended_early(run_id, request.device.name, ending)
             kept.remove(store)
     return run_id
+
+
+def _powered(
+    request: Request, prepared: Prepared, fingerprint: Mapping[str, Any], events: Events
+) -> Prepared:
+    """Without launches for energy, where neither the board nor a meter tells its power: that is said."""
+    power = fingerprint.get("power") or {}
+    if request.suite.energy is None or request.device.meter or power.get("source"):
+        return prepared
+    reason = power.get("reason") or "the board does not tell its power"
+    events.warn(f"no energy is measured: {reason}. Name a meter with --meter")
+    return replace(prepared, plan=prepared.plan.without_energy())
+
+
+def _start_meter(
+    device: Device, stack: ExitStack, kept: Unfinished, store: Store, events: Events
+) -> Meter | None:
+    """The external meter of a device, where it has one; ended with ``stack``."""
+    if not device.meter:
+        return None
+    try:
+        meter = stack.enter_context(Meter(device.meter, same_clock=device.is_local))
+    except UsageError:
+        kept.remove(store)
+        raise
+    events.stage("waiting for the meter's first reading")
+    if problem := meter.wait_first():
+        events.warn(f"no energy is measured: {problem}")
+    return meter
 
 
 def _start(board: Board, plan: dict[str, Any], kept: Unfinished, store: Store, *, wait: bool) -> None:
@@ -262,10 +305,12 @@ def _header(
             min_duration_s=suite.duration_s,
             min_count=suite.min_count,
             launches=suite.launches,
+            sustained_s=suite.sustained.duration_s if suite.sustained else None,
             max_start_temperature_c=start_limit_c(device, board_facts),
         ),
         deployment=deployment,
         conditioning=(ConditioningFacts(**device.conditioning.model_dump()) if device.conditioning else None),
+        meter=device.meter or None,
         trials=tuple(trial.record() for trial in prepared.plan.trials),
     )
 

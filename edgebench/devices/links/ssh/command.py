@@ -32,9 +32,8 @@ class RemoteCommand:
         self.name, self.address = argv[0], link.settings.address
         self.marked = MarkedCommand(argv, reads_stdin)
         with Watchdog(open_s + GRACE_S, link.cut), wire_errors(self.address, f"'{self.name}' was started"):
-            self.link, self.channel = link.open_session(open_s)
+            self.link, self.channel = link.start(lambda channel: channel.exec_command(BOOTSTRAP), open_s)
             try:
-                self.channel.exec_command(BOOTSTRAP)
                 self._say_program()
             except BaseException:
                 self.close()
@@ -97,7 +96,7 @@ class RemoteCommand:
     def close(self) -> None:
         """Close the channel; the lifeline of `edgebench.devices.links.shell` then ends the command."""
         with Watchdog(2.0, self.link.cut), contextlib.suppress(Exception):
-            self.link.close_session(self.channel)
+            self.link.end(self.channel)
 
 
 def run_command(
