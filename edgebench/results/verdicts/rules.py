@@ -110,7 +110,8 @@ def _within_launch(values: statistics.Floats, unit_ns: float) -> str | None:
     median, floor = statistics.quantile(values, 0.5), LIMITS.floor_ns / unit_ns
     spread = statistics.mad(values)
     if spread > LIMITS.spread * median and spread > floor:
-        return f"the samples scatter by {spread / median:.1%} (MAD over median); the limit is {LIMITS.spread:.0%}"
+        scatter = f"{spread / median:.1%} (MAD over median)"
+        return f"the samples scatter by {scatter}; the limit is {LIMITS.spread:.0%}"
     longest = float(values.max())
     share = longest / float(values.sum())
     # The board or the process stood still.
