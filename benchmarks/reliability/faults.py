@@ -77,7 +77,7 @@ FAULTS: tuple[Fault, ...] = (
           acts.silence, acts.speak, None, within_s=LINK_S + 77.0 + 5 * 10.0, most=5),
     Fault("connections dropped", "the server's sessions are killed, which closes every connection", "whole",
           acts.drop_connections),
-    Fault("connections dropped, install", "every connection is closed while the environment is made", "install",
+    Fault("connections dropped, install", "every connection is closed", "install",
           acts.drop_connections, fresh=True, most=10),
     Fault("sshd killed", "the server alone is killed; it is back after 0 to 20 s", "whole",
           acts.kill_server, acts.serve, (0.0, 20.0)),

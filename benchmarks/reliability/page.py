@@ -133,18 +133,20 @@ def _met(lines: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _hostile(rows: Sequence[Mapping[str, Any]]) -> str:
+def _hostile(results: Sequence[Mapping[str, Any]]) -> str:
+    rows = list({row["what"]: row for row in results}.values())
     table = [
-        "| the agent says | tried | host memory at most | longest of allowed | raw on terminal | outside |"
+        "| the agent says | tried | host memory at most | longest of allowed | raw on terminal | outside |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    table.append("| --- | ---: | ---: | ---: | ---: | ---: |")
     for row in rows:
         memory = f"{row['peak_bytes'] / 1e6:.0f} MB"
         longest = f"{row['longest_s']:.1f} of {row['within_s']:.0f} s"
         table.append(
             f"| {row['what']} | {row['tried']} | {memory} | {longest} | {row['raw']} | {row['outside']} |"
         )
-    return HOSTILE + "\n".join(table) + "\n"
+    bad = [f"- {row['what']}: {'; '.join(row['wrong'])}" for row in rows if row["wrong"]]
+    return HOSTILE + "\n".join([*table, "", *(bad or ["Nothing else went wrong in any of them."])]) + "\n"
 
 
 HOSTILE = """\
