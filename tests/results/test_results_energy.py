@@ -11,6 +11,7 @@ from support import launches_in_time as in_time
 from support import results_builder as b
 
 from edgebench.results import summarise
+from edgebench.results.compare import compare_artifacts
 from edgebench.results.metrics.energy import Energy, counted_rails, energy_of, integral_j
 from edgebench.results.records.messages import TrialMessage
 from edgebench.results.report import run_markdown
@@ -161,3 +162,39 @@ def test_without_energy_the_reason_says_why() -> None:
     _, without = run([], device=board, suite=asked)
     found = json.loads(json.dumps(without.to_json()))["metrics"]["energy_net_mj"]
     assert found["value"] is None and found["reason"] == "no rails here, and no meter was named"
+
+
+def two_files(busy_fp32, busy_int8, *, rails=("VDD_IN", "VDD_IN")):
+    """A run of two files with launches for energy in five rounds."""
+    lines = []
+    for round_, powers in enumerate(zip(busy_fp32, busy_int8, strict=True)):
+        for key, busy_w, rail in zip((b.FP32, b.INT8), powers, rails, strict=True):
+            readings = in_time.power({rail: step(2.0, busy_w)}, seconds=SECONDS, idle_s=5.0, source="pmic")
+            line = in_time.energy_line(round_, readings, seconds=SECONDS, inferences=INFERENCES)
+            line["trial"]["id"] += key
+            lines.append({**line, "condition": b.condition(key)})
+    ordinary = [
+        b.trial_line(b.condition(key), b.trial(n, id=f"o{n}{key}"), launch=n)
+        for n in range(6)
+        for key in (b.FP32, b.INT8)
+    ]
+    return summarise(b.records([b.header(), *ordinary, *lines]))
+
+
+def test_energies_of_two_files_are_compared_by_the_launches_of_a_round() -> None:
+    fp32, int8 = [5.0, 5.2, 5.4, 5.6, 5.8], [3.5, 3.62, 3.8, 3.9, 4.1]
+    (row,) = compare_artifacts(two_files(fp32, int8), against=b.FP32).rows
+    change = next(change for change in row.changes if change.metric == "energy_mj")
+    ratios = np.array(int8) / np.array(fp32)
+    assert change.ratio == pytest.approx(scipy.stats.gmean(ratios)) and change.clusters == 5
+    interval = scipy.stats.ttest_1samp(np.log(ratios), 0.0).confidence_interval(0.95)
+    assert (change.lo, change.hi) == pytest.approx((np.exp(interval.low), np.exp(interval.high)))
+    assert change.outcome == "better"
+
+
+def test_energies_by_other_rails_are_not_compared() -> None:
+    summary = two_files([5.0] * 5, [3.5] * 5, rails=("VDD_CORE", "VDD_IN"))
+    (row,) = compare_artifacts(summary, against=b.FP32).rows
+    change = next(change for change in row.changes if change.metric == "energy_mj")
+    assert change.outcome == "not judged"
+    assert change.reason == "power was read otherwise: VDD_CORE against VDD_IN"

@@ -115,7 +115,7 @@ def _of_meter(meter: MeterReadings) -> Readings | str:
     t_s = np.asarray(meter.t_ns, dtype=np.float64) / 1e9
     order = np.argsort(t_s, kind="stable")
     gap_s = _GAP * max(float(np.median(np.diff(t_s[order]))), 1e-3)
-    watts = np.asarray(meter.watts, dtype=np.float64)[order]
+    watts = _plain(np.asarray(meter.watts, dtype=np.float64)[order])
     name = shlex.join(meter.program)
     return Readings(t_s[order], watts, METER, (name,), _LEFT_OUT[METER], gap_s, meter.reason)
 
@@ -133,8 +133,14 @@ def _of_rails(power: Power) -> Readings | str:
     t_s = np.asarray(power.t_ns, dtype=np.float64)[whole] / 1e9
     if t_s.size < 2 or not power.hz > 0:
         return power.reason or "the board's rails told nothing"
-    watts = table.sum(axis=0)[whole]
+    order = np.argsort(t_s, kind="stable")
+    t_s, watts = t_s[order], _plain(table.sum(axis=0)[whole][order])
     return Readings(t_s, watts, power.source, rails, left_out, _GAP / power.hz, power.reason)
+
+
+def _plain(watts: Floats) -> Floats:
+    """Less than a nanowatt is nothing: a figure over it would have no end."""
+    return np.where(np.abs(watts) < 1e-9, 0.0, watts)
 
 
 def integral_j(t_s: Floats, watts: Floats, begin_s: float, end_s: float) -> float:
