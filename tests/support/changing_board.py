@@ -6,8 +6,8 @@ paths. On such a board it runs as a program of its own, with nothing but Python'
     python3 changing_board.py / 120 4.0 0.02 > written
 
 writes for 120 s a rail of 4 W (a Jetson's total, a Raspberry Pi 5's core) that grows by 0.02 W a second,
-and a processor that warms up from 50 C by 0.1 C a second. It prints what it wrote, a line a change: seconds of the board's monotonic clock, watts.
-``joules`` of those lines is what a run must come to.
+and a processor that warms up from 50 C by 0.1 C a second. It prints what it wrote, a line a change: seconds
+of the board's monotonic clock, watts. ``joules`` of those lines is what a run must come to.
 """
 
 from __future__ import annotations
