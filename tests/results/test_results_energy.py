@@ -50,7 +50,10 @@ def test_gross_and_net_energy_by_hand() -> None:
     assert found.gross_j == pytest.approx(50.0) and found.net_j == pytest.approx(30.0)
     assert (found.idle_before_w, found.idle_after_w, found.power_w) == pytest.approx((2.0, 2.0, 5.0))
     assert found.coverage.readings == 21 and found.coverage.covered_s == pytest.approx(10.0)
-    _, row = run([readings])
+    _, row = run([readings, readings])
+    (power,) = row.to_json()["power"]
+    assert (power["source"], power["rails"], power["launches"]) == ("ina3221", ["VDD_IN"], 2)
+    assert (power["readings"], power["covered_s"], power["loop_s"]) == pytest.approx((42, 20.0, 20.0))
     assert row.figures["energy_mj"].value == pytest.approx(50_000 / INFERENCES)
     assert row.figures["energy_net_mj"].value == pytest.approx(30_000 / INFERENCES)
 
@@ -161,6 +164,7 @@ def test_without_energy_the_reason_says_why() -> None:
     }
     asked = b.header()["suite"] | {"energy": {"launches": 5}}
     _, without = run([], device=board, suite=asked)
+    assert without.to_json()["power"] == []
     found = json.loads(json.dumps(without.to_json()))["metrics"]["energy_net_mj"]
     assert found["value"] is None and found["reason"] == "no rails here, and no meter was named"
 
