@@ -25,7 +25,8 @@ _TOTALS = {
     "VDD_IN": "the carrier board and the losses before the module's input",
     "POM_5V_IN": "what the carrier board takes before the module's 5 V input",
 }
-# AGX Orin: the third supplies the other rails that are read (NVIDIA's developer guide).
+# AGX Orin: it has no total. The fourth rail, VDDQ_VDD2_1V8AO, is fed with 5 V too, and taken as a part of
+# VIN_SYS_5V0.
 _AGX_ORIN = ("VDD_CPU_CV", "VDD_GPU_SOC", "VIN_SYS_5V0")
 _LEFT_OUT = {
     "pmic": "the PMIC's own losses, and what is fed with 5 V directly (USB devices, HATs, a fan): EXT5V "
