@@ -21,7 +21,7 @@ from support.board_kinds import PROCESSORS, Kind
 from support.sshd import free_port
 
 QEMU = "qemu-system-aarch64"
-TOOLS = (QEMU, "fdtput")
+TOOLS = (QEMU, "fdtput", "setpriv")
 MEMORY_MIB = 2048
 START_S = 120.0
 STOP_S = 10.0
@@ -108,7 +108,9 @@ class EmulatedBoard:
 
     def _command(self) -> list[str]:
         return [
-            *(QEMU, "-M", "virt", "-accel", "tcg,thread=multi", *self._size()),
+            # An emulator must not outlive tests that were killed.
+            *("setpriv", "--pdeathsig", "KILL", QEMU),
+            *("-M", "virt", "-accel", "tcg,thread=multi", *self._size()),
             *("-dtb", str(self.folder / "board.dtb")),
             *("-kernel", str(self.image.kernel), "-initrd", str(self.folder / "initrd")),
             *("-append", "console=ttyAMA0 quiet panic=-1 rdinit=/init"),
