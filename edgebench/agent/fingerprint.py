@@ -8,7 +8,7 @@ import platform
 import sys
 
 from edgebench.agent import child, cores, identity, protocol
-from edgebench.agent.sensors import clocks, files, memory
+from edgebench.agent.sensors import clocks, files, memory, power
 
 TYPE_CHECKING = False  # see loop.py
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def hardware(root: str = "/") -> dict[str, Any]:
         "governors": clocks.governors(root),
         "virtual": _virtual(compatible, features, root),
         "os": _os_name(root),
+        "power": power.Source(root).facts(),
         **identity.identity(compatible, root),
     }
 

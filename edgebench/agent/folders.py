@@ -4,7 +4,7 @@
 
     blobs/SHA256      files by the hash of their content: the agent, models, packs, wheels
     envs/KEY/         private environments, one a runtime
-    runs/RUN_ID/      one run: plan.json, journal.jsonl, pid, supervisor.log, traces
+    runs/RUN_ID/      one run: plan.json, journal.jsonl, pid, supervisor.log, reserve, traces
     lock              held by the account's run that measures (see ``lock`` for the board's)
 
 Host and agent both take their paths from here.
@@ -16,7 +16,7 @@ from __future__ import annotations
 BLOBS, ENVS, RUNS, LOCK = "blobs", "envs", "runs", "lock"
 
 # Of a run.
-PLAN, JOURNAL, PID, LOG = "plan.json", "journal.jsonl", "pid", "supervisor.log"
+PLAN, JOURNAL, PID, LOG, RESERVE = "plan.json", "journal.jsonl", "pid", "supervisor.log", "reserve"
 
 
 def join(folder: str, *names: str) -> str:

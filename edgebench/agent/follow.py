@@ -44,7 +44,7 @@ def follow(wire: int, run_dir: str, seq: int) -> int:
             protocol.send(wire, {"kind": protocol.LOST, "message": _why_lost(run_dir)})
             return 0
         if time.monotonic() - spoken >= HEARTBEAT_S:
-            if not protocol.send(wire, {"kind": protocol.HEARTBEAT, "pid": pid, **reader.trial}):
+            if not protocol.send(wire, {**_heartbeat(pid), **reader.trial}):
                 return 0
             spoken = time.monotonic()
         time.sleep(POLL_S)
@@ -95,6 +95,11 @@ class Reader:
                 begun = protocol.decode(line)
                 self.trial = {"index": begun["index"], "id": begun["id"]}
         return found
+
+
+def _heartbeat(pid: int) -> dict[str, Any]:
+    """By the time in it the host learns how far its clock is from the board's."""
+    return {"kind": protocol.HEARTBEAT, "pid": pid, "monotonic_ns": time.monotonic_ns()}
 
 
 def _forward(wire: int, line: bytes) -> bool:

@@ -23,7 +23,7 @@ class Inputs:
         self.count = 1
         self._rate_hz = trial["sample_rate_hz"]
         self._steps = trial["preparation"]
-        if trial["scenario"] == "single_stream":
+        if trial["scenario"] in ("single_stream", "sustained"):
             self._generated = waveform.generate(round(trial["input_s"] * self._rate_hz), seed=trial["seed"])
         elif trial["scenario"] == "offline":
             self._open(os.path.join(trial["blobs"], trial["pack"] or ""))

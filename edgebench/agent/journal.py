@@ -12,6 +12,8 @@ TYPE_CHECKING = False  # see loop.py
 if TYPE_CHECKING:
     from typing import Any
 
+_RESERVE_BYTES = 1 << 16
+
 
 class Journal:
     """RUN_DIR/journal.jsonl being written: each message numbered, stamped and on the disk at once.
@@ -23,11 +25,23 @@ class Journal:
     def __init__(self, run_dir: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         self._file = os.open(os.path.join(run_dir, folders.JOURNAL), flags, 0o644)
+        # Room for the last message, which says why a run ended, where the disk has become full.
+        self._reserve = os.path.join(run_dir, folders.RESERVE)
+        with open(self._reserve, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
         self._seq = 0
         self._size = 0
 
     def write(self, kind: str, **fields: Any) -> None:
-        """Append one message. ``kind`` comes first in the line: `follow` looks no further."""
+        """Append one message. ``kind`` comes first in the line: `follow` looks no further.
+
+        ``end`` may use the room that was set aside for it.
+        """
+        if kind == protocol.END:
+            try:
+                os.unlink(self._reserve)
+            except OSError:
+                pass  # somebody removed the run's folder
         stamp = {"kind": kind, "seq": self._seq, "monotonic_ns": time.monotonic_ns()}
         data = protocol.encode({**stamp, **fields})
         left = data

@@ -24,6 +24,7 @@ from edgebench.agent import (
     folders,
     journal,
     lock,
+    power_log,
     predictions,
     protocol,
     repeats,
@@ -162,7 +163,10 @@ def supervise(
             status = COMPLETE
     except BaseException:
         message = traceback.format_exc()
-        sys.stderr.write(message)
+        try:
+            sys.stderr.write(message)
+        except OSError:
+            pass  # the log lies on a full disk
     if guard is not None:
         guard.release()
     # Freed before the `end` is written: whoever reads it may start the next run at once.
@@ -182,23 +186,29 @@ def run_trial(
     """One trial in a fresh process; its record, or that of its death, with telemetry."""
     cores.keep_clear_of([one])
     record: dict[str, Any] = {"stage": "starting", **trial.blank(one)}
-    series: list[dict[str, Any]] = []
     problem = store.problem(one)
     record["cooled_s"] = conditioning.cool_down(plan.get("conditioning"), stop_fd=stop_fd)
     before = readings.take_between()
     if problem is not None:
         record.pop("stage")
         record["error"] = {"code": protocol.FILE_CHANGED, "message": problem, "signal": None}
-        record["telemetry"] = {"before": before, "after": before, "series": series}
+        record["telemetry"] = {"before": before, "after": before, "series": []}
         return record
+    cpus = cores.of_trial(one)
+    power = None
+    if one.get("power"):
+        clear = not set(cpus) & os.sched_getaffinity(0)
+        power = power_log.PowerLog(readings.power, one["power"], clear=clear)
+        power.idle(stop_fd)
+    ticker = power_log.Ticker(readings.take, 1 / one.get("telemetry_hz", plan["telemetry_hz"]), power)
     ending = child.run(
         ["trial"],
-        {**one, "blobs": os.path.join(plan["root"], folders.BLOBS), "cpus": cores.of_trial(one)},
+        {**one, "blobs": os.path.join(plan["root"], folders.BLOBS), "cpus": cpus},
         hear=record.update,
         timeout_s=one["timeout_s"],
         python=one["python"],
-        tick=lambda pid: series.append(readings.take(pid)),
-        tick_s=1 / plan["telemetry_hz"],
+        tick=ticker.tick,
+        tick_s=ticker.tick_s,
         stop_fd=stop_fd,
         folder=run_dir,
     )
@@ -207,7 +217,11 @@ def run_trial(
         record["error"] = death.error_of(one, stage, ending)
     if record["trace"]:
         record["trace"] = blobs.facts(run_dir, record["trace"]["name"])
-    record["telemetry"] = {"before": before, "after": readings.take_between(), "series": series}
+    # Idle first: reading the board's state runs programs.
+    if power is not None:
+        power.idle(stop_fd)
+        record["power"] = power.record()
+    record["telemetry"] = {"before": before, "after": readings.take_between(), "series": ticker.series}
     return record
 
 

@@ -14,7 +14,7 @@ import os
 import sys
 import time
 
-from edgebench.agent import loop, protocol, waveform, window
+from edgebench.agent import loop, protocol, requests, waveform, window
 from edgebench.agent.failure import TrialError, guard
 from edgebench.agent.inputs import Inputs
 from edgebench.agent.runtimes import table
@@ -49,6 +49,8 @@ def blank(trial: dict[str, Any]) -> dict[str, Any]:
         "samples_cpu_ns": [],
         "elapsed_ns": None,
         "window": None,
+        "requests": None,
+        "power": None,
         "memory": {"resettable": False, "page_bytes": os.sysconf("SC_PAGE_SIZE"), "marks": {}},
         "output": None,
         "predictions": None,
@@ -175,7 +177,11 @@ def _loops(trial: dict[str, Any], record: dict[str, Any], inputs: Inputs) -> Non
         marks["first_pass"] = memory.memory_mark()
 
     before = window.take()
-    if inputs.pack is None:
+    if trial.get("rate_hz") or trial["scenario"] == "sustained":
+        count, elapsed_ns, record["requests"] = requests.serve(
+            infer, samples, cpu_samples, rate_hz=trial.get("rate_hz"), sleep=time.sleep, **options
+        )
+    elif inputs.pack is None:
         count, elapsed_ns = loop.single_stream(infer, samples, cpu_samples, **options)
     else:
         count, elapsed_ns, pass_ns = loop.offline(

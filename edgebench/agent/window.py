@@ -30,7 +30,7 @@ def take(root: str = "/") -> dict[str, Any]:
 
 
 def between(before: dict[str, Any], after: dict[str, Any], tick_hz: int | None = None) -> dict[str, Any]:
-    """What happened from one reading to the other.
+    """What happened from one reading to the other; ``begun_ns`` and ``ended_ns`` say when they were made.
 
     ``queue_wait_ns``: time in which a thread of this process could have run and no processor was
     given to it. ``others``, ``steal``: shares 0..1 of all processors, used by other processes and
@@ -39,6 +39,8 @@ def between(before: dict[str, Any], after: dict[str, Any], tick_hz: int | None =
     cpu_ns = after["cpu_ns"] - before["cpu_ns"]
     waits = before["queue_wait_ns"], after["queue_wait_ns"]
     return {
+        "begun_ns": before["monotonic_ns"],
+        "ended_ns": after["monotonic_ns"],
         "elapsed_ns": after["monotonic_ns"] - before["monotonic_ns"],
         "cpu_ns": cpu_ns,
         "queue_wait_ns": None if None in waits else waits[1] - waits[0],

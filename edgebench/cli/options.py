@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,39 @@ ConditionOption = Annotated[
         "--condition",
         help="Change this on the board for the run and put it back: governor=performance, mode=MAXN, "
         "clocks=max, cool=60 (wait until below 60 C); by `sudo -n` where needed.",
+    ),
+]
+EnergyOption = Annotated[
+    bool,
+    typer.Option(
+        "--energy",
+        help="Add launches that measure the energy of an inference, by the board's rails or a meter.",
+    ),
+]
+MeterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--meter",
+        help="Program on this host that prints the watts that the board draws, a reading a line, with its "
+        "arguments in one string; no shell sees it. Measures energy by it.",
+    ),
+]
+SustainedOption = Annotated[
+    float | None,
+    typer.Option(
+        "--sustained-s",
+        min=1,
+        max=86_400,
+        help="Measure one launch of so many seconds a condition, and what changes in it.",
+    ),
+]
+RateOption = Annotated[
+    float | None,
+    typer.Option(
+        "--rate",
+        min=0.01,
+        max=10_000,
+        help="Requests a second, in place of one inference right after the other; tells missed deadlines.",
     ),
 ]
 HostOption = Annotated[
@@ -127,6 +161,22 @@ def corpus_source(text: str, *, resample: bool) -> Source:
     from edgebench.corpora import parse_source
 
     return replace(parse_source(text), resample_into=cache_dir() / "resampled" if resample else None)
+
+
+def metered(device: Device, text: str | None) -> Device:
+    """The device with the program that ``--meter`` names; without it, with its inventory entry's.
+
+    Raises UsageError for a text that is no command.
+    """
+    if text is None:
+        return device
+    try:
+        argv = tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(f"--meter {text!r}: {error}. Quote its arguments as in a shell.") from None
+    if not argv:
+        raise UsageError("--meter names no program: give one that prints watts, a reading a line.")
+    return replace(device, meter=argv)
 
 
 def conditioned(device: Device, texts: list[str] | None) -> Device:

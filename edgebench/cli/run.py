@@ -13,18 +13,23 @@ from edgebench.cli.options import (
     ConditionOption,
     CorpusOption,
     DeviceOption,
+    EnergyOption,
     ForceOption,
     HostOption,
     InventoryOption,
     JsonOption,
+    MeterOption,
     OfflineOption,
+    RateOption,
     ResampleOption,
     RuntimeOption,
     StoreOption,
+    SustainedOption,
     cache_dir,
     conditioned,
     corpus_sources,
     known_runtimes,
+    metered,
     runtime_options,
 )
 from edgebench.cli.show import open_store, show_run
@@ -78,6 +83,10 @@ def run(
             help="KEY=VALUE, a setting of the runtime such as mem_pattern=off; repeat for several.",
         ),
     ] = None,
+    energy: EnergyOption = False,
+    meter: MeterOption = None,
+    sustained_s: SustainedOption = None,
+    rate: RateOption = None,
     launches: Annotated[int | None, typer.Option("--launches", help="Fresh processes a condition.")] = None,
     offline: OfflineOption = False,
     resume: Annotated[
@@ -109,7 +118,9 @@ def run(
     display = Display()
     if resume is not None:
         with display:
-            run_id = resume_run(resume, results, cache=cache_dir(), inventory=inventory, events=display)
+            run_id = resume_run(
+                resume, results, cache=cache_dir(), inventory=inventory, events=display, wait=wait
+            )
         _finish(results, run_id, json=json)
         return
     sources = corpus_sources(corpus or [], "--corpus", resample=resample)
@@ -122,6 +133,9 @@ def run(
         runtimes=known_runtimes(runtime) if runtime else None,
         session=runtime_options(runtime_option or []),
         corpora=list(sources) or None,
+        energy=energy or meter is not None,
+        sustained_s=sustained_s,
+        rate_hz=rate,
     )
     models = model or default_artifacts()
     if schemes is not None:
@@ -131,10 +145,9 @@ def run(
             models = family(
                 model or [], schemes, sources, cache=cache_dir(), stage=display.stage, warn=display.warn
             )
+    board = resolve_device(device, host=host, inventory=inventory, any_board=force)
     request = Request(
-        device=conditioned(
-            resolve_device(device, host=host, inventory=inventory, any_board=force), condition
-        ),
+        device=metered(conditioned(board, condition), meter),
         host=host,
         suite=settings,
         models=models,
@@ -176,7 +189,9 @@ def _print_plan(request: Request, results: Store, display: Display) -> None:
         what = condition.corpus or f"{condition.input_s:g} s"
         typer.echo(
             f"{trial.id}  round {trial.round}  {condition.artifact}  {condition.runtime}  "
-            f"{condition.scenario}  {what}  {condition.threads} thread(s){'  trace' if trial.trace else ''}"
+            f"{condition.scenario}  {what}  {condition.threads} thread(s)"
+            f"{f'  {condition.rate_hz:g}/s' if condition.rate_hz else ''}"
+            f"{'  trace' if trial.trace else ''}{'  energy' if trial.energy else ''}"
         )
     typer.echo(f"{len(plan.trials)} trials, {len(plan.conditions)} conditions, about {plan.estimate_s:.0f} s")
     scatter = precision.scatter_of(results, request.device.name)

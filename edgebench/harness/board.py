@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import tempfile
 import time
@@ -93,7 +92,8 @@ class Board:
     def start(self, plan: Mapping[str, Any]) -> str:
         """Start a run, detached: it goes on when the link is lost. Returns its folder.
 
-        Raises DeviceBusy when somebody else measures on this board.
+        Raises DeviceBusy when somebody else measures on this board, and ConnectionFailed when the link is
+        lost; then the run may have begun.
         """
         run_dir = self.run_dir(plan["run_id"])
         plan_path = folders.join(run_dir, folders.PLAN)
@@ -104,8 +104,11 @@ class Board:
             self.connection.put(Path(file.name), plan_path, progress=None)
         message = self._ask("start", protocol.STARTED, plan_path, run_dir)
         if message["kind"] == protocol.BUSY:
+            holder = message["holder"] if isinstance(message["holder"], dict) else {}
+            if holder.get("run_id") == plan["run_id"]:
+                return run_dir  # this very run: it was started before, and the answer was lost
             self.clean(run_dir)
-            raise _busy(self.device.name, message["holder"] if isinstance(message["holder"], dict) else {})
+            raise _busy(self.device.name, holder)
         return run_dir
 
     def follow(self, run_dir: str, seq: int, limits: wire.Limits | None = None) -> Iterator[dict[str, Any]]:
@@ -147,11 +150,16 @@ class Board:
             )
         return list(message["steps"])
 
-    def abandon(self, run_dir: str) -> None:
-        """Stop and remove a run that nobody can collect, as far as the board still answers."""
-        with contextlib.suppress(DeviceError):
+    def abandon(self, run_dir: str) -> bool:
+        """Stop and remove a run that nobody will collect; False where the board cannot be told."""
+        try:
             self.cancel(run_dir)
             self.clean(run_dir)
+        except ConnectionFailed:
+            return False
+        except DeviceError:  # it has no such run
+            pass
+        return True
 
     def clean(self, run_dir: str) -> None:
         """Remove the folder of a run whose messages are safe in the host's store."""
@@ -179,14 +187,19 @@ class Board:
         return message
 
 
-def start_when_free(board: Board, plan: Mapping[str, Any]) -> None:
-    """Start a run as soon as nobody else measures on the board; who has it is told once a holder."""
+def start_run(board: Board, plan: Mapping[str, Any], *, wait: bool) -> None:
+    """Start a run; ``wait``: as soon as nobody else measures on the board, who has it is told once a holder.
+
+    Raises as ``Board.start`` does.
+    """
     told = ""
     while True:
         try:
             board.start(plan)
             return
         except DeviceBusy as error:
+            if not wait:
+                raise
             if str(error) != told:
                 told = str(error)
                 board.events.stage(f"waiting: {told}")

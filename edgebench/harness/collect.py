@@ -28,15 +28,15 @@ from edgebench.harness import unfinished, wire
 from edgebench.harness.board import Board, open_board
 from edgebench.harness.events import Events
 from edgebench.harness.follow import MARGIN_S, Ending, Expected, follow
+from edgebench.harness.meter import Meter
 from edgebench.results import (
     SCHEMA_VERSION,
     HostUse,
+    LaunchRecord,
     Record,
     RunEnd,
     RunHeader,
     Store,
-    TraceRecord,
-    TrialRecord,
     record_from,
 )
 
@@ -78,18 +78,20 @@ def collect(
     stored: Sequence[Record] = (),
     part: int = 1,
     notes: Sequence[str] = (),
+    meter: Meter | None = None,
 ) -> Ending:
     """Follow a started run to its end, storing each launch as it arrives; how it ended.
 
     ``stored`` are the lines of the run that the store already holds. A run that is taken up again is to
-    the board a run of its own, a later ``part``; ``notes`` say what had changed by then.
+    the board a run of its own, a later ``part``; ``notes`` say what had changed by then. ``meter``: an
+    external one, which is running.
 
     Raises ConnectionFailed when the link stays down (the run goes on, ``--resume`` collects it), RunGone,
     and StoreError where nothing can be written here; KeyboardInterrupt stops the run on the board first.
     """
     run_id = header.run_id
     run_dir = board.run_dir(unfinished.board_run_id(run_id, part))
-    book = _Book(header, store, events, usage, stored, run_dir=run_dir, part=part, notes=notes)
+    book = _Book(header, store, events, usage, stored, run_dir=run_dir, part=part, notes=notes, meter=meter)
     events.stage(f"measuring on {board.device.name}")
     with ExitStack() as stack:
 
@@ -193,6 +195,7 @@ class _Book:
         run_dir: str,
         part: int,
         notes: Sequence[str],
+        meter: Meter | None,
     ) -> None:
         self._header = header
         self._trials = {trial.id: trial for trial in header.trials}
@@ -203,8 +206,9 @@ class _Book:
         self._store = store
         self._events = events
         self._usage = usage
+        self._meter, self._meter_told = meter, False
         self._run_dir, self._part, self._notes = run_dir, part, tuple(notes)
-        lines = [line for line in stored if isinstance(line, TrialRecord | TraceRecord)]
+        lines = [line for line in stored if isinstance(line, LaunchRecord)]
         of_part = [line for line in lines if line.trial.part == part]
         self.seq = max((line.trial.seq + 1 for line in of_part), default=0)
         self._stamps = [stamp for line in of_part for stamp in _stamps(line.trial.model_dump())]
@@ -218,6 +222,7 @@ class _Book:
         """Store what is worth it."""
         self._usage.sample()
         self._stamps += _stamps(message)
+        self._hear_for_meter(message)
         if message["kind"] == protocol.TRIAL_BEGIN and message["repeat_of"]:
             self._events.stage(f"repeating disturbed launches on {self.board.device.name}")
         elif message["kind"] == protocol.TRIAL:
@@ -249,8 +254,10 @@ class _Book:
             "condition": planned.condition.model_dump(),
             "launch": planned.launch,
             "round": planned.round,
-            "trial": {**message, "part": self._part},
+            "trial": {**message, "part": self._part, "meter": self._metered(message)},
         }
+        if planned.energy:
+            line["kind"] = "energy"
         if planned.trace:
             line["kind"] = "trace"
             line["file"], line["message"] = self._fetch_trace(message)
@@ -261,6 +268,28 @@ class _Book:
         if error := message["error"]:
             where = f"{planned.condition.artifact} {planned.condition.scenario}"
             self._events.warn(f"{where}: {error['code']}: {error['message']}")
+
+    def _hear_for_meter(self, message: dict[str, Any]) -> None:
+        if self._meter is None:
+            return
+        self._meter.hear(message)
+        if self._meter.problem is not None and not self._meter_told:
+            self._meter_told = True
+            self._events.warn(f"{self._meter.problem}: launches from here on have no energy")
+
+    def _metered(self, message: dict[str, Any]) -> dict[str, Any] | None:
+        """What the external meter said around a launch; None where it has nothing to do with it."""
+        program, power = self._header.meter, message["power"]
+        if program is None or power is None:
+            return None
+        if self._meter is None:
+            return {"program": program, "reason": "the run was taken up again, without its meter"}
+        ends = [end for stretch in power["idle_ns"] for end in stretch]
+        window = message["window"] or {}
+        ends += [end for end in (window.get("begun_ns"), window.get("ended_ns")) if end is not None]
+        if not ends:
+            return {"program": program, "reason": "the launch did not run"}
+        return self._meter.take(min(ends), max(ends))
 
     def _fetch_trace(self, message: dict[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
         """The trace of a launch, brought into the store's folder; or why there is none."""

@@ -16,21 +16,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgebench.agent.protocol import PROTOCOL
-from edgebench.agent.runtimes.table import TRACED, runtimes_for
+from edgebench.agent.runtimes.table import runtimes_for
+from edgebench.harness import further
 from edgebench.harness.suite import Repeats, Suite
 from edgebench.results import Condition, PlannedTrial
 
 if TYPE_CHECKING:
     from edgebench.models import Artifact
 
-# Seconds a launch takes beside warm-up and the measured loop: interpreter, runtime, model. A first
-# guess for the progress bar, which corrects itself as trials end.
-_LAUNCH_S = 0.3
-
 # The null runtime answers in well under a microsecond: more samples would add bytes, not knowledge.
 _NULL_COUNT = 5000
-_TRACE_COUNT = 20
 _MAX_COUNT = 200_000
+
+_OF_ONE_LENGTH: tuple[Literal["single_stream", "sustained"], ...] = ("single_stream", "sustained")
 
 NULL = "null"
 DEFAULT_RUNTIME = "onnxruntime"
@@ -103,7 +101,7 @@ class Trial:
     """One launch of one condition; ``spec`` is what the agent is told.
 
     ``group``: launches of one round that are repeated together. ``trace``: it runs under the runtime's
-    profiler, and none of its times is a measurement.
+    profiler; ``energy``: power is read around it. None of the times of these is a measurement.
     """
 
     id: str
@@ -114,6 +112,12 @@ class Trial:
     estimate_s: float
     spec: dict[str, Any]
     trace: bool = False
+    energy: bool = False
+
+    @property
+    def measures(self) -> bool:
+        """Whether figures of time and memory are made of it."""
+        return not (self.trace or self.energy)
 
     def record(self) -> PlannedTrial:
         """The trial as the run's header keeps it."""
@@ -125,6 +129,7 @@ class Trial:
             estimate_s=self.estimate_s,
             group=self.group,
             trace=self.trace,
+            energy=self.energy,
         )
 
 
@@ -134,6 +139,10 @@ class Plan:
 
     trials: tuple[Trial, ...]
     repeats: Repeats
+
+    def without_energy(self) -> Plan:
+        """The plan for a board whose power cannot be read."""
+        return replace(self, trials=tuple(trial for trial in self.trials if not trial.energy))
 
     @property
     def estimate_s(self) -> float:
@@ -183,7 +192,7 @@ class Plan:
             "conditioning": None if conditioning is None else dict(conditioning),
             "repeats": {
                 **self.repeats.model_dump(),
-                "budget": int(self.repeats.budget * sum(not trial.trace for trial in kept)),
+                "budget": int(self.repeats.budget * sum(trial.measures for trial in kept)),
             },
             "trials": [{**trial.spec, "python": everywhere[trial.condition.runtime]} for trial in kept],
         }
@@ -199,14 +208,16 @@ def make_plan(
 ) -> Plan:
     """Lay out every launch of every condition of ``suite`` for these artifacts, corpora and device.
 
-    ``trace`` adds, behind them all, one launch of each single-stream condition under the profiler of a
-    runtime that has one.
+    Behind the launches that figures of time are made of come those that ``further`` adds.
     """
     groups = _groups(suite, subjects, corpora, device)
     shuffler = random.Random(suite.seed)  # noqa: S311 - an order, not a secret
     trials: list[Trial] = []
     first: dict[Condition, str] = {}
     made = [0] * len(groups)
+    # Sustained launches come last: they leave a hot board behind.
+    long = [group for group in groups if group[0][0].scenario == "sustained"]
+    groups = [group for group in groups if group[0][0].scenario != "sustained"]
     for round_ in range(suite.launches):
         order = list(range(len(groups)))
         shuffler.shuffle(order)
@@ -221,37 +232,15 @@ def make_plan(
                 place = _Place(id_, launch, round_, group, first.get(member[0]))
                 first.setdefault(member[0], id_)
                 trials.append(_trial(suite, member, place))
+    if suite.energy is not None:
+        trials += further.energy(trials, suite.energy)
+    for launch in range(suite.launches_of("sustained") if long else 0):
+        for member in (member for group in long for member in group):
+            place = _Place(f"t{len(trials):04d}", launch, launch, len(trials), None)
+            trials.append(further.sustained(_trial(suite, member, place), suite))
     if trace:
-        trials += _traces(trials)
+        trials += further.traces(trials)
     return Plan(tuple(trials), suite.repeats)
-
-
-def _traces(trials: Sequence[Trial]) -> list[Trial]:
-    """One launch of each condition whose runtime can write a trace, of few inferences.
-
-    Clips of a corpus differ in length, and so do the times of their operators: such conditions have none.
-    """
-    found: list[Trial] = []
-    for trial in {trial.condition: trial for trial in trials}.values():
-        if trial.condition.runtime not in TRACED or trial.condition.scenario != "single_stream":
-            continue
-        id_ = f"t{len(trials) + len(found):04d}"
-        few = {"min_duration_s": 0.0, "min_count": _TRACE_COUNT}  # a profile grows with every inference
-        warmup = {**trial.spec["warmup"], "max_s": 1e-9}
-        alone = {"group": None, "predictions_of": None}
-        spec = {**trial.spec, **few, **alone, "id": id_, "warmup": warmup, "trace": True}
-        found.append(
-            replace(
-                trial,
-                id=id_,
-                launch=trial.launch + 1,
-                round=trial.round + 1,
-                estimate_s=_LAUNCH_S,
-                spec=spec,
-                trace=True,
-            )
-        )
-    return found
 
 
 def _is_due(round_: int, launches: int, rounds: int) -> bool:
@@ -272,16 +261,11 @@ def _groups(
     """Conditions that differ in artifact and runtime alone, together."""
     groups: list[list[_Member]] = []
     for threads in suite.threads:
-        if "single_stream" in suite.scenarios:
+        for scenario in (name for name in _OF_ONE_LENGTH if name in suite.scenarios):
             for input_s in sorted({length for s in subjects for length in s.lengths_of(suite)}):
+                where: dict[str, Any] = {"device": device, "threads": threads, "input_s": input_s}
                 group: list[_Member] = [
-                    (
-                        _condition(
-                            s, runtime, "single_stream", device=device, threads=threads, input_s=input_s
-                        ),
-                        s,
-                        None,
-                    )
+                    (_condition(s, runtime, scenario, rate_hz=suite.rate_hz, **where), s, None)
                     for s in subjects
                     if input_s in s.lengths_of(suite)
                     for runtime in s.runtimes
@@ -320,12 +304,13 @@ def _groups(
 def _condition(
     subject: Subject,
     runtime: str,
-    scenario: Literal["single_stream", "offline"],
+    scenario: Literal["single_stream", "offline", "sustained"],
     *,
     device: str,
     threads: int,
     input_s: float | None = None,
     corpus: str | None = None,
+    rate_hz: float | None = None,
 ) -> Condition:
     return Condition(
         artifact=subject.key,
@@ -336,6 +321,7 @@ def _condition(
         threads=threads,
         runtime=runtime,
         corpus=corpus,
+        rate_hz=rate_hz,
     )
 
 
@@ -364,6 +350,7 @@ def _trial(suite: Suite, member: _Member, place: _Place) -> Trial:
         "artifact": condition.artifact_sha256,
         "scenario": condition.scenario,
         "input_s": condition.input_s,
+        "rate_hz": condition.rate_hz,
         "sample_rate_hz": SAMPLE_RATE_HZ,
         "pack": corpus.sha256 if corpus else None,
         "threads": condition.threads,
@@ -379,5 +366,5 @@ def _trial(suite: Suite, member: _Member, place: _Place) -> Trial:
         "timeout_s": suite.limits.trial_timeout_s + 4 * duration_s,
         "seed": suite.seed,
     }
-    estimate_s = _LAUNCH_S + (0.0 if null else suite.warmup.max_s / 2) + duration_s
+    estimate_s = further.LAUNCH_S + (0.0 if null else suite.warmup.max_s / 2) + duration_s
     return Trial(place.id, condition, place.launch, place.round, place.group, estimate_s, spec)

@@ -101,7 +101,7 @@ def outlooks(plan: Plan, scatter: Scatter) -> list[Outlook]:
     inputs = {(c.input_s, c.threads) for c in single}
     if len(single) <= len(inputs):
         return []
-    launches = sum(trial.condition == single[0] and not trial.trace for trial in plan.trials)
+    launches = sum(trial.condition == single[0] and trial.measures for trial in plan.trials)
     return [_outlook(metric, deviation, launches) for metric, deviation in scatter.deviations.items()]
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from edgebench.agent.protocol import PROTOCOL
 from edgebench.devices import resolve_device
-from edgebench.errors import DeviceError, ModelError, RunGone, UsageError
+from edgebench.errors import ConnectionFailed, DeviceError, ModelError, RunGone, UsageError
 from edgebench.files import sha256_of
 from edgebench.harness import unfinished
-from edgebench.harness.board import Board, open_board
+from edgebench.harness.board import Board, open_board, start_run
 from edgebench.harness.collect import HostUsage, collect, ended_early
 from edgebench.harness.events import Events
 from edgebench.harness.follow import Ending
@@ -20,8 +20,12 @@ from edgebench.results import Fingerprint, Record, RunEnd, RunHeader, Store, Tri
 from edgebench.results.likeness import differences, may_differ, must_match
 
 
-def resume(run_id: str, store: Store, *, cache: Path, inventory: Path | None, events: Events) -> str:
+def resume(
+    run_id: str, store: Store, *, cache: Path, inventory: Path | None, events: Events, wait: bool = False
+) -> str:
     """Bring a run to its end: collect what went on alone, then measure what is missing. Returns its id.
+
+    ``wait``: for a board on which somebody else measures, instead of giving up.
 
     Raises UsageError where the run is over or another process collects it, DeviceError where another
     board answers or its runtime has changed, and what ``collect`` raises.
@@ -44,7 +48,7 @@ def resume(run_id: str, store: Store, *, cache: Path, inventory: Path | None, ev
             with open_board(
                 device, runtimes=run.runtimes, cache=cache, offline=run.kept.offline, events=events
             ) as board:
-                ending = run.measure_rest(board)
+                ending = run.measure_rest(board, wait=wait)
         if run.missing() or ending.status != "complete":
             raise ended_early(header.run_id, device.name, ending)
         if run.kept is not None:
@@ -99,7 +103,7 @@ class _Resumed:
             self.events.warn(str(error))
             return Ending("failed", str(error), None)
 
-    def measure_rest(self, board: Board) -> Ending:
+    def measure_rest(self, board: Board, *, wait: bool) -> Ending:
         """Measure what is missing, as a part of its own."""
         assert self.kept is not None
         self._check_board(board)
@@ -117,9 +121,12 @@ class _Resumed:
         plan = part.rest(ids, repeats=repeats, pythons=board.pythons, root=board.facts.root)
         part.save(self.store)
         try:
-            board.start(plan)
-        except DeviceError:
-            before.save(self.store)
+            start_run(board, plan, wait=wait)
+        except ConnectionFailed as error:
+            self.events.warn(f"{error} The run may have begun.")
+        except (DeviceError, KeyboardInterrupt):
+            if board.abandon(board.run_dir(plan["run_id"])):
+                before.save(self.store)
             raise
         self.kept = part
         self.events.stage(f"measuring {len(ids)} launches that are missing")

@@ -11,22 +11,25 @@ import getpass
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgebench import __version__
 from edgebench.agent.runtimes.table import RUNTIMES, TRACED
 from edgebench.corpora import Where
-from edgebench.errors import UsageError
+from edgebench.errors import ConnectionFailed, Interrupted, UsageError
 from edgebench.harness import precision, unfinished
-from edgebench.harness.board import Board, open_board, start_when_free
+from edgebench.harness.board import Board, open_board, start_run
 from edgebench.harness.checks.preflight import check_models, start_limit_c, usable_runtimes
 from edgebench.harness.checks.provenance import commit
 from edgebench.harness.collect import HostUsage, collect, ended_early
 from edgebench.harness.events import Events
 from edgebench.harness.facts import artifact_facts
 from edgebench.harness.host.reference import host_reference, reference_artifacts
+from edgebench.harness.meter import Meter
+from edgebench.harness.meter import check as check_meter
 from edgebench.harness.plan import Plan, Subject, make_plan
 from edgebench.harness.speech import HeldOut, prepare_corpus
 from edgebench.harness.suite import Suite
@@ -136,6 +139,8 @@ def run(request: Request, store: Store, events: Events) -> str:
 
     Raises EdgebenchError; what was measured until then is in the store.
     """
+    if request.device.meter:
+        check_meter(request.device.meter)
     usage = HostUsage()
     prepared = prepare(request, events)
     _say_what_is_too_wide(prepared.plan, request, store, events)
@@ -158,6 +163,7 @@ def run(request: Request, store: Store, events: Events) -> str:
         to_measure=True,
     ) as board:
         fingerprint = board.fingerprint()
+        prepared = _powered(request, prepared, fingerprint, events)
         usable = usable_runtimes(fingerprint, request.device.name)
         check_models(prepared.artifacts, fingerprint, request.device.name)
         events.stage(f"sending models and speech to {request.device.name}")
@@ -186,12 +192,20 @@ def run(request: Request, store: Store, events: Events) -> str:
             lines=[line.model_dump(mode="json") for line in (header, *begin)],
             offline=request.offline,
         )
-        with unfinished.collecting(store, run_id):
+        with unfinished.collecting(store, run_id), ExitStack() as stack:
             kept.save(store)
+            meter = _start_meter(request.device, stack, kept, store, events)
             _start(board, plan, kept, store, wait=request.wait)
             events.started(run_id)
             ending = collect(
-                board, header, store, cache=request.cache, events=events, usage=usage, stored=[header, *begin]
+                board,
+                header,
+                store,
+                cache=request.cache,
+                events=events,
+                usage=usage,
+                stored=[header, *begin],
+                meter=meter,
             )
             if ending.status != "complete":
                 raise ended_early(run_id, request.device.name, ending)
@@ -199,18 +213,56 @@ def run(request: Request, store: Store, events: Events) -> str:
     return run_id
 
 
-def _start(board: Board, plan: dict[str, Any], kept: Unfinished, store: Store, *, wait: bool) -> None:
-    """Start the run and store the lines that begin it; of a run that cannot be started nothing is left."""
+def _powered(
+    request: Request, prepared: Prepared, fingerprint: Mapping[str, Any], events: Events
+) -> Prepared:
+    """Without launches for energy, where neither the board nor a meter tells its power: that is said."""
+    power = fingerprint.get("power") or {}
+    if request.suite.energy is None or request.device.meter or power.get("source"):
+        return prepared
+    reason = power.get("reason") or "the board does not tell its power"
+    events.warn(f"no energy is measured: {reason}. Name a meter with --meter")
+    return replace(prepared, plan=prepared.plan.without_energy())
+
+
+def _start_meter(
+    device: Device, stack: ExitStack, kept: Unfinished, store: Store, events: Events
+) -> Meter | None:
+    """The external meter of a device, where it has one; ended with ``stack``."""
+    if not device.meter:
+        return None
     try:
-        if wait:
-            start_when_free(board, plan)
-        else:
-            board.start(plan)
+        meter = stack.enter_context(Meter(device.meter, same_clock=device.is_local))
+    except UsageError:
+        kept.remove(store)
+        raise
+    events.stage("waiting for the meter's first reading")
+    if problem := meter.wait_first():
+        events.warn(f"no energy is measured: {problem}")
+    return meter
+
+
+def _start(board: Board, plan: dict[str, Any], kept: Unfinished, store: Store, *, wait: bool) -> None:
+    """Start the run and store the lines that begin it; of a run that cannot be started nothing is left.
+
+    Where the link is lost meanwhile the run may have begun: it stays known, and collecting it finds out.
+    """
+    run_id = plan["run_id"]
+    try:
+        try:
+            start_run(board, plan, wait=wait)
+        except ConnectionFailed as error:
+            board.events.warn(f"{error} The run may have begun.")
         for line in kept.lines:
             store.append(record_from(line))
-    except BaseException:  # Ctrl-C too
-        board.abandon(board.run_dir(plan["run_id"]))
-        kept.remove(store)
+    except BaseException as error:  # Ctrl-C too
+        if board.abandon(board.run_dir(run_id)):
+            kept.remove(store)
+        elif isinstance(error, KeyboardInterrupt):
+            raise Interrupted(
+                f"interrupted, but board {board.device.name!r} could not be told. The run may go on there: "
+                f"collect it with `edgebench run --resume {run_id}`."
+            ) from None
         raise
 
 
@@ -253,10 +305,12 @@ def _header(
             min_duration_s=suite.duration_s,
             min_count=suite.min_count,
             launches=suite.launches,
+            sustained_s=suite.sustained.duration_s if suite.sustained else None,
             max_start_temperature_c=start_limit_c(device, board_facts),
         ),
         deployment=deployment,
         conditioning=(ConditioningFacts(**device.conditioning.model_dump()) if device.conditioning else None),
+        meter=device.meter or None,
         trials=tuple(trial.record() for trial in prepared.plan.trials),
     )
 

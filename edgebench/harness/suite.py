@@ -6,16 +6,16 @@ import hashlib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from edgebench.agent.runtimes.table import RUNTIMES
 from edgebench.errors import ConfigError, UsageError, explain, nearest
 from edgebench.text import read_toml
 
 Level = Literal["quick", "standard", "publish"]
-Scenario = Literal["single_stream", "offline"]
+Scenario = Literal["single_stream", "offline", "sustained"]
 
 # Seconds of measuring a condition, all launches together. MLPerf Tiny asks for 10 s windows,
 # MLPerf Inference for 600 s.
@@ -28,6 +28,9 @@ Launches = Annotated[int, Field(ge=1, le=1000)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Length = Annotated[float, Field(gt=0, le=3600)]
 Share = Annotated[float, Field(gt=0, le=1)]
+Duration = Annotated[float, Field(ge=1, le=86_400)]
+# A request takes at least some microseconds, and the rows of a launch have an end.
+Rate = Annotated[float, Field(ge=0.01, le=10_000)]
 
 
 class _Strict(BaseModel):
@@ -77,6 +80,30 @@ class Repeats(_Strict):
     busy_host: Share = 0.5
 
 
+class Energy(_Strict):
+    """Launches around which the board's power is read; of none of them a latency is reported.
+
+    ``duration_s``: seconds of inferences in each. ``idle_s``: seconds before and after it in which nothing
+    runs, for the power of the idle board. ``hz``: readings a second.
+    """
+
+    launches: Launches = 5
+    duration_s: Duration = 10.0
+    idle_s: Annotated[float, Field(ge=1, le=600)] = 5.0
+    hz: Annotated[float, Field(gt=0, le=10)] = 2.0
+
+
+class Sustained(_Strict):
+    """One long launch a condition: what the board does in its first minute against its last.
+
+    ``duration_s``: of each. ``idle_s``: as in ``Energy``.
+    """
+
+    launches: Launches = 1
+    duration_s: Duration = 1800.0
+    idle_s: Annotated[float, Field(ge=1, le=600)] = 10.0
+
+
 class Suite(_Strict):
     """What a run measures.
 
@@ -84,7 +111,9 @@ class Suite(_Strict):
     ``min_duration_s`` does; ``min_count`` is the least number of inferences, likewise together.
     ``offline_launches`` is the most launches that an offline condition gets, each a pass over the
     corpus at least; None: as many as the others. ``runtimes``: a model is measured in each of them that
-    loads its format, and in the default one of its format where there is none.
+    loads its format, and in the default one of its format where there is none. ``rate_hz``: requests of
+    single_stream and sustained come at this rate; None: each follows the one before at once. ``energy``:
+    None where no energy is measured.
     """
 
     name: str
@@ -105,6 +134,16 @@ class Suite(_Strict):
     session: Session = Session()
     limits: Limits = Limits()
     repeats: Repeats = Repeats()
+    energy: Energy | None = None
+    sustained: Sustained | None = None
+    rate_hz: Rate | None = None
+
+    @model_validator(mode="after")
+    def _sustained_is_told(self) -> Self:
+        """How long a sustained launch takes is in the suite wherever it has any."""
+        if "sustained" in self.scenarios and self.sustained is None:
+            object.__setattr__(self, "sustained", Sustained())
+        return self
 
     @field_validator("runtimes")
     @classmethod
@@ -122,13 +161,17 @@ class Suite(_Strict):
 
     def launches_of(self, scenario: str) -> int:
         """Launches of a condition of this scenario."""
+        if scenario == "sustained":
+            return (self.sustained or Sustained()).launches
         if scenario == "offline" and self.offline_launches is not None:
             return min(self.launches, self.offline_launches)
         return self.launches
 
     def sha256(self) -> str:
         """Hash of the resolved suite: equal suites measure alike, whatever their files look like."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        # Settings that came later count where they are set: suites of before keep their hash.
+        later = {name for name in ("energy", "sustained", "rate_hz") if getattr(self, name) is None}
+        return hashlib.sha256(self.model_dump_json(exclude=later).encode()).hexdigest()
 
 
 def packaged_suites() -> list[str]:
@@ -141,11 +184,17 @@ def packaged_suites() -> list[str]:
 
 
 def load_suite(
-    name_or_path: str = "packaged", *, session: Mapping[str, Any] | None = None, **overrides: Any
+    name_or_path: str = "packaged",
+    *,
+    session: Mapping[str, Any] | None = None,
+    energy: bool = False,
+    sustained_s: float | None = None,
+    **overrides: Any,
 ) -> Suite:
     """Read a packaged suite by name or a suite file by path; ``overrides`` replace its values.
 
-    ``session`` replaces single settings of the runtime.
+    ``session`` replaces single settings of the runtime. ``energy``: measure energy as the suite says, or by
+    the defaults. ``sustained_s``: measure long launches of so many seconds, and nothing else.
 
     Raises UsageError for a name that is neither, ConfigError for a file that is not a suite.
     """
@@ -167,6 +216,11 @@ def load_suite(
     except ValueError as error:
         raise ConfigError(f"suite {name_or_path}: not valid TOML ({error}).") from None
     values.update({key: value for key, value in overrides.items() if value is not None})
+    if energy:
+        values.setdefault("energy", {})
+    if sustained_s is not None:
+        values["scenarios"] = ["sustained"]
+        values["sustained"] = {**(values.get("sustained") or {}), "duration_s": sustained_s}
     if session:
         values["session"] = {**values.get("session", {}), **session}
     if "level" in overrides and overrides["level"] is not None:

@@ -20,7 +20,7 @@ import pydantic
 from edgebench.agent import protocol
 from edgebench.errors import StoreError, UsageError
 from edgebench.files import write_text
-from edgebench.results import Record, RunHeader, Store, TraceRecord, TrialRecord, record_from
+from edgebench.results import LaunchRecord, Record, RunHeader, Store, record_from
 
 FOLDER = "unfinished"
 
@@ -153,14 +153,10 @@ def collecting(store: Store, run_id: str) -> Iterator[None]:
 
 def done(lines: Sequence[Record]) -> list[str]:
     """Ids of the launches that the store holds; one that was cancelled is not among them."""
-    return [
-        line.trial.id
-        for line in lines
-        if isinstance(line, TrialRecord | TraceRecord) and not was_cancelled(line)
-    ]
+    return [line.trial.id for line in lines if isinstance(line, LaunchRecord) and not was_cancelled(line)]
 
 
-def was_cancelled(line: TrialRecord | TraceRecord) -> bool:
+def was_cancelled(line: LaunchRecord) -> bool:
     """Whether a launch was stopped with its run: it says nothing of the model."""
     return line.trial.error is not None and line.trial.error.code == protocol.CANCELLED_BY_HOST
 

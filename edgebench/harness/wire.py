@@ -98,6 +98,7 @@ class _Lost(AgentModel):
 
 class _Heartbeat(AgentModel):
     kind: Literal["heartbeat"]
+    monotonic_ns: Count | None = None
 
 
 class _Begin(AgentModel):
@@ -157,7 +158,19 @@ class _Trial(TrialMessage):
         if not len(out.names) == len(out.shapes) == len(out.values):
             raise ValueError("an output with more names than values, or fewer")
         self._check_predictions()
+        self._check_rows()
         return self
+
+    def _check_rows(self) -> None:
+        """Readings and samples that stand beside each other are as many."""
+        served = self.requests
+        if served is not None:
+            lengths = {len(served.starts_ns), len(served.waits_ns), len(self.samples_ns or ())}
+            if len(lengths) > 1:
+                raise ValueError("requests that do not fit the samples")
+        power = self.power
+        if power is not None and any(len(row) != len(power.t_ns) for row in power.watts.values()):
+            raise ValueError("watts that do not fit their times")
 
     def _check_predictions(self) -> None:
         found = self.predictions

@@ -10,7 +10,11 @@ from edgebench.results.records.record import RunHeader
 
 # Of a suite, these say which conditions are measured, and conditions are matched one by one; the rest
 # says how each is measured, and has to be the same.
-_WHAT_IS_MEASURED = {"name", "description", "scenarios", "input_s", "threads", "corpora", "null_runtime"}
+_WHAT_IS_MEASURED = {
+    *("name", "description", "scenarios", "input_s", "threads", "corpora", "null_runtime"),
+    # Launches of their own, and a part of the condition.
+    *("energy", "sustained", "rate_hz"),
+}
 _HERE_OR_BELOW = {*_WHAT_IS_MEASURED, "session"}
 
 

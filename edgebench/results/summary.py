@@ -7,12 +7,13 @@ is one condition: artifact, scenario, input length, threads, corpus.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgebench.errors import StoreError
 from edgebench.results.metrics import accuracy
 from edgebench.results.metrics.cost import cost_figures
+from edgebench.results.metrics.in_time import energy_figures, settling
 from edgebench.results.metrics.parity import parity
 from edgebench.results.metrics.ratios import paired_ratio
 from edgebench.results.metrics.table import METRICS, PUBLIC_NAMES, Figure, figure, missing
@@ -23,6 +24,7 @@ from edgebench.results.records.record import (
     ArtifactFacts,
     Condition,
     CorpusFacts,
+    EnergyRecord,
     HostUse,
     Record,
     ReferenceRecord,
@@ -38,7 +40,10 @@ SYNTHETIC = "synthetic"
 
 @dataclass(frozen=True)
 class Row:
-    """One condition. ``trials``: all its launches, failed ones too, for whoever needs raw samples."""
+    """One condition. ``trials``: all its launches, failed ones too, for whoever needs raw samples.
+
+    ``energy``: its launches around which power was read, which are no others where it is sustained.
+    """
 
     condition: Condition
     artifact: ArtifactFacts | None
@@ -47,6 +52,7 @@ class Row:
     figures: Mapping[str, Figure]
     scoring: accuracy.Scoring | None
     trials: tuple[TrialRecord, ...]
+    energy: tuple[TrialMessage, ...] = ()
 
     @property
     def good(self) -> tuple[TrialMessage, ...]:
@@ -69,6 +75,7 @@ class Row:
             "input_s": condition.input_s,
             "threads": condition.threads,
             "runtime": condition.runtime,
+            "rate_hz": condition.rate_hz,
             "corpus": accuracy.corpus_json(self.corpus, self.scoring) if self.corpus else None,
             "verdict": self.verdict.to_json(),
             "metrics": {name: self.figures[name].to_json() for name in names},
@@ -129,7 +136,8 @@ def summarise(lines: Iterable[Record]) -> RunSummary:
     trials = with_predictions(once([line for line in found if isinstance(line, TrialRecord)]))
     for trial in counted(header, trials):
         launches.setdefault(trial.condition, []).append(trial)
-    rows = [_row(header, condition, of_it, references) for condition, of_it in launches.items()]
+    powers = [line for line in found if isinstance(line, EnergyRecord)]
+    rows = [_row(header, condition, of_it, references, powers) for condition, of_it in launches.items()]
     rows = [_with_losses(row, rows) for row in rows]
     order = {artifact.key: number for number, artifact in enumerate(header.artifacts)}
     rows.sort(key=lambda row: _sort_key(row.condition, order))
@@ -169,11 +177,15 @@ def _row(
     condition: Condition,
     trials: Sequence[TrialRecord],
     references: Sequence[ReferenceRecord],
+    powers: Sequence[EnergyRecord],
 ) -> Row:
     artifact = next((a for a in header.artifacts if a.sha256 == condition.artifact_sha256), None)
     corpus = next((c for c in header.corpora if c.name == condition.corpus), None)
     good = [line.trial for line in trials if line.trial.status == "ok"]
+    energy = good if condition.scenario == "sustained" else _once_each(condition, powers)
     figures = cost_figures(artifact, condition, good)
+    figures.update(energy_figures(header, condition, energy))
+    figures.update(settling(condition, good))
     scoring, accuracies = _accuracy(condition, artifact, corpus, predictions_of(trials))
     figures.update(accuracies)
     compared = parity(artifact, condition, good, references)
@@ -186,7 +198,13 @@ def _row(
         tolerance=compared.tolerance,
         mismatch=compared.mismatch,
     )
-    return Row(condition, artifact, corpus, verdict, figures, scoring, tuple(trials))
+    return Row(condition, artifact, corpus, verdict, figures, scoring, tuple(trials), tuple(energy))
+
+
+def _once_each(condition: Condition, lines: Sequence[EnergyRecord]) -> list[TrialMessage]:
+    """The launches for energy of a condition that ended well, each once."""
+    good = [line.trial for line in lines if line.condition == condition and line.trial.status == "ok"]
+    return list({trial.id: trial for trial in reversed(good)}.values())[::-1]
 
 
 def predictions_of(trials: Sequence[TrialRecord]) -> Predictions | None:
@@ -240,7 +258,7 @@ def _with_losses(row: Row, rows: Sequence[Row]) -> Row:
         figures.update(
             accuracy.losses(before, after, row.corpus, tasks_of(parent.artifact), tasks_of(row.artifact))
         )
-    return Row(row.condition, row.artifact, row.corpus, row.verdict, figures, row.scoring, row.trials)
+    return replace(row, figures=figures)
 
 
 def parent_of(row: Row, rows: Sequence[Row]) -> Row | None:

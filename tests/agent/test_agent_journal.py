@@ -15,8 +15,8 @@ FULL_DISK = """
 import resource, signal, sys
 from edgebench.agent import journal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # what a full disk does, at 4096 bytes
 book = journal.Journal(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # what a full disk does, at 4096 bytes
 refused = 0
 for number in range(100):
     try:

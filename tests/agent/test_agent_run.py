@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -341,3 +342,23 @@ def test_the_package_answers_like_the_zip(board: Board, agent_zip: Path) -> None
         "name": "null", "version": "1", "providers": [], "python": platform.python_version(),
         "numpy": np.__version__, "error": None,
     }  # fmt: skip
+
+
+def test_a_disk_that_fills_while_measuring_ends_the_run_with_the_reason(
+    agent_zip: Path, small_disk: Path
+) -> None:
+    """What was measured stays whole, and room is left to say why there is no more."""
+    board = Board(agent_zip, small_disk / "board")
+    run_dir = board.start(*(trial(None, id=f"t{number:04}") for number in range(60)))
+    book = run_dir / "journal.jsonl"
+    while '"kind":"trial",' not in book.read_text():
+        time.sleep(0.02)
+    with contextlib.suppress(OSError), (small_disk / "ballast").open("wb", buffering=0) as ballast:
+        while ballast.write(bytes(4096)):
+            pass
+    *_, last = messages = board.verb("follow", run_dir, 0)
+    assert (last["kind"], last["status"]) == ("end", "failed")
+    assert "No space left on device" in last["message"]
+    assert [message["seq"] for message in messages if "seq" in message] == list(range(last["seq"] + 1))
+    done = [message for message in messages if message["kind"] == "trial"]
+    assert 0 < len(done) == last["trials_done"] < 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import getpass
 import json
 import subprocess
 from pathlib import Path
@@ -22,11 +23,12 @@ THEIRS = """\
 # The boards of the attic.
 [devices.old]   # runs hot
 host = "10.0.0.9"
+user = "{user}"
 condition = { governor = "performance" }
 
 [devices.last]
 host = "10.0.0.10"
-"""
+""".replace("{user}", getpass.getuser())
 
 
 @pytest.fixture
@@ -60,9 +62,10 @@ def test_an_entry_is_replaced_only_when_that_is_said(host: Edgebench, inventory:
     assert inventory.read_text() == THEIRS
     assert host.here("devices", "add", "old", "--host", "board", "--replace").returncode == 0
     text = inventory.read_text()
-    assert text.startswith('# The boards of the attic.\n[devices.old]\nhost = "board"\n')
+    assert text.startswith('# The boards of the attic.\n[devices.old]\nhost = "board"\nuser = ')
     assert text.endswith('[devices.last]\nhost = "10.0.0.10"\n')
     old = read_inventory(inventory).devices["old"]
+    assert (old.user, old.port) == (getpass.getuser(), None)
     assert old.condition is not None
     assert old.condition.governor == "performance"
 

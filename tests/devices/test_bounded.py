@@ -14,7 +14,7 @@ from edgebench.devices.links.bounded import CHATTER_BYTES, LineBuffer, Tail
 from edgebench.devices.links.connection import Connection
 from edgebench.devices.links.local import LocalConnection
 from edgebench.devices.links.ssh.connection import SshConnection
-from edgebench.errors import DeviceError
+from edgebench.errors import ConnectionFailed, DeviceError
 from edgebench.text import plain
 
 LIMIT = 200_000
@@ -53,6 +53,21 @@ def test_a_line_that_never_ends_is_refused_and_lines_that_end_are_not(link: Conn
         pytest.raises(DeviceError, match="one line is longer than the 200,000 bytes"),
     ):
         next(lines)
+
+
+def test_a_byte_now_and_then_is_no_line(link: Connection) -> None:
+    """Each byte used to begin the wait anew, so that the end of the line never came and was never missed."""
+    slow = ["sh", "-c", "echo one; while :; do printf x; sleep 0.1; done"]
+    with link.stream(slow, idle_timeout_s=0.5) as lines:
+        assert next(lines) == b"one"
+        with pytest.raises(ConnectionFailed, match=r"began a line and had not ended it 0\.5 s and"):
+            next(lines)
+
+
+def test_a_long_line_may_take_longer_than_silence_may(link: Connection) -> None:
+    long = ["sh", "-c", "for n in 1 2 3 4; do printf '%01000d' $n; sleep 0.3; done; echo"]
+    with link.stream(long, idle_timeout_s=0.5) as lines:
+        assert len(next(lines)) == 4000
 
 
 def test_noise_on_standard_error_is_read_and_forgotten(link: Connection) -> None:

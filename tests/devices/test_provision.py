@@ -115,11 +115,8 @@ def test_offline_wheels_make_an_environment_that_infers(
 def test_with_the_network_pip_on_the_board_does_it(
     make_ssh_server: MakeServer, doubling_model: Path, tmp_path: Path
 ) -> None:
-    """Also where the user's set-up would spoil it: packages on PYTHONPATH, and pip told to install for
-    the user (pip#8977)."""
-    (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs" / "numpy.py").write_text("raise SystemExit('the numpy of somebody else')")
-    theirs = {"PYTHONPATH": str(tmp_path / "theirs"), "PIP_USER": "1"}
+    """Also where the user's set-up would spoil it, in variables and in a pip.conf (pip#8977)."""
+    theirs = spoiling_set_up(tmp_path / "theirs") | {"PIP_USER": "1"}
     connection, facts = reach(make_ssh_server(environment={**PIP_SETTINGS, **theirs}))
     if not (facts.has_ensurepip or facts.has_pip):
         pytest.skip("this machine's Python has neither ensurepip nor pip")
@@ -130,13 +127,26 @@ def test_with_the_network_pip_on_the_board_does_it(
     connection.close()
 
 
+def spoiling_set_up(folder: Path) -> dict[str, str]:
+    """Variables of a user whose Python is made up for other things: ROS, a pip that installs for the user."""
+    folder.mkdir()
+    (folder / "numpy.py").write_text("raise SystemExit('the numpy of somebody else')")
+    (folder / "sitecustomize.py").write_text("print('welcome')")
+    (folder / "pins").write_text("numpy<1\n")
+    conf = (
+        f"user = true\ntarget = {folder / 'target'}\nrequire-hashes = true\nconstraint = {folder / 'pins'}\n"
+    )
+    (folder / "pip.conf").write_text(f"[global]\nno-binary = :all:\n[install]\n{conf}")
+    return {"PYTHONPATH": str(folder), "PIP_CONFIG_FILE": str(folder / "pip.conf")}
+
+
 @pytest.mark.ssh
 def test_without_network_and_without_offline(make_ssh_server: MakeServer) -> None:
     settings = {**NO_NETWORK, "PIP_NO_INDEX": "0", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": "/dev/null"}
     server = make_ssh_server(environment=settings)
     connection, facts = reach(server)
     # The index of the inventory goes before the one of the board's own settings.
-    with pytest.raises(DeviceError, match=r"use --offline.*port=8\b"):
+    with pytest.raises(DeviceError, match=r"use --offline.*127\.0\.0\.1.*\b8\b"):
         provision(connection, facts, pip_index="http://127.0.0.1:8/simple")
     assert [path.name for path in (server.root / "envs").iterdir() if path.is_dir()] == []
     connection.close()
@@ -216,8 +226,8 @@ def test_an_environment_that_broke_is_made_anew(make_ssh_server: MakeServer, fak
 
 
 @pytest.mark.ssh
-def test_two_at_once_make_one(make_ssh_server: MakeServer, fake_cache: FakeCache) -> None:
-    server = make_ssh_server(environment=NO_NETWORK)
+def test_two_at_once_make_one(make_ssh_server: MakeServer, fake_cache: FakeCache, tmp_path: Path) -> None:
+    server = make_ssh_server(environment={**NO_NETWORK, **spoiling_set_up(tmp_path / "theirs")})
     connection, facts = reach(server)
     cache = fake_cache(facts, "")
     connection.close()
@@ -255,6 +265,34 @@ def test_a_full_disk(make_ssh_server: MakeServer, fake_cache: FakeCache, small_d
     with pytest.raises(BoardUnfit, match="the disk is full"):
         provision(connection, promised, offline=True, cache_dir=cache)
     assert [path.name for path in (small_disk / "edgebench" / "envs").iterdir() if path.is_dir()] == []
+    connection.close()
+
+
+@pytest.mark.ssh
+def test_a_folder_where_nothing_can_be_run(
+    make_ssh_server: MakeServer, fake_cache: FakeCache, small_disk: Path, tmp_path: Path
+) -> None:
+    """Said before anything is sent; and the advice, another folder, helps."""
+    subprocess.run(["mount", "-o", "remount,noexec", str(small_disk)], check=True)
+    connection, facts = reach(make_ssh_server(environment={**NO_NETWORK, "XDG_CACHE_HOME": str(small_disk)}))
+    with pytest.raises(BoardUnfit, match=r"mounted with noexec.*folder = in the inventory") as refused:
+        provision(connection, facts, offline=True, cache_dir=Path("/nonexistent"))
+    assert "--offline" not in str(refused.value)
+    assert not (small_disk / "edgebench" / "blobs").exists()
+    elsewhere = probe_board(connection, folder=str(tmp_path / "elsewhere"))
+    assert provision(connection, elsewhere, offline=True, cache_dir=fake_cache(facts, "")).created
+    connection.close()
+
+
+@pytest.mark.ssh
+def test_advice_that_was_followed_is_not_given_again(
+    make_ssh_server: MakeServer, fake_cache: FakeCache
+) -> None:
+    connection, facts = reach(make_ssh_server(environment=NO_NETWORK))
+    cache = fake_cache(facts, "raise ImportError('libgomp.so.1: cannot open shared object file')")
+    with pytest.raises(DeviceError, match=r"libgomp\.so\.1") as refused:
+        provision(connection, facts, offline=True, cache_dir=cache)
+    assert "--offline" not in str(refused.value)
     connection.close()
 
 

@@ -85,36 +85,6 @@ def test_changed_host_key_is_refused_with_both_fingerprints(make_ssh_server: Mak
         works(server.config_path)
 
 
-def test_the_users_leniency_is_not_followed(make_ssh_server: MakeServer) -> None:
-    server = make_ssh_server()
-    server.known_hosts.write_text("")
-    server.write_config(extra=["StrictHostKeyChecking no"])
-    with pytest.raises(HostKeyError):
-        works(server.config_path)
-
-
-@pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
-def test_the_type_that_is_known_is_asked_for(make_ssh_server: MakeServer, kind: str, tmp_path: Path) -> None:
-    """A server with several keys of which one is known must show that one."""
-    other = make_key(tmp_path / "other_key", kind)
-    server = make_ssh_server(extra=[f"HostKey {other}"])
-    words = other.with_name("other_key.pub").read_text().split()
-    server.known_hosts.write_text(f"[127.0.0.1]:{server.port} {words[0]} {words[1]}\n")
-    assert works(server.config_path)
-
-
-def test_hashed_names_and_revoked_keys(make_ssh_server: MakeServer) -> None:
-    server = make_ssh_server()
-    subprocess.run(["ssh-keygen", "-H", "-f", str(server.known_hosts)], check=True, capture_output=True)
-    assert server.known_hosts.read_text().startswith("|1|")
-    assert works(server.config_path)
-    server.known_hosts.write_text(
-        server.known_host_line() + "@revoked * " + server.known_host_line().split(" ", 1)[1]
-    )
-    with pytest.raises(HostKeyError, match="revoked"):
-        works(server.config_path)
-
-
 # The user's keys.
 
 

@@ -16,7 +16,7 @@ from support.speech_models import small_model
 from edgebench.devices import probe_board, resolve_device
 from edgebench.errors import BoardUnfit, ConnectionFailed, DeviceBusy, Interrupted
 from edgebench.harness import board as board_module
-from edgebench.harness.board import Board, open_board, start_when_free
+from edgebench.harness.board import Board, open_board, start_run
 from edgebench.harness.events import Silent
 from edgebench.harness.follow import Expected, follow, run_to_end
 from edgebench.harness.plan import Subject, make_plan
@@ -197,7 +197,7 @@ def test_who_waits_gets_the_board_when_it_is_free(
             board.cancel(first)
 
     monkeypatch.setattr("edgebench.harness.board._ASK_AGAIN_S", 0.0)
-    start_when_free(dataclasses.replace(board, events=Waiting()), second)
+    start_run(dataclasses.replace(board, events=Waiting()), second, wait=True)
     assert len(told) == 1
     assert told[0].startswith("waiting: board 'local' is busy: run R1 of user tester")
     board.cancel(board.run_dir("R2"))

@@ -15,7 +15,17 @@ from support import results_builder as b
 from support.speech_models import small_model
 
 from edgebench.devices import resolve_device
-from edgebench.errors import DeviceError, MeasurementError, ModelError, StoreError, UsageError
+from edgebench.errors import (
+    ConnectionFailed,
+    DeviceBusy,
+    DeviceError,
+    Interrupted,
+    MeasurementError,
+    ModelError,
+    RunGone,
+    StoreError,
+    UsageError,
+)
 from edgebench.harness import unfinished
 from edgebench.harness.board import Board
 from edgebench.harness.events import Silent
@@ -182,6 +192,99 @@ def test_a_host_killed_before_its_first_line_loses_nothing(
     (kept,) = (store.path / unfinished.FOLDER).glob("*.json")
     resume(kept.stem, store, cache=here / "host", inventory=None, events=Silent())
     finished(here, store, ["complete"])
+
+
+def lose_answers(monkeypatch: pytest.MonkeyPatch, *, begun: bool = True) -> None:
+    """The link is lost once while a run is started: after the board has begun it, or before."""
+    start, lost = Board.start, [True]
+
+    def cut(self: Board, plan: Any) -> str:
+        if not lost or not plan.get("exclusive", True):  # the host's own predictions
+            return start(self, plan)
+        lost.clear()
+        if begun:
+            start(self, plan)
+        raise ConnectionFailed("the link went down")
+
+    monkeypatch.setattr(Board, "start", cut)
+
+
+def test_a_run_whose_start_was_not_answered_is_found_and_collected(
+    here: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose_answers(monkeypatch)
+    events = Watcher(99, interrupt)
+    run(request(here), store, events)
+    assert any("the link went down" in text and "may have begun" in text for text in events.warnings)
+    finished(here, store, ["complete"])
+
+
+def test_a_run_that_never_began_because_the_link_went_down_stays_known(
+    here: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose_answers(monkeypatch, begun=False)
+    with pytest.raises(RunGone):
+        run(request(here), store, Silent())
+    again(here, store)
+    finished(here, store, ["failed", "complete"])
+
+
+def test_the_rest_whose_start_was_not_answered_is_collected_too(
+    here: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(request(here), store, Watcher(1, interrupt))
+    lose_answers(monkeypatch)
+    again(here, store)
+    finished(here, store, ["cancelled", "complete"])
+
+
+def test_ctrl_c_without_a_link_while_a_run_is_started_keeps_it_known(
+    here: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Board.start
+
+    def interrupted(self: Board, plan: Any) -> str:
+        run_dir = start(self, plan)
+        if not plan.get("exclusive", True):  # the host's own predictions
+            return run_dir
+        raise KeyboardInterrupt
+
+    def down(self: Board, run_dir: str) -> None:
+        raise ConnectionFailed("the link is down")
+
+    monkeypatch.setattr(Board, "start", interrupted)
+    monkeypatch.setattr(Board, "cancel", down)
+    with pytest.raises(Interrupted, match=r"may go on there: collect it with .* --resume"):
+        run(request(here), store, Silent())
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
+    (kept,) = (store.path / unfinished.FOLDER).glob("*.json")
+    resume(kept.stem, store, cache=here / "host", inventory=None, events=Silent())
+    finished(here, store, ["complete"])
+
+
+def test_a_run_that_is_taken_up_again_waits_for_the_board(
+    here: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(request(here), store, Watcher(1, interrupt))
+    start, tries = Board.start, list[str]()
+
+    def busy_first(self: Board, plan: Any) -> str:
+        tries.append(plan["run_id"])
+        if len(tries) < 3:
+            raise DeviceBusy("somebody else measures")
+        return start(self, plan)
+
+    monkeypatch.setattr(Board, "start", busy_first)
+    monkeypatch.setattr("edgebench.harness.board._ASK_AGAIN_S", 0.01)
+    run_id = store.runs()[0].run_id
+    with pytest.raises(DeviceBusy):
+        again(here, store)
+    resume(run_id, store, cache=here / "host", inventory=None, events=Silent(), wait=True)
+    assert tries == [f"{run_id}.2"] * 3
+    finished(here, store, ["cancelled", "complete"])
 
 
 def test_a_second_process_does_not_store_launches_twice(here: Path, store: Store) -> None:

@@ -15,7 +15,8 @@ from edgebench.results.metrics import launches
 
 NAMES_PROMISED = """size_bytes, parameters, macs, load_ns, first_inference_ns, latency_p50_ns, latency_p90_ns,
 latency_p99_ns, real_time_factor, throughput_utterances_per_s, peak_rss_bytes, model_rss_bytes, ua, wa,
-macro_f1, ccc_arousal, ccc_dominance, ccc_valence, parity_max_abs""".replace("\n", " ").split(", ")
+macro_f1, ccc_arousal, ccc_dominance, ccc_valence, parity_max_abs, energy_mj,
+energy_net_mj""".replace("\n", " ").split(", ")
 
 
 @pytest.fixture(scope="module")

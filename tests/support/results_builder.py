@@ -177,6 +177,7 @@ def condition(
         "threads": 1,
         "runtime": "null" if key == "null" else "onnxruntime",
         "corpus": "emodb" if offline else None,
+        "rate_hz": None,
         **changes,
     }
 

@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.accounts import Account, with_accounts
+
 # Where a board's login shell looks: this Python's own installation first, for it has venv and pip.
 BOARD_PATH = f"{Path(sys.base_prefix) / 'bin'}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 PATHS = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
@@ -51,8 +53,10 @@ def free_port() -> int:
 def make_key(path: Path, kind: str = "ed25519", passphrase: str = "") -> Path:
     """A fresh key pair at ``path`` and ``path``.pub."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # The smallest that servers take: large RSA keys cost a second each.
+    bits = ["-b", "2048"] if kind == "rsa" else []
     subprocess.run(
-        ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "edgebench-test", "-f", str(path)],
+        ["ssh-keygen", "-q", "-t", kind, *bits, "-N", passphrase, "-C", "edgebench-test", "-f", str(path)],
         check=True,
     )
     return path
@@ -73,6 +77,8 @@ class SshServer:
     environment: dict[str, str] = field(default_factory=dict)
     """Set for every session on the board."""
     sftp: bool = True
+    accounts: Sequence[Account] = ()
+    """Accounts that the server has besides the machine's; see `support.accounts`."""
     port: int = field(default_factory=free_port)
     user: str = field(default_factory=getpass.getuser)
     process: subprocess.Popen[bytes] | None = None
@@ -123,7 +129,7 @@ class SshServer:
             self.trust()
             self.write_config()
             (self.folder / "sshd_config").write_text("\n".join(self._server_lines()) + "\n")
-            if self._greets(_spawn(self.folder)):
+            if self._greets(_spawn(self.folder, self.accounts)):
                 return self
             # Another process took the port since it was found free: known hosts and config follow.
             self.port = free_port()
@@ -212,13 +218,11 @@ class SshServer:
         self.config_path.write_text("\n".join(lines) + "\n")
 
 
-def _spawn(folder: Path) -> subprocess.Popen[bytes]:
+def _spawn(folder: Path, accounts: Sequence[Account]) -> subprocess.Popen[bytes]:
     sshd = find_sshd()
     assert sshd is not None
+    argv = [sshd, "-D", "-e", "-f", str(folder / "sshd_config")]
+    if accounts:
+        argv = with_accounts(argv, accounts, folder)
     with (folder / "sshd.log").open("ab") as log:
-        return subprocess.Popen(
-            [sshd, "-D", "-e", "-f", str(folder / "sshd_config")],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -24,15 +24,9 @@ def read(path: str, root: str = "/") -> str | None:
 
 
 def device_tree(name: str, root: str = "/") -> str | None:
-    """One entry of the board's device tree; None on a machine without one.
-
-    /proc/device-tree is a link to the folder below /sys, and some containers lack the link.
-    """
-    for folder in ("/proc/device-tree/", "/sys/firmware/devicetree/base/"):
-        text = read(folder + name, root)
-        if text is not None:
-            return text
-    return None
+    """One entry of the board's device tree; None on a machine without one. Some containers lack the link."""
+    found = read("/proc/device-tree/" + name, root)
+    return found if found is not None else read("/sys/firmware/devicetree/base/" + name, root)
 
 
 def read_json(path: str) -> dict[str, Any]:

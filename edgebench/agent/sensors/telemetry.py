@@ -6,6 +6,7 @@ import os
 import time
 
 from edgebench.agent.sensors import cgroup, clocks, files, jetson, load, memory, raspberry, thermal
+from edgebench.agent.sensors.power import Source
 from edgebench.agent.sensors.programs import Programs
 from edgebench.agent.sensors.rails import Rails
 
@@ -22,9 +23,17 @@ class Telemetry:
         self._others = load.Others(root)
         self._programs = Programs(root)
         self._rails = Rails(root)
+        self._power: Source | None = None
         compatible = (files.device_tree("compatible", root) or "").split("\0")
         self._raspberry = raspberry.is_one(compatible)
         self._jetson = jetson.is_one(compatible)
+
+    @property
+    def power(self) -> Source:
+        """The board's rails, looked for when they are first wanted: on a Raspberry Pi that runs a program."""
+        if self._power is None:
+            self._power = Source(self._root)
+        return self._power
 
     def take(self, child: int | None = None) -> dict[str, Any]:
         """One reading, of files alone. ``child`` is the pid whose time is ours, beside this process's own."""

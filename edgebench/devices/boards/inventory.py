@@ -14,6 +14,7 @@
     time_limits = { connect_s = 60 }         # of the link; a slow one wants more
     board_sha256 = "..."                     # of the board's serial number: another board is refused
     condition = { governor = "performance", cool_c = 60 }    # set for a run, put back afterwards
+    meter = ["wattmeter", "--outlet", "3"]    # a program that prints watts, for the energy of a run
 
 `edgebench devices add` writes such an entry.
 """
@@ -76,6 +77,8 @@ class DeviceEntry(BaseModel):
     """Which board it is: the hash of its serial number, as a fingerprint has it."""
     condition: Conditioning | None = None
     """What a run may change on the board, and puts back."""
+    meter: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
+    """A program on this host, with its arguments, that prints the watts that the board draws."""
 
 
 class Inventory(BaseModel):

@@ -68,7 +68,8 @@ def register(
     given = {"key": key, "python": python, "folder": folder, "pip_index": pip_index}
     asked = {field: value for field, value in given.items() if value is not None}
     kept = before.model_dump(exclude_none=True, exclude={"profile", "board_sha256"}) if before else {}
-    address = {"host": where.host, "user": where.user, "port": where.port} if host or not before else {}
+    named = {"host": where.host, "user": where.user, "port": where.port} if host or not before else {}
+    address = {field: value for field, value in named.items() if value is not None}
     try:
         entry = DeviceEntry.model_validate({**kept, **address, **asked})
     except ValidationError as error:

@@ -36,6 +36,8 @@ class Device:
     """Measure there even where the board is of another kind than the profile."""
     conditioning: Conditioning | None = None
     """What a run may change there."""
+    meter: tuple[str, ...] = ()
+    """A program on this host, with its arguments, that prints the watts that the board draws."""
     ssh_config: Path | None = None
     """Read instead of the user's and the system's, as by ``ssh -F``."""
     folder: str | None = None
@@ -92,6 +94,7 @@ def resolve_device(
             _from_entry(name, entry, host, ssh_config),
             any_board=any_board,
             conditioning=entry.condition,
+            meter=entry.meter or (),
             folder=entry.folder,
             pip_index=entry.pip_index,
             limits=entry.time_limits.over(TimeLimits()) if entry.time_limits else None,

@@ -142,7 +142,7 @@ def provision(
         request["build"] = {"requirements": requirements, "wheels": wheels, "index": pip_index}
         answer = call_onboard(connection, facts, "make_env", request, expect=_Made, timeout_s=BUILD_TIMEOUT_S)
     if answer.error is not None:
-        raise _explain(connection, facts, answer, requirements)
+        raise _explain(facts, answer, requirements, offline=offline)
     if answer.python != str(PurePosixPath(facts.envs, key, "bin", "python")):
         raise DeviceError(
             f"{facts.address}: the environment was asked for at {facts.envs}/{key}, and the board names "
@@ -190,34 +190,39 @@ def _running_environment(runtime: str) -> Environment:
     return Environment(sys.executable, versions, "local", created=False)
 
 
-def _explain(
-    connection: Connection, facts: BoardFacts, answer: _Made, requirements: list[str]
-) -> DeviceError:
+def _explain(facts: BoardFacts, answer: _Made, requirements: list[str], *, offline: bool) -> DeviceError:
+    """The error of an environment that could not be made; ``offline``: --offline was given already."""
     what, code = " and ".join(requirements), answer.error
     version = ".".join(map(str, facts.python_version))
     said = plain(" ".join(answer.message.split())[-500:])
+    no_network = "" if offline else " If it has no network, use --offline."
     if code == "DIES" and answer.signal is not None:
         return BoardUnfit(
             f"{facts.address}: {what} was installed and dies of signal {signal_name(answer.signal)} when "
             "it is imported: this build is not for this processor."
         )
     if code == "NO_PIP":
+        instead = "" if offline else ", or let the host send it all with --offline"
         return BoardUnfit(
             f"{facts.address}: {facts.python} ({version}) cannot make an environment: {said}. Install "
-            "what is missing (`sudo apt install python3-venv`), or let the host send it all with --offline."
+            f"what is missing (`sudo apt install python3-venv`){instead}."
+        )
+    if code == "NO_EXEC":
+        return BoardUnfit(
+            f"{facts.address}: nothing can be run in {facts.envs} ({said}), and libraries of the runtime "
+            "have to. Name a folder on another disk of the board with folder = in the inventory."
         )
     if code == "NO_SPACE":
         return BoardUnfit(
             f"{facts.address}: the disk is full at {facts.envs}: installing {what} needs some 200 MB. "
-            "Make room there."
+            "Make room there, or name a folder on another disk of the board with folder = in the inventory."
         )
     if code == "NO_WHEEL":
         return BoardUnfit(
             f"{facts.address}: pip on the board found no wheel of {what} for Python {version} on "
-            f"{facts.machine} with {facts.libc} {facts.libc_version[0]}.{facts.libc_version[1]}. If it has "
-            f"no network, use --offline. pip said: {said}"
+            f"{facts.machine} with {facts.libc} {facts.libc_version[0]}.{facts.libc_version[1]}."
+            f"{no_network} pip said: {said}"
         )
     return DeviceError(
-        f"{connection.address}: {what} could not be installed on the board. If it has no network, "
-        f"use --offline. pip said: {said}"
+        f"{facts.address}: {what} could not be installed on the board.{no_network} pip said: {said}"
     )

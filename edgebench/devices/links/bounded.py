@@ -6,6 +6,8 @@ an attack, and ends the command.
 
 from __future__ import annotations
 
+import time
+
 from edgebench.errors import DeviceError
 
 # Standard output of a command that is run to its end. The longest answer of ours, a fingerprint, has
@@ -13,6 +15,8 @@ from edgebench.errors import DeviceError
 OUTPUT_BYTES = 1 << 20
 # One line of a command that is followed.
 LINE_BYTES = 16 << 20
+# The slowest that a long line may come, over all of it.
+LINE_BYTES_PER_S = 1000.0
 # What the login shell's start-up files may print before a command begins.
 CHATTER_BYTES = 1 << 20
 # The end of standard error that is kept.
@@ -25,6 +29,36 @@ def too_much(address: str, name: str, what: str, limit_bytes: int) -> DeviceErro
         f"{address}: '{name}' was ended: {what} is longer than the {limit_bytes:,} bytes that are read "
         "at most. No program of edgebench says so much. Look on the board at what answers there in its place."
     )
+
+
+class Patience:
+    """How long the next line of a followed command may take: ``idle_s``, and more for a line that is long.
+
+    A peer that sends a byte now and then, and never the end of a line, would otherwise be heard for ever.
+    """
+
+    def __init__(self, idle_s: float) -> None:
+        self._idle_s = idle_s
+        self.line_ended()
+
+    def line_ended(self) -> None:
+        """The next line begins to count."""
+        self._since_s, self._bytes = time.monotonic(), 0
+
+    def heard(self, count: int) -> None:
+        """So many bytes of it came."""
+        self._bytes += count
+
+    def left_s(self) -> float:
+        """Seconds until the next byte has to be there, ``idle_s`` at most; 0 where time is up."""
+        allowed_s = self._idle_s + self._bytes / LINE_BYTES_PER_S
+        return min(self._idle_s, max(0.0, self._since_s + allowed_s - time.monotonic()))
+
+    def lost(self) -> str:
+        """What the peer did wrong, where time is up."""
+        if self._bytes:
+            return f"began a line and had not ended it {self._idle_s:g} s and {self._bytes:,} bytes later"
+        return f"said nothing for {self._idle_s:g} s"
 
 
 class LineBuffer:

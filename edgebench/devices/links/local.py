@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from edgebench.devices.links.bounded import LINE_BYTES, OUTPUT_BYTES, LineBuffer, Tail, too_much
+from edgebench.devices.links.bounded import LINE_BYTES, OUTPUT_BYTES, LineBuffer, Patience, Tail, too_much
 from edgebench.devices.links.connection import SIGNAL_BASE, ByteProgress, ExecResult, read_status
 from edgebench.devices.links.fetch import fetch
 from edgebench.errors import ConnectionFailed, DeviceError
@@ -87,8 +87,8 @@ class LocalStream:
 
     def __init__(self, argv: Sequence[str], idle_timeout_s: float, limit_bytes: int) -> None:
         self.result: ExecResult | None = None
-        self._argv, self._idle_timeout_s, self._limit_bytes = argv, idle_timeout_s, limit_bytes
-        self._lines = LineBuffer(limit_bytes)
+        self._argv, self._limit_bytes = argv, limit_bytes
+        self._lines, self._patience = LineBuffer(limit_bytes), Patience(idle_timeout_s)
         self._stderr = Tail()
         self._drain: threading.Thread | None = None
         try:
@@ -111,11 +111,13 @@ class LocalStream:
                 self.close()
                 raise too_much("local", self._argv[0], "one line", self._limit_bytes) from None
             if line is not None:
+                self._patience.line_ended()
                 return line
             if self.result is not None:
                 raise StopIteration
             piece = self._read()
             if piece:
+                self._patience.heard(len(piece))
                 self._lines.feed(piece)
                 continue
             self._finish()
@@ -133,11 +135,10 @@ class LocalStream:
         assert pipe is not None
         with selectors.DefaultSelector() as selector:
             selector.register(pipe, selectors.EVENT_READ)
-            if not selector.select(self._idle_timeout_s):
+            if not selector.select(self._patience.left_s()):
                 self.close()
                 raise ConnectionFailed(
-                    f"'{self._argv[0]}' said nothing for {self._idle_timeout_s:g} s on this machine "
-                    "and was ended."
+                    f"'{self._argv[0]}' {self._patience.lost()} on this machine and was ended."
                 )
         return os.read(pipe.fileno(), READ_BYTES)
 

@@ -103,6 +103,9 @@ def _once(suite: Suite) -> Suite:
             "null_runtime": False,
             "warmup": Warmup(min_count=1, max_s=1e-9, window=1),
             "repeats": Repeats(budget=0),
+            "scenarios": tuple(name.replace("sustained", "single_stream") for name in suite.scenarios),
+            "rate_hz": None,
+            "energy": None,
         }
     )
 

@@ -20,6 +20,12 @@ from edgebench.results.records.messages import TrialMessage
 from edgebench.results.records.record import ArtifactFacts, Condition
 
 NO_LAUNCH = "no launch ended well"
+# Why a metric of other scenarios has no figure in this one.
+_ELSEWHERE = {
+    "offline": "offline measures throughput: an utterance's time follows its length",
+    "single_stream": "single_stream measures a fixed input, for a short time",
+    "sustained": "a sustained launch changes in time: its first and last minute are told apart",
+}
 
 
 def cost_figures(
@@ -28,7 +34,7 @@ def cost_figures(
     """Every cost figure of one condition. CPU time only where the agent measured it."""
     figures = file_figures(artifact, condition)
     for metric in METRICS.values():
-        if metric.statistic not in {"typical", "largest"}:
+        if metric.statistic not in {"typical", "mean", "largest"}:
             continue
         found = launch_figure(metric, condition, trials)
         if metric.public or found.value is not None:
@@ -75,7 +81,7 @@ def launch_figure(metric: Metric, condition: Condition, trials: Sequence[TrialMe
     """
     name = metric.name
     if condition.scenario not in metric.scenarios:
-        return missing(name, "offline measures throughput: an utterance's time follows its length")
+        return missing(name, _ELSEWHERE[condition.scenario])
     values = [value for value in launch_values(metric, condition, trials) if value is not None]
     if metric.quantile is not None and len(values) < len(trials):
         return _pooled(name, metric.quantile, trials)
@@ -83,6 +89,20 @@ def launch_figure(metric: Metric, condition: Condition, trials: Sequence[TrialMe
         return missing(name, metric.absent if trials else NO_LAUNCH)
     if metric.statistic == "largest":
         return exact(name, max(values), n=len(values), reason=LARGEST)
+    if metric.statistic == "mean":
+        return _mean(metric, values)
+    return _typical(metric, values, _count(metric, condition, trials, len(values)))
+
+
+def _mean(metric: Metric, values: Sequence[float]) -> Figure:
+    interval = mean_of(values, cluster="launch").interval()
+    if metric.unit == "1" and interval.lo is not None and interval.hi is not None:
+        interval = Interval(max(0.0, interval.lo), min(1.0, interval.hi))  # a share
+    return figure(metric.name, float(np.mean(values)), interval, n=len(values))
+
+
+def _typical(metric: Metric, values: Sequence[float], count: int) -> Figure:
+    name = metric.name
     if min(values) <= 0:
         # Memory that shrank, or a clock that stood still: no typical ratio, but a plain middle.
         reason = "a launch measured 0 or less, which has no logarithm"
@@ -92,7 +112,6 @@ def launch_figure(metric: Metric, condition: Condition, trials: Sequence[TrialMe
     estimate = mean_of(np.log(np.array(values) / first), cluster="launch")
     found = estimate.exp_interval()
     interval = found if found.lo is None or found.hi is None else Interval(found.lo * first, found.hi * first)
-    count = _count(metric, condition, trials, len(values))
     return figure(name, math.exp(estimate.value) * first, interval, n=count)
 
 

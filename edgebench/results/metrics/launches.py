@@ -85,7 +85,7 @@ def throughput_utterances_per_s(condition: Condition, trial: TrialMessage) -> fl
 
 def real_time_factor(condition: Condition, trial: TrialMessage) -> float | None:
     """Processing time over audio time: the median inference of a fixed input, or all of a corpus."""
-    if condition.scenario == "single_stream":
+    if condition.scenario != "offline":
         median = own_quantile(0.5)(condition, trial)
         return median / (condition.input_s * 1e9) if median is not None and condition.input_s else None
     work = work_of(condition, trial)
@@ -106,7 +106,7 @@ def work_of(condition: Condition, trial: TrialMessage) -> tuple[float, float, fl
     Offline only whole passes over the corpus count, so that every clip weighs the same.
     """
     samples = samples_of(trial)
-    if condition.scenario == "single_stream":
+    if condition.scenario != "offline":
         audio_ns = samples.size * (condition.input_s or 0.0) * 1e9
         return (float(samples.size), float(samples.sum()), audio_ns) if samples.size else None
     clips = len(trial.predictions.clips) if trial.predictions else 0

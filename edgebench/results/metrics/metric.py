@@ -21,13 +21,14 @@ Aspect = Literal["file", "timing", "memory", "outputs"]
 # How a figure is made of what was drawn, which also settles its interval:
 # file      read from the model file: exact, no interval
 # typical   one value a launch; the geometric mean, Student's t on the log scale
+# mean      one value a launch, a share or a time that may be 0; the mean, Student's t
 # largest   one value a launch; the largest, which is no estimate and has no interval
 # clips     sums over clips; jackknife over speakers on the metric's scale
 # drop      the parent's clips metric minus the artifact's; jackknife over the speakers of both
 # ratio     two artifacts' launches of one round; geometric mean of the ratios, Student's t on the log scale
 # changes   clips that the parent and the artifact classify differently: exact, no interval
 # parity    largest difference from the host's outputs: exact, no interval
-Statistic = Literal["file", "typical", "largest", "clips", "drop", "changes", "ratio", "parity"]
+Statistic = Literal["file", "typical", "mean", "largest", "clips", "drop", "changes", "ratio", "parity"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Metric:
     quantile: Quantile | None = None
     scale: Scale = PLAIN
     of: str = ""
-    scenarios: tuple[str, ...] = ("single_stream", "offline")
+    scenarios: tuple[str, ...] = ("single_stream", "offline", "sustained")
     counts: Literal["launches", "utterances", "clips"] = "launches"
     absent: str = "the agent did not measure it"
     compared: bool = True

@@ -10,6 +10,7 @@ from __future__ import annotations
 from edgebench.results.metrics import launches
 from edgebench.results.metrics.intervals import FISHER_Z, LOGIT, Interval
 from edgebench.results.metrics.metric import Aspect, Figure, Metric, Quantile
+from edgebench.results.metrics.table_in_time import ENERGY, IN_TIME
 
 __all__ = [
     "CATEGORICAL",
@@ -51,7 +52,7 @@ def _latency(percent: int, title: str) -> Metric:
         aspect="timing",
         statistic="typical",
         quantile=Quantile(percent / 100),
-        scenarios=("single_stream",),
+        scenarios=("single_stream", "sustained"),
     )
 
 
@@ -321,7 +322,7 @@ _FURTHER = (
     _against_parent("cpu_ratio", "CPU time", "cpu_p50_ns"),
 )
 
-_TABLE = (*_FILE, *_COST, *_CLIPS, _PARITY, *_FURTHER)
+_TABLE = (*_FILE, *_COST, *_CLIPS, _PARITY, *ENERGY, *_FURTHER, *IN_TIME)
 
 
 def _by_name() -> dict[str, Metric]:

@@ -57,6 +57,14 @@ class PowerMode(AgentModel):
     id: str | None = None
 
 
+class PowerSource(AgentModel):
+    """Where watts come from on the board: "ina3221", "pmic", or None with the reason."""
+
+    source: str | None = None
+    rails: tuple[str, ...] = ()
+    reason: str | None = None
+
+
 class Fingerprint(AgentModel):
     """What the board is. The fields named here are the ones that results depend on.
 
@@ -89,6 +97,7 @@ class Fingerprint(AgentModel):
     power_mode: PowerMode | None = None
     clocks_locked: bool | None = None
     throttle_trip_c: Reading | None = None
+    power: PowerSource | None = None
     runtimes: dict[str, RuntimeFacts] = {}
 
     def runtime(self, name: str) -> RuntimeFacts | None:
@@ -233,15 +242,64 @@ class Predictions(AgentModel):
 class Window(AgentModel):
     """What the machine did while the measured loop ran, by the kernel's counters; None: not kept.
 
+    ``begun_ns``, ``ended_ns``: the loop's ends by the board's monotonic clock.
     ``queue_wait_ns``: time in which a thread of the trial could have run and no CPU was given to it.
     ``others``, ``steal``: shares of all CPUs that other processes used and the hypervisor took.
     """
 
+    begun_ns: Count | None = None
+    ended_ns: Count | None = None
     elapsed_ns: Whole | None = None
     cpu_ns: Whole | None = None
     queue_wait_ns: Whole | None = None
     others: Reading | None = None
     steal: Reading | None = None
+
+
+class Requests(AgentModel):
+    """Requests at a fixed rate, or one right after the other over a longer time (see ``agent.requests``).
+
+    ``due``, ``late``: requests that were due, and served ones that were not done when the next was due; None
+    without a rate. ``busy_ns``: time in which one was served. The samples of the launch are one in
+    ``stride`` of those served: ``starts_ns`` since the beginning, ``waits_ns`` from due to begun.
+    """
+
+    rate_hz: Reading | None = None
+    due: Count | None = None
+    served: Count
+    late: Count | None = None
+    busy_ns: Count
+    stride: Count
+    starts_ns: tuple[Count, ...]
+    waits_ns: tuple[Count, ...]
+
+
+class Power(AgentModel):
+    """Readings of the board's rails around one launch: ``watts`` by rail, each as long as ``t_ns``.
+
+    ``t_ns`` is the board's monotonic clock. ``idle_ns``: begin and end of the stretches in which nothing
+    ran, before and after the launch. ``reason``: why there are no readings, or fewer than wanted.
+    """
+
+    source: str | None = None
+    reason: str | None = None
+    hz: Reading
+    t_ns: tuple[Count, ...] = ()
+    watts: dict[str, tuple[Reading | None, ...]] = {}
+    idle_ns: tuple[tuple[Count, Count], ...] = ()
+
+
+class MeterReadings(AgentModel):
+    """Watts that a program on the host printed around one launch; the host adds them.
+
+    ``t_ns`` is the board's monotonic clock, as far as the host can tell (see ``harness.meter``). ``reason``:
+    why there are none, or why they end.
+    """
+
+    program: tuple[str, ...]
+    reason: str | None = None
+    t_ns: tuple[Count, ...] = ()
+    watts: tuple[Reading, ...] = ()
 
 
 class TrialMessage(AgentModel):
@@ -251,6 +309,7 @@ class TrialMessage(AgentModel):
     ``disturbed``: the shares of ``window`` that were above the plan's limits, by name (``others``,
     ``steal``, ``queue_wait``); empty where nothing disturbed the launch.
     ``repeat_of``: the planned trial that this one was made again for.
+    ``meter``: what an external meter said; the host sets it.
     ``part``: which part of a run that was taken up again; the host sets it.
     ``trace``: name, size and hash of the file that the runtime's profiler left on the board.
     """
@@ -273,6 +332,9 @@ class TrialMessage(AgentModel):
     samples_cpu_ns: tuple[Whole, ...] | None = None
     elapsed_ns: Count | None = None
     window: Window | None = None
+    requests: Requests | None = None
+    power: Power | None = None
+    meter: MeterReadings | None = None
     disturbed: dict[str, Reading] = {}
     repeat_of: str | None = None
     part: Count = 1

@@ -1,6 +1,6 @@
 """The stored lines: what a run leaves behind, one JSON object a line of ``records.jsonl``.
 
-Five kinds, told apart by ``kind``; every one names its ``schema_version`` and its ``run_id``:
+Six kinds, told apart by ``kind``; every one names its ``schema_version`` and its ``run_id``:
 
 ``run``
     the header: command, suite, device with fingerprint, artifacts, corpora, requirements.
@@ -9,6 +9,8 @@ Five kinds, told apart by ``kind``; every one names its ``schema_version`` and i
 ``trial``
     one fresh process on the board, its message kept word for word: raw integer nanoseconds,
     memory marks, telemetry, first output, predictions.
+``energy``
+    one more launch, around which the board's power was read.
 ``trace``
     one more launch, under the runtime's profiler, with the file that it left.
 ``run_end``
@@ -21,10 +23,11 @@ strict and frozen, and an unknown key is an error, save in what the agent says (
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import pydantic
 
+from edgebench.results.records.clip import LabelledClip
 from edgebench.results.records.messages import Fingerprint, Json, Output, Predictions, TrialMessage
 
 # Schema history. 1: first. 2: a fingerprint of several runtimes, artifacts of several formats.
@@ -123,29 +126,6 @@ class ConvertedFacts(RecordModel):
     mixed_down: int
 
 
-class LabelledClip(Protocol):
-    """A clip as corpora read it: what the record takes from it."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def speaker(self) -> str: ...
-    @property
-    def emotion(self) -> str | None: ...
-    @property
-    def arousal(self) -> float | None: ...
-    @property
-    def dominance(self) -> float | None: ...
-    @property
-    def valence(self) -> float | None: ...
-    @property
-    def language(self) -> str: ...
-    @property
-    def label_source(self) -> str: ...
-    @property
-    def licence(self) -> str: ...
-
-
 def joined(values: Iterable[str]) -> str:
     """The one value, or all of them joined where they differ."""
     return " + ".join(sorted(set(values)))
@@ -206,12 +186,13 @@ class Requirements(RecordModel):
     """What one condition needs to be judged VALID: sums over its launches.
 
     ``max_start_temperature_c``: a launch must start below it; None where nobody says from where on the
-    board lowers its clock.
+    board lowers its clock. ``sustained_s``: seconds of a sustained launch.
     """
 
     min_duration_s: float
     min_count: int
     launches: int
+    sustained_s: float | None = None
     max_start_temperature_c: float | None = None
 
 
@@ -240,17 +221,19 @@ class DeploymentFacts(RecordModel):
 class Condition(RecordModel):
     """What was measured: the launches of one condition are repetitions of each other.
 
-    ``artifact`` is a model key, or "null" for the runtime that does nothing.
+    ``artifact`` is a model key, or "null" for the runtime that does nothing. ``rate_hz``: requests a second;
+    None where each follows the one before at once.
     """
 
     artifact: str
     artifact_sha256: str | None
     device: str
-    scenario: Literal["single_stream", "offline"]
+    scenario: Literal["single_stream", "offline", "sustained"]
     input_s: float | None
     threads: int
     runtime: str
     corpus: str | None
+    rate_hz: float | None = None
 
 
 class PlannedTrial(RecordModel):
@@ -258,7 +241,7 @@ class PlannedTrial(RecordModel):
 
     ``estimate_s``: the plan's guess at its wall time. ``group``: launches of one number are repeated
     together where one of them was disturbed. ``trace``: it is to run under the runtime's profiler, and
-    its line is a ``trace``.
+    its line is a ``trace``. ``energy``: power is read around it, and its line is an ``energy``.
     """
 
     id: str
@@ -267,11 +250,20 @@ class PlannedTrial(RecordModel):
     round: int
     estimate_s: float
     trace: bool = False
+    energy: bool = False
     group: int | None = None
+
+    @property
+    def measures(self) -> bool:
+        """Whether figures of time and memory are made of it."""
+        return not (self.trace or self.energy)
 
 
 class RunHeader(RecordModel):
-    """The first line of a run. ``trials``: what was planned, so that what never ran shows."""
+    """The first line of a run. ``trials``: what was planned, so that what never ran shows.
+
+    ``meter``: the program on the host that printed watts, with its arguments.
+    """
 
     schema_version: int = SCHEMA_VERSION
     kind: Literal["run"] = "run"
@@ -289,6 +281,7 @@ class RunHeader(RecordModel):
     requirements: Requirements
     deployment: DeploymentFacts | None
     conditioning: ConditioningFacts | None = None
+    meter: tuple[str, ...] | None = None
     trials: tuple[PlannedTrial, ...] = ()
 
     @property
@@ -322,6 +315,21 @@ class TrialRecord(RecordModel):
 
     schema_version: int = SCHEMA_VERSION
     kind: Literal["trial"] = "trial"
+    run_id: str
+    condition: Condition
+    launch: int
+    round: int
+    trial: TrialMessage
+
+
+class EnergyRecord(RecordModel):
+    """One launch of one condition, around which the board's power was read.
+
+    Its times are no measurement of latency: reading the power may take a processor for a moment.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    kind: Literal["energy"] = "energy"
     run_id: str
     condition: Condition
     launch: int
@@ -379,4 +387,6 @@ class RunEnd(RecordModel):
     notes: tuple[str, ...] = ()
 
 
-Record = RunHeader | ReferenceRecord | TrialRecord | TraceRecord | RunEnd
+Record = RunHeader | ReferenceRecord | TrialRecord | EnergyRecord | TraceRecord | RunEnd
+# A line of one launch.
+LaunchRecord = TrialRecord | EnergyRecord | TraceRecord

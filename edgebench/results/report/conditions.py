@@ -78,6 +78,7 @@ def _device(summary: RunSummary) -> list[tuple[str, str]]:
         ),
         ("Governor", ", ".join(governors) or "not shown by this machine (no cpufreq)"),
         *_conditioning(summary),
+        *_power(summary),
     ]
     if board.virtual:
         rows.append(("Virtual machine", board.virtual))
@@ -99,6 +100,16 @@ def _conditioning(summary: RunSummary) -> list[tuple[str, str]]:
     if wanted.cool_c is not None:
         parts.append(f"launches waited until below {wanted.cool_c:g} C")
     return [("Set for the run", ", ".join(parts))]
+
+
+def _power(summary: RunSummary) -> list[tuple[str, str]]:
+    """Where watts come from, where the board or a meter tells any."""
+    meter, board = summary.header.meter, summary.header.device.fingerprint.power
+    if meter:
+        return [("Power", f"by the meter {shlex.join(meter)}, a program on the host")]
+    if board is not None and board.source is not None:
+        return [("Power", f"rails of the board ({board.source}): {', '.join(board.rails)}")]
+    return []
 
 
 def _libc(summary: RunSummary) -> str:

@@ -118,9 +118,48 @@
     Plotly.react(byId("state-plot"), traces, box, config);
   }
 
+  // Sustained launches: one panel a quantity over one axis of time, one colour an artifact.
+  function drawCourses() {
+    const courses = data.courses;
+    if (!courses) return;
+    const panels = [
+      ["latency_ms", "Latency (ms)"], ["clock_mhz", "Clock (MHz)"], ["temperature_c", "Temperature (C)"], ["power_w", "Power (W)"],
+    ].filter(([key]) => courses.some((one) => one[key].x.length));
+    const box = layout("", "Time since the first request (s)", "");
+    box.margin.t = 20;
+    box.shapes = [];
+    const traces = [];
+    const height = 1 / panels.length;
+    panels.forEach(([key, title], row) => {
+      const number = row ? row + 1 : "";
+      const top = 1 - row * height;
+      const values = courses.flatMap((one) => one[key].y);
+      const axis = { ...box.yaxis, title: { ...box.yaxis.title, text: title }, domain: [top - 0.86 * height, top], anchor: "x" };
+      const room = 0.1 * (Math.max(...values) - Math.min(...values)) || 0.05 * Math.abs(values[0]) || 1;
+      axis.range = [Math.min(...values) - room, Math.max(...values) + room];
+      axis.nticks = 5;
+      box[`yaxis${number}`] = axis;
+      for (const one of courses) {
+        traces.push({
+          type: "scatter", mode: "lines", x: one[key].x, y: one[key].y, yaxis: `y${number}`, line: { width: 1.5, color: colour(one.artifact) },
+          hovertemplate: `${escaped(one.name)}<br>%{x:.0f} s: %{y:.4g}<extra></extra>`,
+        });
+      }
+    });
+    box.xaxis.anchor = panels.length > 1 ? `y${panels.length}` : "y";
+    for (const one of courses) {
+      if (one.settle_s === null) continue;
+      box.shapes.push({
+        type: "line", xref: "x", yref: "paper", x0: one.settle_s, x1: one.settle_s, y0: 0, y1: 1,
+        line: { width: 1.2, dash: "dash", color: colour(one.artifact) },
+      });
+    }
+    Plotly.react(byId("course-plot"), traces, box, config);
+  }
+
   function draw() {
     drawLegend(data.artifacts.map((name, number) => ({ name, number })));
-    drawPlanes(); drawLatency(); drawState();
+    drawPlanes(); drawLatency(); drawCourses(); drawState();
   }
 
   for (const choice of document.querySelectorAll(".controls select")) choice.addEventListener("change", drawPlanes);

@@ -7,6 +7,7 @@ from typing import Any
 from edgebench.results.metrics.table import METRICS
 from edgebench.results.report.conditions import board_name, command_text, conditions
 from edgebench.results.report.document import asset, document, escape, section_html
+from edgebench.results.report.in_time import course_data
 from edgebench.results.report.notes import SYNTHETIC_NOTE
 from edgebench.results.report.plots import (
     ACCURACIES,
@@ -33,12 +34,16 @@ def run_page(summary: RunSummary, *, relative_to: str | None = None) -> str:
     one they open as measured, unless no latency of the run can be believed.
     """
     title = f"edgebench: {summary.header.device.name}, run {summary.run_id}"
-    data = plot_data(summary, relative_to=relative_to) | {"timeline": timeline_data(summary)}
+    data = plot_data(summary, relative_to=relative_to) | {
+        "timeline": timeline_data(summary),
+        "courses": course_data(summary),
+    }
     body = "\n".join(
         [
             *_head(summary, title),
             *_planes(summary, data["reference"], opened=relative_to is not None),
             *_latency(summary),
+            *_sustained(data["courses"]),
             *_state(data["timeline"]),
             *(section_html(section) for section in sections(summary, relative_to=relative_to)),
             *_verdicts(summary),
@@ -117,6 +122,19 @@ def _latency(summary: RunSummary) -> list[str]:
         '<div class="plot wide" id="latency-plot"></div>',
         '<p class="note">Bars: 95 % intervals over process launches. Red cross: not valid. '
         "Other dashes: other numbers of threads.</p>",
+    ]
+
+
+def _sustained(courses: list[dict[str, Any]] | None) -> list[str]:
+    if courses is None:
+        return []
+    return [
+        "<h2>Sustained: latency, clock, temperature and power in time</h2>",
+        '<div class="legend artifacts"></div>',
+        '<div class="plot tall" id="course-plot"></div>',
+        '<p class="note">Latency: the median of each stretch. Dashed: from here on it stays within 5 % of '
+        "the last fifth's median; a launch without such a line never settled. A panel that is not there: the "
+        "board does not tell it.</p>",
     ]
 
 

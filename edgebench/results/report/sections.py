@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgebench.results.report.in_time import in_time_sections
 from edgebench.results.report.ratios import ratio_sections
 from edgebench.results.report.tables import Section, measured_sections
 from edgebench.results.report.timeline import state_section
@@ -18,6 +19,7 @@ def sections(summary: RunSummary, *, relative_to: str | None = None) -> list[Sec
     return [
         *found[:1],
         *ratio_sections(summary, against=relative_to),
+        *in_time_sections(summary),
         *found[1:],
         *([state] if state is not None else []),
     ]

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgebench.results.records.messages import TelemetryPoint, TrialMessage
+from edgebench.results.in_time import clock_mhz
+from edgebench.results.records.messages import TrialMessage
 from edgebench.results.records.record import Condition
 from edgebench.results.report.tables import Cell, Column, Section, row_name
 from edgebench.results.summary import RunSummary
@@ -108,7 +109,7 @@ def timeline_data(summary: RunSummary) -> dict[str, Any] | None:
             celsius = [value for value, _ in processor_temperatures(point)]
             if celsius:
                 temperature.append((at, max(celsius)))
-            if shown := _clock_mhz(point, launch.trial):
+            if shown := clock_mhz(point, launch.trial):
                 clock.append((at, shown))
             if point.state and point.state.firmware_hz:
                 firmware.append((at, point.state.firmware_hz / 1e6))
@@ -143,12 +144,6 @@ def _launches(summary: RunSummary) -> Iterator[_Launch]:
             read = [(point.monotonic_ns - begun) / 1e9 for point in points(line.trial)]
             found.append(_Launch(read[0], read[-1], line.trial, row.condition, row_name(row), number))
     yield from sorted(found, key=lambda launch: launch.from_s)
-
-
-def _clock_mhz(point: TelemetryPoint, trial: TrialMessage) -> float | None:
-    measured = {f"cpu{number}" for number in trial.affinity or ()} or set(point.freq_hz)
-    values = [value for cpu, value in point.freq_hz.items() if cpu in measured and value]
-    return max(values) / 1e6 if values else None
 
 
 def _thinned(line: list[tuple[float, float]]) -> dict[str, list[float]]:

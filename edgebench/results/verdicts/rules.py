@@ -58,6 +58,8 @@ def _too_short(case: Case) -> Finding | NotJudged | None:
         return NotJudged("TOO_SHORT", "the null runtime ends at the cap on samples, not at a duration")
     measured = sum(trial.elapsed_ns or 0 for trial in case.trials) / 1e9
     wanted = case.header.requirements.min_duration_s
+    if case.condition.scenario == "sustained":
+        wanted = case.header.requirements.sustained_s or 0.0
     if measured < wanted * (1 - 1e-6):
         return Finding(
             "TOO_SHORT",
@@ -67,7 +69,9 @@ def _too_short(case: Case) -> Finding | NotJudged | None:
     return None
 
 
-def _too_few(case: Case) -> Finding | None:
+def _too_few(case: Case) -> Finding | NotJudged | None:
+    if case.condition.scenario == "sustained":
+        return NotJudged("TOO_FEW", "a sustained launch lasts as long as was asked for, whatever it serves")
     count = sum(len(trial.samples_ns or ()) for trial in case.trials)
     wanted = case.header.requirements.min_count
     if count < wanted:
@@ -81,6 +85,8 @@ def _too_few(case: Case) -> Finding | None:
 
 def _unstable(case: Case) -> Finding | NotJudged | None:
     """Spread within a launch, drift from its first to its last third, and launches against each other."""
+    if case.condition.scenario == "sustained":
+        return NotJudged("UNSTABLE", "a sustained launch is made to see how it changes in time")
     samples = comparable_samples(case.trials)
     if samples is None:
         return NotJudged("UNSTABLE", "each clip was measured only once, so nothing repeats")

@@ -76,7 +76,7 @@ def judge(
     failed = _failures(launches)
     trials = tuple(line.trial for line in launches if line.trial.status == "ok")
     # Records before launches were planned one by one say only how many a condition needs.
-    planned = sum(trial.condition == condition and not trial.trace for trial in header.trials)
+    planned = sum(trial.condition == condition and trial.measures for trial in header.trials)
     wanted = planned or header.requirements.launches
     if not launches and (error := _import_error(header, condition.runtime)):
         failed.append(error)

@@ -5,11 +5,13 @@ In: {"envs": folder, "key": name, "imports": [module], "build": null | {"require
 environment is there.
 
 Out: {"python": path | null, "versions": {package: version}, "created": bool}, or
-{"error": "NO_PIP" | "NO_WHEEL" | "NO_SPACE" | "DIES" | "FAILED", "message": text, "signal": number | null}.
+{"error": "NO_PIP" | "NO_WHEEL" | "NO_SPACE" | "NO_EXEC" | "DIES" | "FAILED", "message": text,
+"signal": number | null}.
 """
 
 from __future__ import annotations
 
+import ast
 import errno
 import fcntl
 import json
@@ -29,6 +31,23 @@ IMPORT = (
     "print(json.dumps({name: sys.modules[name].__version__ for name in packages}))"
 )
 
+# What is kept of the user's pip settings: where wheels come from. The rest says how the user installs
+# for themselves (`user`, `target`, `require-hashes`, `constraint`), which would break an environment of ours.
+KEPT_SETTINGS = (
+    "index-url",
+    "extra-index-url",
+    "find-links",
+    "no-index",
+    "trusted-host",
+    "proxy",
+    "cert",
+    "client-cert",
+    "timeout",
+    "default-timeout",
+    "retries",
+    "keyring-provider",
+)
+
 
 class MakeError(Exception):
     def __init__(self, code: str, message: str, signal: int | None = None) -> None:
@@ -41,6 +60,8 @@ def main() -> None:
     envs = Path(request["envs"])
     try:
         envs.mkdir(parents=True, exist_ok=True)
+        if os.statvfs(str(envs)).f_flag & os.ST_NOEXEC:
+            raise MakeError("NO_EXEC", "its file system is mounted with noexec")
         # Two users who want the same environment: the second waits and finds it made.
         with (envs / (request["key"] + ".lock")).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -92,33 +113,41 @@ def build(part: Path, what: dict[str, Any]) -> None:
             (folder / name).symlink_to(blob)
         pip = next(path for path in folder.iterdir() if path.name.startswith("pip-"))
         wheels = [str(path) for path in sorted(folder.iterdir()) if path != pip]
-        run(
-            [
-                python,
-                str(pip / "pip"),
-                "--isolated",
-                "install",
-                "--no-index",
-                "--no-cache-dir",
-                *options,
-                *wheels,
-            ]
-        )
+        run([python, str(pip / "pip"), "install", "--no-index", "--no-cache-dir", *options, *wheels])
         shutil.rmtree(str(folder))
         return
-    # With the network, the board's own pip settings hold: its index, its certificates, its proxy.
     options.append("--only-binary=:all:")
-    if what["index"] is not None:
-        options += ["--index-url", what["index"]]
     if find_spec("ensurepip"):
         make_venv(part)
-        run([python, "-m", "pip", "install", *options, *what["requirements"]])
+        pip_command = [python, "-m", "pip"]
     elif find_spec("pip"):
         make_venv(part, "--without-pip")
         site = run([python, "-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]).strip()
-        run([sys.executable, "-m", "pip", "install", "--target", site, *options, *what["requirements"]])
+        pip_command = [sys.executable, "-m", "pip"]
+        options += ["--target", site]
     else:
         raise MakeError("NO_PIP", "this Python has neither ensurepip nor pip")
+    # With the network, the board's own index, certificates and proxy hold.
+    settings = pip_settings(pip_command)
+    if what["index"] is not None:
+        options += ["--index-url", what["index"]]
+        settings.pop("PIP_NO_INDEX", None)
+    run([*pip_command, "install", *options, *what["requirements"]], settings)
+
+
+def pip_settings(pip_command: list[str]) -> dict[str, str]:
+    """What is kept of pip's configuration files and variables on the board, as variables."""
+    theirs = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    kept: dict[str, str] = {}
+    said = run([*pip_command, "config", "list"], theirs, configured=True)
+    # Lines such as `install.find-links='/wheels'`; what stands further down goes before the rest in pip too.
+    for section in ("global", "install", ":env:"):
+        for line in said.splitlines():
+            name, _, value = line.partition("=")
+            where, _, key = name.partition(".")
+            if where == section and key in KEPT_SETTINGS:
+                kept["PIP_" + key.upper().replace("-", "_")] = str(ast.literal_eval(value))
+    return kept
 
 
 def make_venv(part: Path, *options: str) -> None:
@@ -127,10 +156,15 @@ def make_venv(part: Path, *options: str) -> None:
     run([sys.executable, "-m", "venv", *options, str(part)])
 
 
-def run(argv: list[str]) -> str:
-    # Nothing of the user's Python gets in: neither folders of modules, nor a pip.conf with `user = true`.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    kept.update(PYTHONNOUSERSITE="1", PIP_USER="0")
+def run(argv: list[str], settings: dict[str, str] | None = None, *, configured: bool = False) -> str:
+    """Run a program where nothing of the user's Python gets in: no folders of modules, no pip settings.
+
+    ``settings`` are variables of pip's that hold. ``configured``: its configuration files hold too.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_"))}
+    kept.update(settings or {}, PYTHONNOUSERSITE="1")
+    if not configured:
+        kept["PIP_CONFIG_FILE"] = os.devnull
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=kept)
     said = (done.stdout + b"\n" + done.stderr).decode(errors="replace").strip()
     if done.returncode == 0:

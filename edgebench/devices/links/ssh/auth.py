@@ -9,7 +9,8 @@ import struct
 
 import paramiko
 
-from edgebench.devices.links.ssh.blobs import CERT_NAME
+from edgebench.devices.links.ssh.blobs import CERT_NAME, is_certificate
+from edgebench.devices.links.ssh.certificates import why_not_for_user
 from edgebench.devices.links.ssh.errors import describe
 from edgebench.devices.links.ssh.keys import Keyring, Offer, gather_keys
 from edgebench.devices.links.ssh.refusal import Attempts, refusal
@@ -69,6 +70,8 @@ def _offer_all(
             continue
         attempts.tried.append(offer.name)
         if conversation.would_take(algorithm, offer.blob).kind != "would do":
+            if is_certificate(offer.blob) and (why := why_not_for_user(offer.blob, settings.user)):
+                attempts.remarks.append(f"Of {offer.name}: {why}.")
             continue
         if offer.sign is None:
             attempts.locked = True

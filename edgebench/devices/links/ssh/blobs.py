@@ -6,9 +6,20 @@ import base64
 import hashlib
 
 import paramiko
-from paramiko.pkey import UnknownKeyType
 
 CERT_NAME = "-cert-v01@openssh.com"
+# How many fields of a certificate, after its nonce, are the public key (OpenSSH, PROTOCOL.certkeys).
+_FIELDS = {
+    "ssh-ed25519": 1,
+    "ssh-rsa": 2,
+    "ecdsa-sha2-nistp256": 2,
+    "ecdsa-sha2-nistp384": 2,
+    "ecdsa-sha2-nistp521": 2,
+    "sk-ssh-ed25519": 2,
+    "sk-ecdsa-sha2-nistp256": 3,
+}
+# Keys of security tokens have a longer name outside of certificates.
+_PLAIN_NAMES = {name: f"{name}@openssh.com" for name in _FIELDS if name.startswith("sk-")}
 
 
 def type_of(blob: bytes) -> str:
@@ -28,8 +39,15 @@ def plain_key(blob: bytes) -> bytes:
     if not is_certificate(blob):
         return blob
     try:
-        return bytes(paramiko.PKey.from_type_string(type_of(blob), blob).asbytes())
-    except (ValueError, UnknownKeyType, paramiko.SSHException):
+        certificate = paramiko.Message(blob)
+        kind = certificate.get_text().removesuffix(CERT_NAME)
+        certificate.get_binary()  # the nonce
+        plain = paramiko.Message()
+        plain.add_string(_PLAIN_NAMES.get(kind, kind))
+        for _ in range(_FIELDS[kind]):
+            plain.add_string(certificate.get_binary())
+        return bytes(plain.asbytes())
+    except (KeyError, paramiko.SSHException):
         return b""
 
 

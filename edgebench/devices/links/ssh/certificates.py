@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import paramiko
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -45,15 +45,10 @@ def why_not_for_host(blob: bytes, name: str, algorithms: Sequence[str], now_s: f
     certificate = _read(blob)
     if certificate is None:
         return "it cannot be read"
-    now_s = time.time() if now_s is None else now_s
-    principals = [one.decode(errors="replace") for one in certificate.valid_principals]
     signed_by = _signature_type(blob, certificate)
     reasons = (
         (certificate.type != SSHCertificateType.HOST, "it is a user's certificate"),
-        (now_s < certificate.valid_after, f"it is valid only from {_date(certificate.valid_after)}"),
-        (now_s >= certificate.valid_before, f"it was valid until {_date(certificate.valid_before)}"),
-        # As in OpenSSH: one that names no host is for every host of its authority.
-        (bool(principals) and name not in principals, f"it is for {', '.join(principals)}, not for {name}"),
+        *_dates_and_names(certificate, name, time.time() if now_s is None else now_s),
         (bool(certificate.critical_options), "it has options that nobody here knows"),
         (
             signed_by not in (algorithms or AUTHORITY_ALGORITHMS),
@@ -61,6 +56,33 @@ def why_not_for_host(blob: bytes, name: str, algorithms: Sequence[str], now_s: f
         ),
         (not _is_signed(certificate), "the signature of its authority is wrong"),
     )
+    return _first(reasons)
+
+
+def why_not_for_user(blob: bytes, user: str) -> str:
+    """What may be why a server refused a user's certificate; empty where nothing can be seen from here."""
+    certificate = _read(blob)
+    if certificate is None:
+        return "it cannot be read"
+    reasons = (
+        (certificate.type != SSHCertificateType.USER, "it is a host's certificate"),
+        *_dates_and_names(certificate, user, time.time()),
+    )
+    return _first(reasons)
+
+
+Reasons = Iterable[tuple[bool, str]]
+
+
+def _dates_and_names(certificate: SSHCertificate, name: str, now_s: float) -> Reasons:
+    principals = [one.decode(errors="replace") for one in certificate.valid_principals]
+    yield now_s < certificate.valid_after, f"it is valid only from {_date(certificate.valid_after)}"
+    yield now_s >= certificate.valid_before, f"it was valid until {_date(certificate.valid_before)}"
+    # As in OpenSSH: a host's certificate that names none is for every host of its authority.
+    yield bool(principals) and name not in principals, f"it is for {', '.join(principals)}, not for {name}"
+
+
+def _first(reasons: Reasons) -> str:
     return next((plain(why) for holds, why in reasons if holds), "")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
 
-from edgebench.devices.links.bounded import CHATTER_BYTES, LineBuffer, Tail, too_much
+from edgebench.devices.links.bounded import CHATTER_BYTES, LineBuffer, Patience, Tail, too_much
 from edgebench.devices.links.connection import ByteProgress, ExecResult, read_status
 from edgebench.devices.links.shell import BOOTSTRAP, MarkedCommand
 from edgebench.devices.links.ssh.errors import Watchdog, wire_errors
@@ -32,9 +32,8 @@ class RemoteCommand:
         self.name, self.address = argv[0], link.settings.address
         self.marked = MarkedCommand(argv, reads_stdin)
         with Watchdog(open_s + GRACE_S, link.cut), wire_errors(self.address, f"'{self.name}' was started"):
-            self.link, self.channel = link.open_session(open_s)
+            self.link, self.channel = link.start(lambda channel: channel.exec_command(BOOTSTRAP), open_s)
             try:
-                self.channel.exec_command(BOOTSTRAP)
                 self._say_program()
             except BaseException:
                 self.close()
@@ -97,7 +96,7 @@ class RemoteCommand:
     def close(self) -> None:
         """Close the channel; the lifeline of `edgebench.devices.links.shell` then ends the command."""
         with Watchdog(2.0, self.link.cut), contextlib.suppress(Exception):
-            self.link.close_session(self.channel)
+            self.link.end(self.channel)
 
 
 def run_command(
@@ -207,9 +206,10 @@ class SshStream:
         self, link: Link, argv: Sequence[str], *, idle_timeout_s: float, limit_bytes: int, open_s: float
     ) -> None:
         self.result: ExecResult | None = None
-        self._idle_timeout_s, self._limit_bytes = idle_timeout_s, limit_bytes
+        self._limit_bytes = limit_bytes
         self._command = RemoteCommand(link, argv, reads_stdin=False, open_s=open_s)
         self._lines = LineBuffer(limit_bytes)
+        self._patience = Patience(idle_timeout_s)
         self._chatter: bytes | None = b""  # what came before the command's start; None once it has begun
         self._closed = False
 
@@ -220,10 +220,12 @@ class SshStream:
         while True:
             line = None if self._chatter is not None else self._whole_line()
             if line is not None:
+                self._patience.line_ended()
                 return line
             if self._closed:
                 raise StopIteration
             if piece := self._read():
+                self._patience.heard(len(piece))
                 self._hear(piece)
                 continue
             self._finish()
@@ -257,11 +259,11 @@ class SshStream:
         name, address = self._command.name, self._command.address
         with wire_errors(address, f"'{name}' was followed"):
             try:
-                return self._command.read(self._idle_timeout_s)
+                return self._command.read(self._patience.left_s())
             except TimeoutError:
                 self.close()
                 raise ConnectionFailed(
-                    f"{address}: '{name}' said nothing for {self._idle_timeout_s:g} s and was ended."
+                    f"{address}: '{name}' {self._patience.lost()} and was ended."
                 ) from None
 
     def _finish(self) -> None:

@@ -19,6 +19,8 @@ from edgebench.errors import ConfigError
 
 DEFAULT_IDENTITIES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
 USER_KNOWN_HOSTS = ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"]
+# `ssh -G` says so of what the config says.
+_STRICT = {"true": "yes", "false": "no"}
 SYSTEM_KNOWN_HOSTS = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"]
 
 
@@ -74,6 +76,7 @@ def _settings(
     )
     identities = [str(key)] if key else [name for name in found.get("identityfile", []) if name != "none"]
     proxy_command = _one(found, "proxycommand")
+    strict = (_one(found, "stricthostkeychecking") or "ask").lower()
     revoked = _one(found, "revokedhostkeys")
     return HostSettings(
         alias=alias,
@@ -94,7 +97,7 @@ def _settings(
         host_key_alias=host_key_alias,
         check_host_ip=_is_yes(found, "checkhostip"),
         revoked_host_keys=tokens.expand_path(revoked, letters, "RevokedHostKeys") if revoked else None,
-        strict=_one(found, "stricthostkeychecking") or "ask",
+        strict=_STRICT.get(strict, strict),
         algorithms=_algorithms(found),
         address_family=_one(found, "addressfamily") or "any",
         bind_address=_one(found, "bindaddress"),

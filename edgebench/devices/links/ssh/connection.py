@@ -86,7 +86,7 @@ class SshConnection:
         limits = self._limits
         if self._has_sftp:
             with wire_errors(self.address, "a copy was started"):
-                link, channel = self._link.open_session(limits.connect_s)
+                link, channel = self._link.start(lambda channel: None, limits.connect_s)
             try:
                 with Watchdog(limits.stall_s, link.cut) as watchdog:
                     sftp = self._start_sftp(link, channel)
@@ -96,7 +96,7 @@ class SshConnection:
             finally:
                 # Closing on a link that is down raises too, and would hide why the copy failed.
                 with Watchdog(2.0, link.cut), contextlib.suppress(*FOREIGN):
-                    link.close_session(channel)
+                    link.end(channel)
         cat_file(
             self._link, source, target, stall_s=limits.stall_s, open_s=limits.connect_s, progress=progress
         )

@@ -43,7 +43,7 @@ def unknown(settings: HostSettings, blob: bytes, *, remark: str, other_key: Path
         parts.append(f"It shows a certificate, which does not help: {remark}.")
     if other_key:
         parts.append(f"{other_key} knows {settings.host} by another key, without its port.")
-    if settings.strict.lower() in ("no", "off", "false", "accept-new"):
+    if settings.strict in ("no", "off", "accept-new"):
         parts.append(
             f"Your ssh config says StrictHostKeyChecking {settings.strict}; edgebench measures only on "
             "boards that it knows, whatever that says."
@@ -70,9 +70,8 @@ def _accept(settings: HostSettings, blob: bytes) -> str:
             f"name a file for known keys: your ssh config has UserKnownHostsFile {file or 'none'} for this "
             "host, where nothing is kept. Remove that line, then run edgebench again"
         )
-    strict = settings.strict.lower()
-    if find_client() and strict not in ("yes", "true"):
-        answer = " and answer yes" if strict == "ask" else ""
+    if find_client() and settings.strict != "yes":
+        answer = " and answer yes" if settings.strict == "ask" else ""
         return f"accept it with `{settings.ssh_command}`{answer}"
     key = plain_key(blob)
     line = f"{settings.key_name} {type_of(key)} {base64.b64encode(key).decode()}"

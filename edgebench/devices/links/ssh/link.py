@@ -28,7 +28,7 @@ from edgebench.errors import ConfigError, ConnectionFailed
 MAX_HOPS = 8
 # A server that gives one channel at a time may need a moment to be done with the one before.
 CHANNEL_AGAIN_S = 0.2
-# How long a server that has said how a command ended may take to close its channel.
+# How long a server may take to close its side of a channel.
 CLOSE_S = 0.5
 
 
@@ -54,24 +54,33 @@ class Link:
         self.transport.join(0.3)
         return bool(self.transport.is_active())
 
-    def open_session(self, limit_s: float) -> tuple[Link, paramiko.Channel]:
-        """A channel, and the link that it is on: another one where the server gives each link one channel.
+    def start(
+        self, request: Callable[[paramiko.Channel], None], limit_s: float
+    ) -> tuple[Link, paramiko.Channel]:
+        """A channel on which ``request`` was granted, and the link that it is on.
 
-        Hand it back with `close_session`. Raises ConnectionFailed where the server gives none, and what the
-        wire raises.
+        That is another link where the server gives each one channel. A server that gives none, or closes it
+        again (dropbear, while it is busy with the one before), is asked again: nothing runs on it before
+        `RemoteCommand` sends its program. Hand the channel back with `end`.
+
+        Raises ConnectionFailed where the server gives none, and what ``request`` and the wire raise.
         """
         deadline_s = time.monotonic() + limit_s
         while True:
+            channel = None
             try:
                 channel = self.transport.open_session(timeout=max(0.1, deadline_s - time.monotonic()))
-            except paramiko.ChannelException as error:
+                request(channel)
+            except paramiko.SSHException as error:
+                if not _is_refusal(error, channel) or not self.is_up():
+                    raise
                 with self._lock:
-                    if self._open:
+                    if self._open and isinstance(error, paramiko.ChannelException):
                         self._spare = self._spare or self.again()
-                        return self._spare.open_session(limit_s)
+                        return self._spare.start(request, limit_s)
                 if time.monotonic() > deadline_s:
                     raise ConnectionFailed(
-                        f"{self.settings.address} lets us in, but runs no command ({describe(error)}): it "
+                        f"{self.settings.address} lets us in, but runs no command ({_words(error)}): it "
                         f"gave no session within {limit_s:g} s. Allow one there (MaxSessions in sshd_config)."
                     ) from error
                 time.sleep(CHANNEL_AGAIN_S)
@@ -80,12 +89,13 @@ class Link:
                 self._open += 1
             return self, channel
 
-    def close_session(self, channel: paramiko.Channel) -> None:
-        """Close a channel of `open_session`, and let the server close its side of one that has ended."""
+    def end(self, channel: paramiko.Channel) -> None:
+        """Close a channel of `start`: first our side, then all of it once the server has closed its own."""
         with self._lock:
             self._open -= 1
+        channel.shutdown_write()
         deadline_s = time.monotonic() + CLOSE_S
-        while channel.status_event.is_set() and not channel.closed and time.monotonic() < deadline_s:
+        while not channel.closed and time.monotonic() < deadline_s:
             time.sleep(0.005)
         channel.close()
 
@@ -94,6 +104,17 @@ class Link:
         if self._spare:
             self._spare.close()
         _hang_up(self.transport, self.cut, self.outer)
+
+
+def _is_refusal(error: paramiko.SSHException, channel: paramiko.Channel | None) -> bool:
+    """Whether the server gave no channel, or one that it closed at once."""
+    if channel is not None:
+        return bool(channel.closed)
+    return isinstance(error, paramiko.ChannelException) or "Unable to open" in str(error)
+
+
+def _words(error: paramiko.SSHException) -> str:
+    return error.text if isinstance(error, paramiko.ChannelException) else describe(error)
 
 
 def open_link(

@@ -1,0 +1,186 @@
+"""One round: a run, one fault at one moment, the way to the run's end, and the judgement."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from benchmarks.reliability.board import Board
+from benchmarks.reliability.faults import GOVERNORS, LINK_S, SLACK_S, Fault, Scene
+from benchmarks.reliability.host import LAUNCHES, Command, Host
+from benchmarks.reliability.moments import PHASES, Moment, ended, lengths_of
+from benchmarks.reliability.oracle import Judgement, judge_store
+from edgebench.results import Record, RunEnd, record_from
+
+# The board's own governor, which a run changes and has to put back.
+GOVERNOR = "ondemand"
+ATTEMPTS = 4
+# The statuses that docs and --help name.
+STATUSES = (0, 1, 2, 3, 4, 5, 6, 7, 130)
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A run to which nothing happened: its lines, and how long its parts took, in seconds."""
+
+    records: Sequence[Record]
+    lengths: dict[str, float]
+
+    @property
+    def took_s(self) -> float:
+        return self.lengths["whole"]
+
+    def save(self, path: Path) -> None:
+        """Keep it for the next call of the campaign."""
+        lines = [record.model_dump(mode="json") for record in self.records]
+        path.write_text(json.dumps({"lengths": self.lengths, "records": lines}))
+
+    @staticmethod
+    def load(path: Path) -> Undisturbed | None:
+        """The one that was kept; None where there is none."""
+        if not path.exists():
+            return None
+        kept = json.loads(path.read_text())
+        return Undisturbed([record_from(line) for line in kept["records"]], kept["lengths"])
+
+
+def undisturbed(board: Board, cache: Path, folder: Path, *, fresh: bool) -> Undisturbed:
+    """Run once without a fault. Raises RuntimeError where even that fails."""
+    ready(board, fresh=fresh)
+    host = Host(folder, board, cache)
+    try:
+        command = host.run()
+        if not command.wait(time.monotonic() + 300) or command.process.returncode != 0:
+            raise RuntimeError(f"an undisturbed run failed:\n{command.text}")
+        took_s = time.monotonic() - command.begun_s
+        return Undisturbed(host.records(), lengths_of(command, board.kind.device, took_s=took_s))
+    finally:
+        host.close()
+
+
+def ready(board: Board, *, fresh: bool) -> None:
+    """A board that is on, whose governor is its own, with nothing of an earlier round on it."""
+    board.stop()
+    shutil.rmtree(board.root / "runs", ignore_errors=True)
+    (board.root / "conditioned.json").unlink(missing_ok=True)
+    if fresh:
+        shutil.rmtree(board.root, ignore_errors=True)
+    for path in GOVERNORS:
+        board.write(path, GOVERNOR + "\n")
+    if (board.tree / "run/throttled").exists():
+        board.write("run/throttled", "throttled=0x0\n")
+    (board.folder / "wall_clock").write_text("0\n")
+    board.start()
+
+
+def play(
+    fault: Fault, number: int, *, seed: int, board: Board, cache: Path, folder: Path, base: Undisturbed
+) -> dict[str, Any]:
+    """One round; its line of the results. ``folder`` stays where the judgement is not clean."""
+    random = Random(f"{seed}/{fault.name}/{number}")
+    moment = Moment(fault.phase, random.random(), random.randint(1, LAUNCHES))
+    hold_s = random.uniform(*fault.hold_s) if fault.hold_s else None
+    begun = time.monotonic()
+    ready(board, fresh=fault.fresh)
+    host = Host(folder / "host", board, cache)
+    second = Host(folder / "second", board, cache, alias="other")
+    judgement = Judgement()
+    try:
+        command = host.run()
+        scene = Scene(board, host, command, random, second)
+        moment.wait(command, board, base.lengths)
+        met = {"at_s": round(time.monotonic() - command.begun_s, 3), "ended": command.ended}
+        met["stage"] = command.said[-1][1][:60] if command.said else ""
+        on_board = ended(board) if fault.keeps else {}
+        stored = [line for line in host.records() if line.kind == "trial"]
+        fault.plant(scene)
+        if not _await_end(scene, fault, hold_s, base):
+            judgement.hung += 1
+        first = command.text[-600:]
+        judgement.hung += _finish(host, base)
+        settled = _settle(board)
+        found = judge_store(
+            host.records(), base.records, on_board=on_board, codes=fault.codes, may_fail=fault.may_fail
+        )
+        found.hung = judgement.hung
+        final = host.records()
+        found.lost += sum(line not in final for line in stored)
+        found.governor_left = int(any(board.read(path).strip() != GOVERNOR for path in GOVERNORS))
+        found.other += _untidy(board, host) + settled
+        if why := fault.check(scene):
+            found.other.append(why)
+        judgement = found
+    finally:
+        host.close()
+        second.close()
+        board.stop()
+    line = {
+        "fault": fault.name, "round": number, "seed": seed, "phase": fault.phase, "share": moment.share,
+        "launch": moment.launch, **met, "held_s": hold_s,
+        "statuses": [command.process.returncode for command in host.commands],
+        "notes": scene.notes, "first_said": first, "took_s": round(time.monotonic() - begun, 1),
+        "parts": sum(isinstance(record, RunEnd) for record in final), **asdict(judgement),
+    }  # fmt: skip
+    if judgement.clean:
+        shutil.rmtree(folder)
+    else:
+        (folder / "said.txt").write_text("\n\n".join(c.text for c in host.commands))
+    return json.loads(json.dumps(line, default=str))
+
+
+def _await_end(scene: Scene, fault: Fault, hold_s: float | None, base: Undisturbed) -> bool:
+    """Hold the fault, lift it, wait for the command; whether it ended in time."""
+    allowed_s = fault.within_s + 4 * base.took_s + SLACK_S
+    if hold_s is None:
+        in_time = scene.command.wait(time.monotonic() + allowed_s)
+        fault.lift(scene)
+        return in_time
+    time.sleep(hold_s)
+    fault.lift(scene)
+    return scene.command.wait(time.monotonic() + allowed_s)
+
+
+def _finish(host: Host, base: Undisturbed) -> int:
+    """Bring the run to its end as its user would; how many commands hung."""
+    hung = 0
+    for _ in range(ATTEMPTS):
+        if host.complete():
+            break
+        run_id = host.open_run()
+        command = host.run() if run_id is None else host.resume(run_id)
+        hung += not command.wait(time.monotonic() + LINK_S + 4 * base.took_s + SLACK_S)
+    return hung
+
+
+def _settle(board: Board) -> list[str]:
+    """Give the board a moment to put itself back; agents that do not end, in words."""
+    until = time.monotonic() + 15
+    while (left := board.agents()) and time.monotonic() < until:
+        time.sleep(0.2)
+    return [f"still runs on the board: {' '.join(one.cmdline()[-3:])}"[:200] for one in left]
+
+
+def _untidy(board: Board, host: Host) -> list[str]:
+    """What a run must not leave behind, and how a command must not end."""
+    found = []
+    warned = any("is left on" in command.text for command in host.commands)
+    if (left := list(board.root.glob("runs/*"))) and not warned:
+        found.append(f"left on the board: {', '.join(path.name for path in left)}")
+    for command in host.commands:
+        text, status = command.text, command.process.returncode
+        if "Traceback" in text:
+            found.append("a traceback: " + text[text.index("Traceback") :][-300:])
+        if status not in STATUSES and status != -9:
+            found.append(f"a command ended with status {status}")
+    if host.commands[-1].process.returncode != 0:
+        found.append(f"the last command ended with status {host.commands[-1].process.returncode}")
+    return found
+
+
+__all__ = ["PHASES", "Command", "Undisturbed", "play", "ready", "undisturbed"]

@@ -1,0 +1,131 @@
+"""Power around a launch, on file trees of boards whose rails change in time."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agent_board import trial
+from support import board_trees
+from support.changing_board import MONITOR, ChangingBoard
+
+from edgebench.agent import blobs, power_log, protocol, supervisor
+from edgebench.agent.sensors.power import NO_RAILS, Source
+from edgebench.agent.sensors.telemetry import Telemetry
+from edgebench.harness import wire
+from edgebench.results.metrics.energy import Energy, energy_of
+from edgebench.results.records.messages import TrialMessage
+
+
+def measured(readings: Telemetry, folder: Path, **changes: Any) -> TrialMessage:
+    """One launch of the null runtime at 40 requests a second, as the host reads it from the wire."""
+    one = {
+        **trial(None),
+        "python": sys.executable,
+        "rate_hz": 40.0,
+        "min_duration_s": 1.5,
+        "min_count": 1,
+        "power": {"hz": 5.0, "idle_s": 0.9},
+        **changes,
+    }
+    never, written = os.pipe()
+    allowed = os.sched_getaffinity(0)
+    try:
+        record = supervisor.run_trial(
+            {"root": str(folder), "telemetry_hz": 2.0},
+            one,
+            str(folder),
+            store=blobs.Blobs(str(folder)),
+            readings=readings,
+            stop_fd=never,
+        )
+    finally:
+        os.sched_setaffinity(0, allowed)
+        os.close(never)
+        os.close(written)
+    line = protocol.encode({"kind": "trial", "seq": 1, "monotonic_ns": 1, "index": 0, **record})
+    return TrialMessage.model_validate(wire.read(line), strict=False)
+
+
+@pytest.fixture(scope="module")
+def launch(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrialMessage, ChangingBoard]:
+    """A board whose power rises from 4 W by 2 W a second, warming up as it does."""
+    root = board_trees.orin_nano(tmp_path_factory.mktemp("orin"))
+    with ChangingBoard(root, lambda t: 4 + 2 * t, lambda t: 50_000 + round(1000 * t)) as board:
+        return measured(Telemetry(str(root)), tmp_path_factory.mktemp("run")), board
+
+
+def test_the_energy_of_a_launch_is_the_plain_integral_of_its_rail(launch) -> None:
+    message, board = launch
+    found = energy_of(message)
+    assert isinstance(found, Energy), found
+    begin_s, end_s = message.window.begun_ns / 1e9, message.window.ended_ns / 1e9
+    assert found.gross_j == pytest.approx(board.joules(begin_s, end_s), rel=0.03)
+    assert found.inferences == message.requests.served == 60
+    idle = [board.joules(b / 1e9, e / 1e9) / ((e - b) / 1e9) for b, e in message.power.idle_ns]
+    assert (found.idle_before_w, found.idle_after_w) == pytest.approx(idle, rel=0.05)
+    assert found.net_j == pytest.approx(found.gross_j - sum(idle) / 2 * (end_s - begin_s), abs=0.5)
+
+
+def test_the_rails_that_count_are_named_with_what_they_leave_out(launch) -> None:
+    message, _ = launch
+    assert sorted(message.power.watts) == ["VDD_CPU_GPU_CV", "VDD_IN", "VDD_SOC"]
+    coverage = energy_of(message).coverage
+    # VDD_IN is the total: the others are in it.
+    assert (coverage.source, coverage.rails) == ("ina3221", ("VDD_IN",))
+    assert "carrier board" in coverage.leaves_out
+    assert coverage.readings >= 5 and coverage.covered_s == pytest.approx(coverage.loop_s)
+
+
+def test_the_idle_stretches_lie_before_and_after_the_loop(launch) -> None:
+    message, _ = launch
+    (_, before), (after, _) = message.power.idle_ns
+    assert before < message.window.begun_ns < message.window.ended_ns < after
+    assert len(message.telemetry.series) > 1
+    temperatures = [point.temperature_c["cpu-thermal"] for point in message.telemetry.points()]
+    assert temperatures == sorted(temperatures)
+
+
+def test_rails_that_vanish_in_a_launch_cost_its_energy_and_nothing_else(tmp_path: Path) -> None:
+    root = board_trees.orin_nano(tmp_path / "board")
+
+    def vanish() -> None:
+        for file in (root / MONITOR).iterdir():
+            file.unlink()
+
+    readings = Telemetry(str(root))
+    assert readings.power.name == "ina3221"
+    timer = threading.Timer(1.1, vanish)
+    timer.start()
+    message = measured(readings, tmp_path, power={"hz": 10.0, "idle_s": 0.4})
+    timer.join()
+    assert message.status == "ok" and message.requests.served == 60
+    assert "can no longer be read" in message.power.reason
+    assert "can no longer be read" in energy_of(message)
+
+
+def test_a_pi_5_is_asked_off_the_measured_processors_alone(tmp_path: Path) -> None:
+    source = Source(str(board_trees.pi(tmp_path, model="5")))
+    assert (source.name, source.rails) == ("pmic", ["3V7_WL_SW", "VDD_CORE"])
+    never, written = os.pipe()
+    os.close(written)
+    wanted = {"hz": 5.0, "idle_s": 0.1}
+    beside = power_log.PowerLog(source, wanted, clear=False)
+    beside.take()
+    assert beside.record()["t_ns"] == [] and "every processor is measured" in beside.record()["reason"]
+    clear = power_log.PowerLog(source, wanted, clear=True)
+    clear.take()
+    told = clear.record()
+    assert told["source"] == "pmic" and told["reason"] is None
+    assert told["watts"]["VDD_CORE"] == [pytest.approx(1.43652 * 0.8936988, abs=1e-6)]
+    os.close(never)
+
+
+def test_a_board_without_rails_says_so(tmp_path: Path) -> None:
+    assert Source(str(tmp_path)).facts() == {"source": None, "rails": [], "reason": NO_RAILS}
+    pi4 = Source(str(board_trees.pi(tmp_path / "pi4"))).facts()
+    assert pi4["source"] is None and "Command not registered" in pi4["reason"]
