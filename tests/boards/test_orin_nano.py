@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from support import board_kinds
-from support.board_jobs import DEVICE, RUN, launches, main_job, state_codes
+from support.board_jobs import DEVICE, RUN, energy_row, launches, main_job, state_codes
 from support.cli import Edgebench
 from support.emulated_board import EmulatedBoard
 
@@ -12,6 +13,7 @@ pytestmark = [pytest.mark.board, pytest.mark.timeout(900)]
 
 KIND = board_kinds.ORIN_NANO
 NAME = "jetson_orin_nano"
+RAILS = "/sys/bus/i2c/devices/1-0040/hwmon/hwmon1"
 POLICY = "/sys/devices/system/cpu/cpufreq/policy0"
 
 
@@ -23,6 +25,38 @@ def test_from_wheels_to_accuracy(edgebench: Edgebench, speech: list[str]) -> Non
         # 5.048 V and 1.032 A.
         assert rails["VDD_IN"]["power_w"] == pytest.approx(5.209536, abs=1e-6)
         assert launch["telemetry"]["before"]["state"]["power_mode"] == {"name": "MAXN_SUPER", "id": "2"}
+
+
+def test_energy_is_the_integral_of_a_rail_that_changes(edgebench: Edgebench, board: EmulatedBoard) -> None:
+    """The current climbs by 10 mA ten times, falls back, and climbs again."""
+    board.root(
+        f"nohup sh -c 'n=0; while :; do echo $((1000 + n % 10 * 10)) > {RAILS}/curr1_input; n=$((n + 1)); "
+        "sleep 0.3; done' > /dev/null 2>&1 & echo $! > /run/climber"
+    )
+    metrics = energy_row(edgebench, NAME)
+    board.root("kill $(cat /run/climber)")
+    launch = launches(edgebench, "energy")[-1]
+    seconds = np.array(launch["power"]["t_ns"]) / 1e9
+    watts = np.array(launch["power"]["watts"]["VDD_IN"])
+    written = {round(5.048 * (1.0 + 0.01 * step), 6) for step in range(10)}
+    assert set(watts.round(6)) <= written
+    assert len(set(watts)) > 3
+    begin, end = launch["window"]["begun_ns"] / 1e9, launch["window"]["ended_ns"] / 1e9
+    times = [begin, *seconds[(seconds > begin) & (seconds < end)], end]
+    joules = np.trapezoid(np.interp(times, seconds, watts), times)
+    inferences = len(launch["samples_ns"])
+    assert metrics["energy_mj"]["value"] == pytest.approx(joules / inferences * 1000, rel=1e-6)
+
+
+def test_rails_that_vanish_cost_the_energy_and_nothing_else(
+    edgebench: Edgebench, board: EmulatedBoard
+) -> None:
+    board.during_a_launch(f"mv {RAILS} /run/away")
+    metrics = energy_row(edgebench, NAME)
+    board.root(f"cp -a /run/away {RAILS}")
+    assert metrics["energy_mj"]["value"] is None
+    assert metrics["energy_mj"]["reason"]
+    assert metrics["latency_p50_ns"]["value"] > 0
 
 
 def test_a_power_mode_that_changes_in_a_launch(edgebench: Edgebench, board: EmulatedBoard) -> None:

@@ -53,7 +53,14 @@ def state_codes(edgebench: Edgebench, device: str, *words: str) -> set[str]:
     return STATE_CODES & set(row["verdict"]["codes"])
 
 
-def launches(edgebench: Edgebench) -> list[dict[str, Any]]:
-    """Every launch in the store, as the board told of it."""
+def launches(edgebench: Edgebench, kind: str = "trial") -> list[dict[str, Any]]:
+    """Every launch in the store of the kind ``trial`` or ``energy``, as the board told of it."""
     lines = map(json.loads, (edgebench.store / "records.jsonl").read_text().splitlines())
-    return [line["trial"] for line in lines if line["kind"] == "trial"]
+    return [line["trial"] for line in lines if line["kind"] == kind]
+
+
+def energy_row(edgebench: Edgebench, device: str) -> dict[str, Any]:
+    """Measure the energy of a small model; its figures."""
+    rows = records(edgebench, "--device", device, "--suite", "energy.toml", "--energy", "--model", "my.onnx")
+    found: dict[str, Any] = next(row for row in rows if row["artifact"] == "my")["metrics"]
+    return found
