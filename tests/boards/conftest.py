@@ -37,7 +37,7 @@ budget = 0
 STATE_SUITE = JOB_SUITE.replace("board-job", "board-state") + "\n"
 STATE_SUITE = STATE_SUITE.replace("min_duration_s = 0.2", "min_duration_s = 4.0\nnull_runtime = false")
 STATE_SUITE = STATE_SUITE.replace("input_s", 'scenarios = ["single_stream"]\ninput_s')
-ENERGY_SUITE = STATE_SUITE + "[energy]\nlaunches = 1\nduration_s = 8.0\nidle_s = 3.0\n"
+ENERGY_SUITE = STATE_SUITE + "[energy]\nlaunches = 2\nduration_s = 8.0\nidle_s = 3.0\n"
 
 
 @pytest.fixture(scope="session")

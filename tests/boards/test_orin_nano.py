@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from support import board_kinds
-from support.board_jobs import DEVICE, RUN, energy_row, launches, main_job, state_codes
+from support.board_jobs import DEVICE, RUN, launches, main_job, records, state_codes
 from support.cli import Edgebench
 from support.emulated_board import EmulatedBoard
 
@@ -27,59 +27,42 @@ def test_from_wheels_to_accuracy(edgebench: Edgebench, speech: list[str]) -> Non
         assert launch["telemetry"]["before"]["state"]["power_mode"] == {"name": "MAXN_SUPER", "id": "2"}
 
 
-def test_energy_is_the_integral_of_a_rail_that_changes(edgebench: Edgebench, board: EmulatedBoard) -> None:
-    """The current climbs by 10 mA ten times, falls back, and climbs again."""
+def test_what_happens_in_a_launch_is_said_of_that_launch(edgebench: Edgebench, board: EmulatedBoard) -> None:
+    """Nothing; the counter that NVIDIA's developer guide calls under-voltage; another power mode."""
+    folder = board.root("dirname $(grep -l soctherm_oc /sys/class/hwmon/*/name)").strip()
+    board.in_launches(":", f"echo 3 > {folder}/oc1_event_cnt", "nvpmodel -m 0")
+    assert state_codes(edgebench, NAME, launches=3) == [set(), {"UNDERVOLT"}, {"MODE_CHANGED"}]
+
+
+def test_energy_in_a_mode_of_its_own(edgebench: Edgebench, board: EmulatedBoard) -> None:
+    """The run sets mode and clocks, by sudo, and puts them back. In the launch for energy a rail changes ten
+    times; its integral is the energy. In the next one the rails vanish, which costs that one its energy."""
     board.root(
         f"nohup sh -c 'n=0; while :; do echo $((1000 + n % 10 * 10)) > {RAILS}/curr1_input; n=$((n + 1)); "
         "sleep 0.3; done' > /dev/null 2>&1 & echo $! > /run/climber"
     )
-    metrics = energy_row(edgebench, NAME)
-    board.root("kill $(cat /run/climber)")
-    launch = launches(edgebench, "energy")[-1]
-    seconds = np.array(launch["power"]["t_ns"]) / 1e9
-    watts = np.array(launch["power"]["watts"]["VDD_IN"])
-    written = {round(5.048 * (1.0 + 0.01 * step), 6) for step in range(10)}
-    assert set(watts.round(6)) <= written
+    settings = f"nvpmodel -q; cat {POLICY}/scaling_governor {POLICY}/scaling_min_freq"
+    before = board.root(settings)
+    board.in_launches(f"({settings}) > /run/seen", ":", f"mv {RAILS} /run/away")
+    wanted = "mode=15W,governor=performance,clocks=max"
+    words = ("--device", NAME, "--suite", "energy.toml", "--energy", "--model", "my.onnx")
+    row = next(row for row in records(edgebench, *words, "--condition", wanted) if row["artifact"] == "my")
+    board.root(f"kill $(cat /run/climber); mv /run/away {RAILS}")
+    assert board.root("cat /run/seen") == "NV Power Mode: 15W\n0\nperformance\n1500000\n"
+    assert board.root(settings) == before == "NV Power Mode: MAXN_SUPER\n2\nschedutil\n600000\n"
+
+    whole, broken = launches(edgebench, "energy")
+    seconds = np.array(whole["power"]["t_ns"]) / 1e9
+    watts = np.array(whole["power"]["watts"]["VDD_IN"])
     assert len(set(watts)) > 3
-    begin, end = launch["window"]["begun_ns"] / 1e9, launch["window"]["ended_ns"] / 1e9
+    assert set(watts.round(6)) <= {round(5.048 * (1.0 + 0.01 * step), 6) for step in range(10)}
+    begin, end = whole["window"]["begun_ns"] / 1e9, whole["window"]["ended_ns"] / 1e9
     times = [begin, *seconds[(seconds > begin) & (seconds < end)], end]
     joules = np.trapezoid(np.interp(times, seconds, watts), times)
-    inferences = len(launch["samples_ns"])
-    assert metrics["energy_mj"]["value"] == pytest.approx(joules / inferences * 1000, rel=1e-6)
-
-
-def test_rails_that_vanish_cost_the_energy_and_nothing_else(
-    edgebench: Edgebench, board: EmulatedBoard
-) -> None:
-    board.during_a_launch(f"mv {RAILS} /run/away")
-    metrics = energy_row(edgebench, NAME)
-    board.root(f"cp -a /run/away {RAILS}")
-    assert metrics["energy_mj"]["value"] is None
-    assert metrics["energy_mj"]["reason"]
-    assert metrics["latency_p50_ns"]["value"] > 0
-
-
-def test_a_power_mode_that_changes_in_a_launch(edgebench: Edgebench, board: EmulatedBoard) -> None:
-    board.during_a_launch("nvpmodel -m 0")
-    assert state_codes(edgebench, NAME) == {"MODE_CHANGED"}
-
-
-def test_a_supply_that_gives_too_little(edgebench: Edgebench, board: EmulatedBoard) -> None:
-    """The Orin counts it as oc1; NVIDIA's developer guide calls that under-voltage."""
-    counter = "$(dirname $(grep -l soctherm_oc /sys/class/hwmon/*/name))/oc1_event_cnt"
-    board.during_a_launch(f"echo 3 > {counter}")
-    assert state_codes(edgebench, NAME) == {"UNDERVOLT"}
-
-
-def test_mode_and_clocks_of_a_run_are_put_back(edgebench: Edgebench, board: EmulatedBoard) -> None:
-    board.during_a_launch(
-        f"(nvpmodel -q; cat {POLICY}/scaling_governor {POLICY}/scaling_min_freq) > /run/seen"
-    )
-    wanted = "mode=15W,governor=performance,clocks=max"
-    assert state_codes(edgebench, NAME, "--condition", wanted) == set()
-    assert board.root("cat /run/seen") == "NV Power Mode: 15W\n0\nperformance\n1500000\n"
-    after = board.root(f"nvpmodel -q; cat {POLICY}/scaling_governor {POLICY}/scaling_min_freq")
-    assert after == "NV Power Mode: MAXN_SUPER\n2\nschedutil\n600000\n"
+    millijoules = joules / len(whole["samples_ns"]) * 1000
+    assert row["metrics"]["energy_mj"]["value"] == pytest.approx(millijoules, rel=1e-6)
+    assert None in broken["power"]["watts"]["VDD_IN"] or broken["power"]["reason"]
+    assert row["metrics"]["latency_p50_ns"]["value"] > 0
 
 
 def test_a_mode_that_this_board_does_not_have(edgebench: Edgebench, board: EmulatedBoard) -> None:

@@ -46,21 +46,20 @@ def main_job(edgebench: Edgebench, device: str, *speech: str) -> None:
             assert row["metrics"]["ua"]["value"] > 0.35, row["metrics"]["ua"]
 
 
-def state_codes(edgebench: Edgebench, device: str, *words: str) -> set[str]:
-    """Measure a small model, and return what its verdict says of the board's state."""
-    run = ("--device", device, "--suite", "state.toml", "--model", "my.onnx", *words)
-    row = next(row for row in records(edgebench, *run) if row["artifact"] == "my")
-    return STATE_CODES & set(row["verdict"]["codes"])
+def state_codes(edgebench: Edgebench, device: str, *words: str, launches: int = 1) -> list[set[str]]:
+    """Measure a small model; what the verdict on each launch says of the board's state, in their order.
+
+    Each launch is a condition of its own, with an input length of its own, and so has a verdict of its own.
+    """
+    lengths = [word for number in range(launches) for word in ("--input-s", f"{1 + number / 10:g}")]
+    run = ("--device", device, "--suite", "state.toml", "--model", "my.onnx", *lengths, *words)
+    codes = {row["input_s"]: STATE_CODES & set(row["verdict"]["codes"]) for row in records(edgebench, *run)}
+    lines = map(json.loads, (edgebench.store / "records.jsonl").read_text().splitlines())
+    order = [line["condition"]["input_s"] for line in lines if line["kind"] == "trial"]
+    return [codes[length] for length in order[-launches:]]
 
 
 def launches(edgebench: Edgebench, kind: str = "trial") -> list[dict[str, Any]]:
     """Every launch in the store of the kind ``trial`` or ``energy``, as the board told of it."""
     lines = map(json.loads, (edgebench.store / "records.jsonl").read_text().splitlines())
     return [line["trial"] for line in lines if line["kind"] == kind]
-
-
-def energy_row(edgebench: Edgebench, device: str) -> dict[str, Any]:
-    """Measure the energy of a small model; its figures."""
-    rows = records(edgebench, "--device", device, "--suite", "energy.toml", "--energy", "--model", "my.onnx")
-    found: dict[str, Any] = next(row for row in rows if row["artifact"] == "my")["metrics"]
-    return found

@@ -7,7 +7,6 @@ power, heat and clocks, which stand in files at their real paths until a test ch
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import socket
 import subprocess
@@ -101,10 +100,15 @@ class EmulatedBoard:
             "while read file; do cmp -s $file /sys/$file || cat $file > /sys/$file; done"
         )
 
-    def during_a_launch(self, command: str) -> None:
-        """Have the board run a shell command as root as soon as a launch of a run measures."""
-        waits = f"until pgrep -f ' trial$' > /dev/null; do sleep 0.1; done; {command}"
-        self.root(f"nohup sh -c {shlex.quote(waits)} > /dev/null 2>&1 &")
+    def in_launches(self, *commands: str) -> None:
+        """Have the board run a shell command as root in each launch of the run to come, in their order."""
+        script = "last=\n"
+        for command in commands:
+            # A launch is a process of its own: the next one has another number.
+            script += 'until now=$(pgrep -f \' trial$\') && [ "$now" != "$last" ]; do sleep 0.1; done\n'
+            script += f"last=$now\n{command}\n"
+        self.write("/run/in_launches", script)
+        self.root("nohup sh /run/in_launches > /dev/null 2>&1 &")
 
     def _command(self) -> list[str]:
         return [
