@@ -8,7 +8,7 @@ import platform
 import sys
 
 from edgebench.agent import child, cores, identity, protocol
-from edgebench.agent.sensors import clocks, files, memory, power
+from edgebench.agent.sensors import clocks, device_tree, files, memory, power
 
 TYPE_CHECKING = False  # see loop.py
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ def fingerprint(runtimes: Mapping[str, str], *, stop_fd: int | None = None) -> d
 def hardware(root: str = "/") -> dict[str, Any]:
     """The part of the fingerprint that is read from /proc, /sys and /etc below ``root``."""
     maker = [files.read("/sys/class/dmi/id/" + key, root) for key in ("sys_vendor", "product_name")]
-    compatible = [part for part in (files.device_tree("compatible", root) or "").split("\0") if part]
+    compatible = [part for part in (device_tree.read("compatible", root) or "").split("\0") if part]
     cpu_model, features = _processor(root)
     return {
-        "model": files.device_tree("model", root) or " ".join(filter(None, maker)) or None,
+        "model": device_tree.read("model", root) or " ".join(filter(None, maker)) or None,
         "compatible": compatible,
         "cpu_model": cpu_model,
         "cpu_features": features,

@@ -14,7 +14,7 @@ import os
 import sys
 import time
 
-from edgebench.agent import loop, protocol, requests, waveform, window
+from edgebench.agent import loop, protocol, waveform, window
 from edgebench.agent.failure import TrialError, guard
 from edgebench.agent.inputs import Inputs
 from edgebench.agent.runtimes import table
@@ -97,14 +97,9 @@ def measure(trial: dict[str, Any], record: dict[str, Any], say: Callable[[str], 
     guard(protocol.PREPARATION, "preparation", waveform.check, trial["preparation"])
 
     say("loading the model")
+    asked = {"threads": trial["threads"], "session": {**trial["session"], "trace": trial["trace"]}}
     begun = time.perf_counter_ns()
-    model = guard(
-        protocol.MODEL_LOAD,
-        runtime.name,
-        lambda: runtime.load(
-            path, threads=trial["threads"], session={**trial["session"], "trace": trial["trace"]}
-        ),
-    )
+    model = guard(protocol.MODEL_LOAD, runtime.name, lambda: runtime.load(path, **asked))
     record["load_ns"] = time.perf_counter_ns() - begun
     record["runtime"]["providers"] = model.providers
     marks["model"] = memory.memory_mark()
@@ -176,8 +171,11 @@ def _loops(trial: dict[str, Any], record: dict[str, Any], inputs: Inputs) -> Non
         # more passes in the same time, must not report more memory for it.
         marks["first_pass"] = memory.memory_mark()
 
+    served = trial.get("rate_hz") or trial["scenario"] == "sustained"
+    if served:
+        from edgebench.agent import requests
     before = window.take()
-    if trial.get("rate_hz") or trial["scenario"] == "sustained":
+    if served:
         count, elapsed_ns, record["requests"] = requests.serve(
             infer, samples, cpu_samples, rate_hz=trial.get("rate_hz"), sleep=time.sleep, **options
         )

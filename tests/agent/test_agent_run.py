@@ -189,6 +189,8 @@ def test_one_run_at_a_time_heartbeats_and_cancel(board: Board) -> None:
         assert time.monotonic() - begun < 6
         assert [message["kind"] for message in messages] == ["trial_begin", "heartbeat"]
         assert messages[0]["seq"] == 3
+        now_ns = messages[1].pop("monotonic_ns")
+        assert 0 <= time.monotonic_ns() - now_ns < 10e9
         assert messages[1] == {"kind": "heartbeat", "pid": holder["pid"], "index": 1, "id": "b"}
 
         assert board.verb("cancel", run_dir) == [{"kind": "cancelled", "was_running": True}]

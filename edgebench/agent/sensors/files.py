@@ -23,12 +23,6 @@ def read(path: str, root: str = "/") -> str | None:
         return None
 
 
-def device_tree(name: str, root: str = "/") -> str | None:
-    """One entry of the board's device tree; None on a machine without one. Some containers lack the link."""
-    found = read("/proc/device-tree/" + name, root)
-    return found if found is not None else read("/sys/firmware/devicetree/base/" + name, root)
-
-
 def read_json(path: str) -> dict[str, Any]:
     """The object in a small JSON file; {} where there is none, or half of one."""
     try:

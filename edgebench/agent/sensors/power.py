@@ -7,7 +7,7 @@ it (see ``Source.by_program``).
 
 from __future__ import annotations
 
-from edgebench.agent.sensors import files, raspberry
+from edgebench.agent.sensors import device_tree, raspberry
 from edgebench.agent.sensors.programs import Programs
 from edgebench.agent.sensors.rails import Rails
 
@@ -35,7 +35,7 @@ class Source:
         if found:
             self.name = INA3221
         else:
-            compatible = (files.device_tree("compatible", root) or "").split("\0")
+            compatible = (device_tree.read("compatible", root) or "").split("\0")
             self.reason = NO_RAILS
             if raspberry.is_one(compatible):
                 found = self._ask_pmic()

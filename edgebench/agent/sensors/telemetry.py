@@ -5,7 +5,17 @@ from __future__ import annotations
 import os
 import time
 
-from edgebench.agent.sensors import cgroup, clocks, files, jetson, load, memory, raspberry, thermal
+from edgebench.agent.sensors import (
+    cgroup,
+    clocks,
+    device_tree,
+    files,
+    jetson,
+    load,
+    memory,
+    raspberry,
+    thermal,
+)
 from edgebench.agent.sensors.power import Source
 from edgebench.agent.sensors.programs import Programs
 from edgebench.agent.sensors.rails import Rails
@@ -24,7 +34,7 @@ class Telemetry:
         self._programs = Programs(root)
         self._rails = Rails(root)
         self._power: Source | None = None
-        compatible = (files.device_tree("compatible", root) or "").split("\0")
+        compatible = (device_tree.read("compatible", root) or "").split("\0")
         self._raspberry = raspberry.is_one(compatible)
         self._jetson = jetson.is_one(compatible)
 
