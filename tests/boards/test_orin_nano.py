@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from support import board_kinds
-from support.board_jobs import DEVICE, RUN, launches, main_job, records, state_codes
+from support.board_jobs import DEVICE, RUN, TERNARY, launches, main_job, records, state_codes
 from support.cli import Edgebench
 from support.emulated_board import EmulatedBoard
 
@@ -18,7 +18,7 @@ POLICY = "/sys/devices/system/cpu/cpufreq/policy0"
 
 
 def test_from_wheels_to_accuracy(edgebench: Edgebench, speech: list[str]) -> None:
-    main_job(edgebench, NAME, *speech)
+    main_job(edgebench, NAME, speech, [TERNARY])
     for launch in launches(edgebench):
         rails = launch["telemetry"]["before"]["rails"]
         assert set(rails) == {"VDD_IN", "VDD_CPU_GPU_CV", "VDD_SOC"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support import board_kinds
-from support.board_jobs import DEVICE, RUN, launches, main_job, state_codes
+from support.board_jobs import DEVICE, MIXED, RUN, launches, main_job, state_codes
 from support.cli import Edgebench
 from support.emulated_board import EmulatedBoard
 
@@ -14,7 +14,7 @@ KIND = board_kinds.PI_5
 
 
 def test_from_wheels_to_accuracy(edgebench: Edgebench, speech: list[str]) -> None:
-    main_job(edgebench, "rpi5", *speech)
+    main_job(edgebench, "rpi5", speech, [MIXED])
     for launch in launches(edgebench):
         rails = launch["telemetry"]["after"]["state"]["pmic"]
         # 1.43652 A at 0.8936988 V; the voltage at the input comes without a current.

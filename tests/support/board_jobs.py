@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from support.cli import Edgebench
@@ -11,7 +12,7 @@ from support.cli import Edgebench
 STATE_CODES = {"THROTTLED", "UNDERVOLT", "FREQ_DRIFT", "GOV_CHANGED", "MODE_CHANGED", "HOT_START", "QUOTA"}
 JOB_S = 900.0
 DEVICE = 5
-INT8 = ("wav2small.packed_mixed_int8", "wav2small.packed_ternary_int8")
+MIXED, TERNARY = "wav2small.packed_mixed_int8", "wav2small.packed_ternary_int8"
 # The most by which an output of the packaged int8 files differs from the host's fp32 answer.
 MOST_OFF = 0.5
 # Of a small model; the device's name follows.
@@ -26,15 +27,15 @@ def records(edgebench: Edgebench, *words: str) -> list[dict[str, Any]]:
     return found
 
 
-def main_job(edgebench: Edgebench, device: str, *speech: str) -> None:
+def main_job(edgebench: Edgebench, device: str, speech: Sequence[str], models: Sequence[str]) -> None:
     """Offline wheels, a private environment, then cost and accuracy by the board's own int8 kernels, and no
     code that speaks of the board's state.
 
     The fp32 file would take the emulator minutes: the host's answers with it are what parity is held against.
     """
-    models = [word for name in INT8 for word in ("--model", name)]
-    rows = records(edgebench, "--device", device, "--suite", "job.toml", *models, *speech)
-    assert {row["artifact"] for row in rows} == {*INT8, "null"}
+    words = [word for name in models for word in ("--model", name)]
+    rows = records(edgebench, "--device", device, "--suite", "job.toml", *words, *speech)
+    assert {row["artifact"] for row in rows} == {*models, "null"}
     assert {row["scenario"] for row in rows} == {"single_stream", *(["offline"] if speech else [])}
     for row in rows:
         assert not STATE_CODES & set(row["verdict"]["codes"]), row["verdict"]
