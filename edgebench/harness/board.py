@@ -42,6 +42,8 @@ _ASK_AGAIN_S = 5.0
 
 # The agent sends a heartbeat at least every 5 s; this much silence means the link is dead.
 _SILENCE_S = 60.0
+# Lines that are no messages, before the first that is one.
+_NOISE_LINES = 100
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,13 @@ class Board:
         limits = limits or wire.Limits()
         argv = self._verb("follow", run_dir, str(seq))
         with self.connection.stream(argv, idle_timeout_s=_SILENCE_S, limit_bytes=limits.line_bytes) as lines:
+            spoke, noise = False, 0
             for line in lines:
+                # A sitecustomize of the board's Python may have written before the agent began to speak.
+                if not spoke and noise < _NOISE_LINES and not line.startswith(b"{"):
+                    noise += 1
+                    continue
+                spoke = True
                 try:
                     yield wire.read(line, limits)
                 except wire.MessageError as problem:
