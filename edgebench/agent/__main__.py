@@ -71,11 +71,7 @@ def _answer(wire: int, verb: str, arguments: list[str]) -> int:
     else:
         from edgebench.agent import fingerprint
 
-        if verb == "probe":
-            fingerprint.probe(wire, arguments[0])
-        named = [argument.partition("=") for argument in arguments]
-        found = fingerprint.fingerprint({name: python for name, _, python in named})
-        protocol.send(wire, {"kind": protocol.FINGERPRINT, **found})
+        fingerprint.answer(wire, verb, arguments)
     return 0
 
 

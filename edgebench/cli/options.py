@@ -64,7 +64,7 @@ RateOption = Annotated[
     ),
 ]
 HostOption = Annotated[
-    str | None, typer.Option("--host", help="Where the board is: [user@]host[:port], instead of the alias.")
+    str | None, typer.Option("--host", help="Where the board is: \\[user@]host[:port], instead of the alias.")
 ]
 InventoryOption = Annotated[Path | None, typer.Option("--inventory", help="Inventory file of boards (TOML).")]
 StoreOption = Annotated[Path, typer.Option("--store", envvar="EDGEBENCH_STORE", help="Folder of results.")]

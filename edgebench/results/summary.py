@@ -13,6 +13,7 @@ from typing import Any
 from edgebench.errors import StoreError
 from edgebench.results.metrics import accuracy
 from edgebench.results.metrics.cost import cost_figures
+from edgebench.results.metrics.energy import coverage_json
 from edgebench.results.metrics.in_time import ENERGIES, energy_figures, settling
 from edgebench.results.metrics.metric import Metric
 from edgebench.results.metrics.parity import parity
@@ -84,6 +85,7 @@ class Row:
             "rate_hz": condition.rate_hz,
             "corpus": accuracy.corpus_json(self.corpus, self.scoring) if self.corpus else None,
             "verdict": self.verdict.to_json(),
+            "power": coverage_json([line.trial for line in self.energy]),
             "metrics": {name: self.figures[name].to_json() for name in names},
         }
 

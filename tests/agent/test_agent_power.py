@@ -51,7 +51,17 @@ def measured(readings: Telemetry, folder: Path, **changes: Any) -> TrialMessage:
     return TrialMessage.model_validate(wire.read(line), strict=False)
 
 
-BOARDS = {"orin nano": board_trees.orin_nano, "pi 5": lambda root: board_trees.pi(root, model="5")}
+# Writes down on which processors it may run, each time that it is called.
+OBSERVED = "#!/bin/sh\ngrep Cpus_allowed_list /proc/self/status >> {root}/run/cpus\n"
+
+
+def pi_5(root: Path) -> Path:
+    board_trees.pi(root, model="5")
+    board_trees.program(root, "usr/bin/vcgencmd", OBSERVED + board_trees.VCGENCMD.partition("\n")[2])
+    return root
+
+
+BOARDS = {"orin nano": board_trees.orin_nano, "pi 5": pi_5}
 
 
 @pytest.fixture(scope="module", params=list(BOARDS))
@@ -89,6 +99,19 @@ def test_the_rails_that_count_are_named_with_what_they_leave_out(launch) -> None
         assert (coverage.source, coverage.rails) == ("pmic", ("VDD_CORE",))
         assert "USB" in coverage.leaves_out
     assert coverage.readings >= 5 and coverage.covered_s == pytest.approx(coverage.loop_s)
+
+
+def test_vcgencmd_never_runs_where_a_processor_is_measured(launch) -> None:
+    message, board = launch
+    calls = board.root / "run/cpus"
+    if message.power.source != "pmic":
+        assert not calls.exists()
+        return
+    lists = {line.split()[1] for line in calls.read_text().splitlines()}
+    assert len(calls.read_text().splitlines()) >= len(message.power.t_ns)
+    for cpus in lists:
+        ends = [list(map(int, part.split("-"))) for part in cpus.split(",")]
+        assert not set(message.affinity) & {n for end in ends for n in range(end[0], end[-1] + 1)}
 
 
 def test_the_idle_stretches_lie_before_and_after_the_loop(launch) -> None:

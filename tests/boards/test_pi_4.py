@@ -1,4 +1,4 @@
-"""The main job on an emulated Raspberry Pi 4, and what verdicts say of the board's state."""
+"""The main job on an emulated Raspberry Pi 4, what verdicts say of its state, and what a user gets wrong."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 from support import board_kinds
-from support.board_jobs import DEVICE, RUN, main_job, state_codes
+from support.board_jobs import DEVICE, MIXED, RUN, TERNARY, main_job, state_codes
 from support.cli import Edgebench
 from support.emulated_board import EmulatedBoard
 
@@ -18,54 +18,25 @@ TEMPERATURE = "/sys/class/thermal/thermal_zone0/temp"
 
 
 def test_from_wheels_to_accuracy(edgebench: Edgebench, speech: list[str]) -> None:
-    main_job(edgebench, "rpi4", *speech)
+    main_job(edgebench, "rpi4", speech, [MIXED, TERNARY])
 
 
-def test_throttled_from_the_start(edgebench: Edgebench, board: EmulatedBoard) -> None:
+def test_throttled_and_hot_from_the_start(edgebench: Edgebench, board: EmulatedBoard) -> None:
     board.write("/run/throttled", "throttled=0x50005\n")
-    assert state_codes(edgebench, "rpi4") == {"THROTTLED", "UNDERVOLT"}
-
-
-def test_throttled_in_a_launch(edgebench: Edgebench, board: EmulatedBoard) -> None:
-    """It came and went: only the sticky bit tells."""
-    board.during_a_launch("echo throttled=0x40000 > /run/throttled")
-    assert state_codes(edgebench, "rpi4") == {"THROTTLED"}
-
-
-def test_a_governor_that_changes_in_a_launch(edgebench: Edgebench, board: EmulatedBoard) -> None:
-    board.during_a_launch(f"echo powersave > {POLICY}/scaling_governor")
-    assert state_codes(edgebench, "rpi4") == {"GOV_CHANGED"}
-
-
-def test_a_hot_start(edgebench: Edgebench, board: EmulatedBoard) -> None:
     board.write(TEMPERATURE, "81000\n")
-    assert state_codes(edgebench, "rpi4") == {"HOT_START"}
+    assert state_codes(edgebench, "rpi4") == [{"THROTTLED", "UNDERVOLT", "HOT_START"}]
 
 
-def test_the_governor_of_a_run_is_put_back(edgebench: Edgebench, board: EmulatedBoard) -> None:
-    """Set by sudo for the user, who may not write the file."""
-    board.during_a_launch(f"cp {POLICY}/scaling_governor /run/seen")
-    assert state_codes(edgebench, "rpi4", "--condition", "governor=ondemand") == set()
-    assert board.root("cat /run/seen") == "ondemand\n"
-    assert board.root(f"cat {POLICY}/scaling_governor") == "performance\n"
+def test_what_happens_in_a_launch_is_said_of_that_launch(edgebench: Edgebench, board: EmulatedBoard) -> None:
+    """Nothing; a governor that changes for some seconds; a throttling of which only the sticky bit tells."""
+    governor = f"{POLICY}/scaling_governor"
+    changed = f"echo powersave > {governor}; sleep 5; echo performance > {governor}"
+    board.in_launches(":", changed, "echo throttled=0x40000 > /run/throttled")
+    assert state_codes(edgebench, "rpi4", launches=3) == [set(), {"GOV_CHANGED"}, {"THROTTLED"}]
 
 
-@pytest.mark.parametrize(
-    ("condition", "says"),
-    [
-        ("governor=turbo", "no governor 'turbo'; it has conservative, ondemand"),
-        ("mode=MAXN", "no power mode 'MAXN'"),
-    ],
-)
-def test_a_state_that_this_board_does_not_have(
-    edgebench: Edgebench, board: EmulatedBoard, condition: str, says: str
-) -> None:
-    edgebench.refuses(*RUN, "rpi4", "--condition", condition, status=DEVICE, says=[says], own_process=True)
-    assert board.root(f"cat {POLICY}/scaling_governor") == "performance\n"
-
-
-def test_no_sudo(edgebench: Edgebench, board: EmulatedBoard) -> None:
-    """The clock could be held by the user, the governor could not: neither is."""
+def test_without_sudo_nothing_is_changed(edgebench: Edgebench, board: EmulatedBoard) -> None:
+    """The user may hold the clock, and not set the governor."""
     board.root(f"mv /etc/sudoers.d/pi /run/sudoers-pi; chmod 666 {POLICY}/scaling_min_freq")
     try:
         run = [*RUN, "rpi4", "--condition", "governor=powersave,clocks=max"]
@@ -73,6 +44,13 @@ def test_no_sudo(edgebench: Edgebench, board: EmulatedBoard) -> None:
     finally:
         board.root("mv /run/sudoers-pi /etc/sudoers.d/pi")
     assert board.root(f"cat {POLICY}/scaling_governor {POLICY}/scaling_min_freq") == "performance\n600000\n"
+
+
+def test_a_governor_that_this_board_does_not_have(edgebench: Edgebench, board: EmulatedBoard) -> None:
+    run = [*RUN, "rpi4", "--condition", "governor=turbo"]
+    says = ["no governor 'turbo'; it has conservative, ondemand"]
+    edgebench.refuses(*run, status=DEVICE, says=says, own_process=True)
+    assert board.root(f"cat {POLICY}/scaling_governor") == "performance\n"
 
 
 def test_an_entry_of_its_own_and_folders_that_do_not_do(edgebench: Edgebench, board: EmulatedBoard) -> None:

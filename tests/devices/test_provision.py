@@ -75,6 +75,7 @@ def infers(connection: Connection, facts: BoardFacts, python: str, model: Path) 
 
 
 @pytest.mark.ssh
+@pytest.mark.board
 def test_offline_wheels_make_an_environment_that_infers(
     make_ssh_server: MakeServer, wheel_cache: Path, doubling_model: Path
 ) -> None:
@@ -110,6 +111,7 @@ def test_offline_wheels_make_an_environment_that_infers(
 
 
 @pytest.mark.ssh
+@pytest.mark.board
 def test_with_the_network_pip_on_the_board_does_it(
     make_ssh_server: MakeServer, doubling_model: Path, tmp_path: Path
 ) -> None:
@@ -126,6 +128,7 @@ def test_with_the_network_pip_on_the_board_does_it(
 
 
 @pytest.mark.ssh
+@pytest.mark.board
 def test_without_network_and_without_offline(make_ssh_server: MakeServer) -> None:
     settings = {**NO_NETWORK, "PIP_NO_INDEX": "0", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": "/dev/null"}
     server = make_ssh_server(environment=settings)
@@ -274,6 +277,7 @@ def test_this_machine_uses_the_python_that_runs_us() -> None:
     assert not environment.created
 
 
+@pytest.mark.board
 def test_a_runtime_that_edgebench_does_not_depend_on_gets_an_environment_of_its_own_here() -> None:
     """Of exact versions, whatever the Python that runs us has."""
     python = runtime_python("litert")

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import results_builder as b
 from support.cli import Edgebench
 from support.untrained import small_model
 
+from edgebench.agent import protocol
+from edgebench.agent.requests import KEPT
 from edgebench.errors import ConfigError
+from edgebench.harness import wire
 from edgebench.harness.host.predict import _once
 from edgebench.harness.plan import PackedCorpus, Plan, Subject, make_plan
 from edgebench.harness.suite import Suite, load_suite
@@ -65,9 +69,30 @@ def test_a_sustained_launch_is_one_and_comes_last() -> None:
 
 
 def test_a_day_is_read_no_more_often_than_half_an_hour() -> None:
-    """A message of the wire has bounds: 1800 readings of the board, whatever the time."""
+    """A message of the wire has bounds: so many readings of a launch at most, whatever its time."""
     (day, *_) = plan(scenarios=["sustained"], null_runtime=False, sustained={"duration_s": 86_400.0}).trials
-    assert day.spec["telemetry_hz"] * 86_400 == day.spec["power"]["hz"] * 86_400 == pytest.approx(1800)
+    assert day.spec["power"]["hz"] * 86_400 == pytest.approx(1800)
+    assert day.spec["telemetry_hz"] * 86_400 == pytest.approx(360)
+
+
+def test_half_an_hour_of_a_server_passes_the_wire() -> None:
+    """256 processors with a clock, a governor and limits each, and all samples that a launch may keep."""
+    (long, *_) = plan(scenarios=["sustained"], null_runtime=False).trials
+    cpus = {f"cpu{n}": 3e9 for n in range(256)}
+    governor, limits = dict.fromkeys(cpus, "performance"), {f"policy{n}": [1e9, 3e9] for n in range(256)}
+    point = b.telemetry(freq_hz=cpus, governor=governor, limits_hz=limits)["after"]
+    rows = [1] * KEPT
+    message = b.trial(
+        samples_ns=rows,
+        samples_cpu_ns=rows,
+        requests={"served": KEPT, "busy_ns": 1, "stride": 1, "starts_ns": rows, "waits_ns": rows},
+        telemetry={
+            "before": point,
+            "after": point,
+            "series": [point] * round(1800 * long.spec["telemetry_hz"]),
+        },
+    )
+    assert wire.read(protocol.encode(message))["id"] == "t0000"
 
 
 def test_a_rate_is_of_the_condition_but_for_corpus_null_and_trace() -> None:

@@ -6,8 +6,8 @@ paths. On such a board it runs as a program of its own, with nothing but Python'
     python3 changing_board.py / 120 4.0 0.02 > written
 
 writes for 120 s a rail of 4 W (a Jetson's total, a Raspberry Pi 5's core) that grows by 0.02 W a second,
-and a processor that warms up from 50 C by 0.1 C a second. It prints what it wrote, a line a change: seconds of the board's monotonic clock, watts.
-``joules`` of those lines is what a run must come to.
+and a processor that warms up from 50 C by 0.1 C a second. It prints what it wrote, a line a change: seconds
+of the board's monotonic clock, watts. ``joules`` of those lines is what a run must come to.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ChangingBoard:
         *,
         period_s: float = 0.02,
     ) -> None:
-        self._root, self._watts_at, self._celsius_at = Path(root), watts_at, milli_celsius_at
+        self.root, self._watts_at, self._celsius_at = Path(root), watts_at, milli_celsius_at
         self._period_s = period_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -85,7 +85,7 @@ class ChangingBoard:
         now = time.monotonic()
         # 10 V, so that the current in mA is a hundred times the watts.
         milli_a = round(100 * self._watts_at(now - self._begun))
-        if (self._root / MONITOR).exists():
+        if (self.root / MONITOR).exists():
             self._put(MONITOR + "/in1_input", "10000\n")
             self._put(MONITOR + "/curr1_input", f"{milli_a}\n")
         else:
@@ -95,7 +95,7 @@ class ChangingBoard:
 
     def _put(self, path: str, text: str) -> None:
         """The whole file at once: a reader finds the old value or the new one."""
-        target = self._root / path
+        target = self.root / path
         fresh = target.with_name(target.name + ".new")
         fresh.write_text(text)
         fresh.replace(target)

@@ -7,7 +7,6 @@ power, heat and clocks, which stand in files at their real paths until a test ch
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import socket
 import subprocess
@@ -21,7 +20,7 @@ from support.board_kinds import PROCESSORS, Kind
 from support.sshd import free_port
 
 QEMU = "qemu-system-aarch64"
-TOOLS = (QEMU, "fdtput")
+TOOLS = (QEMU, "fdtput", "setpriv")
 MEMORY_MIB = 2048
 START_S = 120.0
 STOP_S = 10.0
@@ -101,14 +100,21 @@ class EmulatedBoard:
             "while read file; do cmp -s $file /sys/$file || cat $file > /sys/$file; done"
         )
 
-    def during_a_launch(self, command: str) -> None:
-        """Have the board run a shell command as root as soon as a launch of a run measures."""
-        waits = f"until pgrep -f ' trial$' > /dev/null; do sleep 0.1; done; {command}"
-        self.root(f"nohup sh -c {shlex.quote(waits)} > /dev/null 2>&1 &")
+    def in_launches(self, *commands: str) -> None:
+        """Have the board run a shell command as root in each launch of the run to come, in their order."""
+        script = "last=\n"
+        for command in commands:
+            # A launch is a process of its own: the next one has another number.
+            script += 'until now=$(pgrep -f \' trial$\') && [ "$now" != "$last" ]; do sleep 0.1; done\n'
+            script += f"last=$now\n{command}\n"
+        self.write("/run/in_launches", script)
+        self.root("nohup sh /run/in_launches > /dev/null 2>&1 &")
 
     def _command(self) -> list[str]:
         return [
-            *(QEMU, "-M", "virt", "-accel", "tcg,thread=multi", *self._size()),
+            # An emulator must not outlive tests that were killed.
+            *("setpriv", "--pdeathsig", "KILL", QEMU),
+            *("-M", "virt", "-accel", "tcg,thread=multi", *self._size()),
             *("-dtb", str(self.folder / "board.dtb")),
             *("-kernel", str(self.image.kernel), "-initrd", str(self.folder / "initrd")),
             *("-append", "console=ttyAMA0 quiet panic=-1 rdinit=/init"),

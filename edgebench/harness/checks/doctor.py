@@ -61,7 +61,7 @@ def examine(
         events.stage(f"examining {device.name}")
         fingerprint = board.fingerprint()
         checks = [*fixed, *_identity(board, fingerprint), *_runtimes(fingerprint)]
-        checks += [*_processor(fingerprint), *_power(fingerprint)]
+        checks += [*_processor(fingerprint), *power(fingerprint)]
         usable = {
             name: python
             for name, python in board.pythons.items()
@@ -143,7 +143,7 @@ def _processor(fingerprint: Mapping[str, Any]) -> Iterator[Check]:
         )
 
 
-def _power(fingerprint: Mapping[str, Any]) -> Iterator[Check]:
+def power(fingerprint: Mapping[str, Any]) -> Iterator[Check]:
     """What energy could be measured by. Nothing is wrong with a board that has no rails."""
     told = fingerprint.get("power") or {}
     rails = ", ".join(told.get("rails") or ())

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgebench.results.in_time import Course, course
+from edgebench.results.in_time import TimeCourse, time_course
 from edgebench.results.metrics import requests
 from edgebench.results.metrics.energy import Energy, energy_of
 from edgebench.results.records.record import LaunchRecord
@@ -195,7 +195,7 @@ def _settled(row: Row) -> Cell:
     return Cell(f"{figure.value:.0f} s")
 
 
-def _change(told: Course | None, name: str) -> str:
+def _change(told: TimeCourse | None, name: str) -> str:
     """ "1500 → 1200"; a dash where the board does not tell it."""
     ends = [] if told is None else [getattr(level, name) for level in (told.first, told.last)]
     if not ends or None in ends:
@@ -203,8 +203,8 @@ def _change(told: Course | None, name: str) -> str:
     return " → ".join(digits(end) for end in ends)
 
 
-def _courses(row: Row) -> list[Course]:
-    return [found for found in map(course, row.good) if found is not None]
+def _courses(row: Row) -> list[TimeCourse]:
+    return [found for found in map(time_course, row.good) if found is not None]
 
 
 def _paced(summary: RunSummary) -> Section | None:
@@ -257,7 +257,7 @@ def course_data(summary: RunSummary) -> list[dict[str, Any]] | None:
     found = []
     for row in _sustained_rows(summary):
         for trial in row.good:
-            told = course(trial)
+            told = time_course(trial)
             if told is None:
                 continue
             begins, medians = requests.medians(trial)
