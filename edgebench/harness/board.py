@@ -121,20 +121,28 @@ class Board:
         limits = limits or wire.Limits()
         argv = self._verb("follow", run_dir, str(seq))
         with self.connection.stream(argv, idle_timeout_s=_SILENCE_S, limit_bytes=limits.line_bytes) as lines:
-            spoke, noise = False, 0
+            # A sitecustomize of the board's Python may have written before the agent began to speak.
+            noise, first = 0, b""
             for line in lines:
-                # A sitecustomize of the board's Python may have written before the agent began to speak.
-                if not spoke and noise < _NOISE_LINES and not line.startswith(b"{"):
-                    noise += 1
+                if noise < _NOISE_LINES and not line.startswith(b"{"):
+                    noise, first = noise + 1, first or line
                     continue
-                spoke = True
-                try:
-                    yield wire.read(line, limits)
-                except wire.MessageError as problem:
-                    raise MeasurementError(
-                        f"board {self.device.name!r}: the agent sent a line that is not a message "
-                        f"({problem}: {line[:80]!r}). The run goes on there; collect it with --resume."
-                    ) from None
+                yield self._message(line, limits)
+                break
+            else:
+                if noise:
+                    self._message(first, limits)
+            for line in lines:
+                yield self._message(line, limits)
+
+    def _message(self, line: bytes, limits: wire.Limits) -> dict[str, Any]:
+        try:
+            return wire.read(line, limits)
+        except wire.MessageError as problem:
+            raise MeasurementError(
+                f"board {self.device.name!r}: the agent sent a line that is not a message "
+                f"({problem}: {line[:80]!r}). The run goes on there; collect it with --resume."
+            ) from None
 
     def fetch(self, run_dir: str, file: Mapping[str, Any], target: Path) -> None:
         """Bring a file of a run that the agent named with size and hash. Raises DeviceError."""
