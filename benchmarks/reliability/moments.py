@@ -48,7 +48,7 @@ class Moment:
         if begin == "launch":
             return len(ended(board)) >= self.launch
         if begin == "end":
-            return any(line.startswith('{"kind":"end"') for line in journal_lines(board))
+            return is_over(board)
         return not begin or command.stage_at(begin.format(device=board.kind.device)) is not None
 
 
@@ -73,6 +73,11 @@ def journal_lines(board: Board) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def is_over(board: Board) -> bool:
+    """Whether a run on the board has written its last message."""
+    return any(line.startswith('{"kind":"end"') for line in journal_lines(board))
 
 
 def ended(board: Board) -> dict[str, int]:
