@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.reliability.board import Board
-from benchmarks.reliability.host import LAUNCHES, Command
+from benchmarks.reliability.host import Command
 
 # The lines by which a command tells what it begins.
 CONNECT, INSTALL, SEND, MEASURE = "connecting to", "{device}: looking for", "sending models", "measuring on"
@@ -98,6 +98,3 @@ def ended(board: Board) -> dict[str, int]:
 
 def _journals(board: Board) -> list[Path]:
     return sorted(board.root.glob("runs/*/journal.jsonl"))
-
-
-__all__ = ["LAUNCHES", "PHASES", "Moment", "ended", "journal_lines", "lengths_of"]

@@ -15,7 +15,7 @@ from benchmarks.reliability.acts import GOVERNORS, Scene
 from benchmarks.reliability.board import Board
 from benchmarks.reliability.faults import LINK_S, SLACK_S, Fault
 from benchmarks.reliability.host import LAUNCHES, Command, Host
-from benchmarks.reliability.moments import PHASES, Moment, ended, is_over, lengths_of
+from benchmarks.reliability.moments import Moment, ended, is_over, lengths_of
 from benchmarks.reliability.oracle import Judgement, judge_store
 from edgebench.results import Record, RunEnd, TrialRecord, record_from
 
@@ -233,6 +233,3 @@ def _untidy(board: Board, host: Host, *, may_fail: bool) -> list[str]:
     if host.commands[-1].process.returncode not in ((0, 3) if may_fail else (0,)):
         found.append(f"the last command ended with status {host.commands[-1].process.returncode}")
     return found
-
-
-__all__ = ["PHASES", "Command", "Undisturbed", "play", "play_refusal", "ready", "undisturbed"]
