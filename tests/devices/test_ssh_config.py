@@ -46,7 +46,17 @@ Host *
   Port 2200
   User everybody
 """
-HOSTS = ("board", "other", "included", "patterned-x", "patterned-not", "matched", "inner", "unknown")
+HOSTS = (
+    "board",
+    "other",
+    "included",
+    "patterned-x",
+    "patterned-not",
+    "matched",
+    "inner",
+    "unknown",
+    "Upper.Case",
+)
 
 
 @pytest.fixture
