@@ -157,9 +157,10 @@ def set_governors(name: str) -> Act:
     return act
 
 
-def set_mode(name: str, number: int) -> Act:
+def set_mode(name: str, number: int, khz: int) -> Act:
     def act(scene: Scene) -> None:
         scene.board.write("run/nvpmodel", f"NV Power Mode: {name}\n{number}\n")
+        scene.board.write("sys/devices/system/cpu/cpufreq/policy0/scaling_max_freq", f"{khz}\n")
 
     return act
 

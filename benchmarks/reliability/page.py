@@ -65,7 +65,7 @@ def page(results: Sequence[Mapping[str, Any]], hostile: Sequence[Mapping[str, An
     parts = [INTRODUCTION, _total(lines, bad), _table(lines)]
     if bad:
         parts.append("## Rounds that were not clean\n\n" + "\n".join(map(_bad, bad)) + "\n")
-    parts.append(_met(lines))
+    parts += [_met(lines), FOUND]
     if hostile:
         parts.append(_hostile(hostile))
     return "\n".join(parts)
@@ -148,6 +148,22 @@ def _hostile(results: Sequence[Mapping[str, Any]]) -> str:
     bad = [f"- {row['what']}: {'; '.join(row['wrong'])}" for row in rows if row["wrong"]]
     return HOSTILE + "\n".join([*table, "", *(bad or ["Nothing else went wrong in any of them."])]) + "\n"
 
+
+FOUND = """\
+## What it found
+
+By its rounds, or while it was built; each is mended and has a test of its own.
+
+- The link lost between the request to start a run and its answer: the run went on and was forgotten, and its
+  folder stayed on the board. It is known now, and collected.
+- Ctrl-C threw away launches that had ended on the board and that nobody had read yet.
+- A power cut while `--condition` held: `--resume` was refused, because the board was still in the state that
+  the run had set. Whoever asks what the board is now has it put back first.
+- A disk that filled while measuring: no room was left to say so, and the run ended without a reason.
+- A byte now and then, and never the end of a line: the host waited for ever.
+- A board that stood still for 30 s within a launch: the condition could be VALID. It is UNSTABLE.
+
+"""
 
 HOSTILE = """\
 ## A hostile agent

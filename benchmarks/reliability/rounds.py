@@ -105,7 +105,7 @@ def play(
         judgement.hung = hung
         judgement.lost += sum(line not in final for strike in strikes for line in strike.stored)
         judgement.governor_left = int(any(board.read(path).strip() != GOVERNOR for path in GOVERNORS))
-        judgement.other += _untidy(board, host) + settled
+        judgement.other += _untidy(board, host, may_fail=bool(fault.may_fail)) + settled
         if why := fault.check(scene):
             judgement.other.append(why)
     finally:
@@ -214,8 +214,11 @@ def _settle(board: Board) -> list[str]:
     return [f"still runs on the board: {' '.join(one.cmdline()[-3:])}"[:200] for one in left]
 
 
-def _untidy(board: Board, host: Host) -> list[str]:
-    """What a run must not leave behind, and how a command must not end."""
+def _untidy(board: Board, host: Host, *, may_fail: bool) -> list[str]:
+    """What a run must not leave behind, and how a command must not end.
+
+    ``may_fail``: the last one may say that no launch of any model ran (status 3).
+    """
     found = []
     warned = any("is left on" in command.text for command in host.commands)
     if (left := list(board.root.glob("runs/*"))) and not warned:
@@ -226,7 +229,7 @@ def _untidy(board: Board, host: Host) -> list[str]:
             found.append("a traceback: " + text[text.index("Traceback") :][-300:])
         if status not in STATUSES and status != -9:
             found.append(f"a command ended with status {status}")
-    if host.commands[-1].process.returncode != 0:
+    if host.commands[-1].process.returncode not in ((0, 3) if may_fail else (0,)):
         found.append(f"the last command ended with status {host.commands[-1].process.returncode}")
     return found
 

@@ -38,10 +38,10 @@ def main() -> int:
         return 2
     try:
         return _answer(wire, verb, arguments)
-    except Exception:
-        import traceback
+    except Exception as problem:
+        from edgebench.agent import problems
 
-        error = {"kind": protocol.ERROR, "code": protocol.INTERNAL, "message": traceback.format_exc()}
+        error = {"kind": protocol.ERROR, "code": protocol.INTERNAL, "message": problems.describe(problem)}
         protocol.send(wire, error)
         return 1
 

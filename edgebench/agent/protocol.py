@@ -85,12 +85,13 @@ INTERNAL = "INTERNAL"  # a bug in the agent: the message holds the traceback
 def take_wire() -> int:
     """Keep file descriptor 1 for the protocol and point fd 1 at stderr.
 
-    After this neither a ``print`` nor a C library that writes to stdout can corrupt the stream.
+    After this neither a ``print`` nor a C library that writes to stdout can corrupt the stream. What was
+    printed before, by a sitecustomize of the board's Python, goes to stderr too.
     Returns the descriptor of the wire.
     """
-    sys.stdout.flush()
     wire = os.dup(1)
     os.dup2(2, 1)
+    sys.stdout.flush()
     return wire
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -132,8 +133,17 @@ def test_a_board_that_nothing_is_easy_on(
         user="board",
         environment=spoiling_set_up(tmp_path / "theirs"),
     )
+    python = tmp_path / "noisy"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", python], check=True)
+    site = next((python / "lib").glob("python*/site-packages"))
+    (site / "sitecustomize.py").write_text(
+        "import os\nprint('welcome')\nos.write(1, b'to this machine\\n')\n"
+    )
+    (edgebench.folder / "inventory.toml").write_text(
+        f'[devices.desk]\nhost = "rpi4"\npython = "{python}/bin/python"\n'
+    )
     edgebench.environment = {"EDGEBENCH_SSH_CONFIG": str(server.config_path)}
-    run = ["run", "--device", "rpi4", "--force", "--offline", "--suite", "quick.toml", "--model", model]
+    run = ["run", "--device", "desk", "--offline", "--suite", "quick.toml", "--model", model]
     rows = records(edgebench(*run, "--json"))
     assert {row["artifact"] for row in rows} >= {"my", "null"}
     assert all(row["metrics"]["latency_p50_ns"]["value"] > 0 for row in rows if row["scenario"] != "offline")
