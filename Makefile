@@ -30,7 +30,7 @@ test: $(VENV)/test.done  ## all checks, and all tests but those of whole jobs on
 tests: $(VENV)/test.done
 	$(BIN)/python -m pytest $(TESTFLAGS) -m "not alone and not board" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test-board: $(VENV)/test.done  ## whole jobs on boards, over SSH
+test-board: $(VENV)/test.done  ## whole jobs on boards: over SSH, emulated, this machine
 	$(BIN)/python -m pytest $(TESTFLAGS) -m board -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # What the checks say is shown when they are through, not between the dots of the tests.

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from hypothesis import given
+from support import launches_in_time as in_time
 from support import results_builder as b
 from support.mutations import EXAMPLES, as_toml, fuzzed, spoiled, spoiled_lines
 
@@ -32,6 +33,18 @@ from edgebench.results.report import print_run, run_markdown, run_page
 
 WHERE = b.condition()
 GOOD_TRIAL = {**b.trial(), "samples_cpu_ns": b.trial()["samples_ns"]}
+READINGS = in_time.power({"VDD_IN": lambda t: 5.0}, seconds=10.0, idle_s=5.0)
+LASTING = in_time.sustained_trial(
+    seconds=20.0,
+    latency_ms=lambda t: 20 + t,
+    clock_hz=lambda t: 1.5e9,
+    celsius=lambda t: 50.0,
+    watts=lambda t: 4 + t / 10,
+    stride=20,
+    id="t0001",
+)
+LASTING["samples_cpu_ns"] = LASTING["samples_ns"]
+ENERGY = in_time.energy_line(2, READINGS, seconds=10.0, inferences=50)
 # One message of each kind, as the agent sends it.
 MESSAGES = (
     {"kind": "fingerprint", **b.fingerprint()},
@@ -45,6 +58,8 @@ MESSAGES = (
     {"kind": "trial_begin", "seq": 1, "monotonic_ns": 6, "id": "t0000", "index": 0},
     GOOD_TRIAL,
     {**GOOD_TRIAL, "repeat_of": "t0000", "id": "t0000r1"},
+    LASTING,
+    {**ENERGY["trial"], "samples_cpu_ns": ENERGY["trial"]["samples_ns"]},
     {**b.failed("KILLED", "the process died", signal=9), "seq": 4, "monotonic_ns": 7},
     {"kind": "end", "seq": 9, "monotonic_ns": 8, "status": "complete", "message": None, "trials_done": 3},
 )
@@ -52,9 +67,13 @@ RUN = (
     b.header(),
     b.reference(),
     *(b.trial_line(WHERE, b.trial(launch), launch=launch) for launch in range(3)),
+    ENERGY,
+    b.trial_line(b.condition(scenario="sustained"), LASTING),
     b.run_end(),
 )
 SUITE = tomllib.loads(resources.files("edgebench.harness").joinpath("suites", "packaged.toml").read_text())
+SUITE |= {"energy": {"hz": 1.0}, "sustained": {"duration_s": 60.0}, "rate_hz": 5.0}
+SUITE["scenarios"] = ["single_stream", "offline", "sustained"]
 INVENTORY = {
     "devices": {
         "desk": {
@@ -63,6 +82,7 @@ INVENTORY = {
             "user": "pi",
             "port": 22,
             "python": "/usr/bin/python3",
+            "meter": ["wattmeter", "--outlet", "3"],
         }
     }
 }
@@ -104,6 +124,19 @@ def test_protocol(line: bytes) -> None:
     # What passes the wire is stored, read again and shown.
     record = record_from(b.trial_line(WHERE, message))
     assert decode(encode(record)) == record
+
+
+@fuzzed(15)
+@given(spoiled(LASTING))
+def test_a_lasting_launch_that_passes_the_wire_can_be_shown(message: Any) -> None:
+    try:
+        found = wire.read(json.dumps(message).encode())
+    except wire.MessageError:
+        return
+    lines = [record_from(line) for line in RUN]
+    lines[5] = record_from({**ENERGY, "trial": found})
+    lines[6] = record_from(b.trial_line(b.condition(scenario="sustained"), found))
+    show(lines)
 
 
 @fuzzed(15)

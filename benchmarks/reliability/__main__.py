@@ -23,7 +23,7 @@ from benchmarks.reliability import ROOT
 from benchmarks.reliability.board import Board, require_namespaces
 from benchmarks.reliability.faults import BY_NAME, FAULTS, Fault
 from benchmarks.reliability.page import COLUMNS, page
-from benchmarks.reliability.rounds import Undisturbed, play, undisturbed
+from benchmarks.reliability.rounds import Undisturbed, play, play_refusal, undisturbed
 from edgebench.harness.checks.provenance import commit
 
 PAGE = ROOT / "docs" / "reliability.md"
@@ -96,10 +96,13 @@ class Worker(threading.Thread):
             self._boards[name] = Board(self._folder / place, fault.kind)
             self._disks.enter_context(self._boards[name].disk())
         board = self._boards[name]
-        if (name, fault.fresh) not in self._bases:
-            self._bases[name, fault.fresh] = self._base(board, cache, fresh=fault.fresh)
         folder = self._arguments.results / "rounds" / f"{fault.name.replace(' ', '_')}-{number}"
         shutil.rmtree(folder, ignore_errors=True)
+        if fault.refused:
+            seed = self._arguments.seed
+            return play_refusal(fault, number, seed=seed, board=board, cache=cache, folder=folder)
+        if (name, fault.fresh) not in self._bases:
+            self._bases[name, fault.fresh] = self._base(board, cache, fresh=fault.fresh)
         return play(
             fault, number, seed=self._arguments.seed, board=board, cache=cache, folder=folder,
             base=self._bases[name, fault.fresh],

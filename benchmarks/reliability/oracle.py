@@ -71,6 +71,8 @@ def judge_store(
             line.trial.error for line in own
         )
         found.wrongly_valid += row.verdict.status == "VALID" and not whole
+        still = any(stood_still(line.trial.samples_ns or ()) for line in own)
+        found.wrongly_valid += still and "UNSTABLE" not in row.verdict.codes
     ends = [line for line in lines if isinstance(line, RunEnd)]
     if not ends or ends[-1].status != "complete":
         found.other.append(f"the run ended as {ends[-1].status if ends else 'nothing'}")
@@ -78,6 +80,12 @@ def judge_store(
         found.unequal = 1
         found.other.append(f"unlike an undisturbed run: {', '.join(differ)}"[:300])
     return found
+
+
+def stood_still(samples_ns: Sequence[int]) -> bool:
+    """Whether one inference of a launch took 10 s, where the others took less than one."""
+    ordered = sorted(samples_ns)
+    return len(ordered) > 2 and ordered[-1] > 10e9 and ordered[len(ordered) // 2] < 1e9
 
 
 def differences(lines: Sequence[Record], undisturbed: Sequence[Record]) -> list[str]:

@@ -38,8 +38,9 @@ tells neither side. No figure of speed comes from here: boards share the process
 - *lost*: planned launches that the store does not hold at the end; stored lines that went; launches that
   had ended on the board when the fault came and were not stored as they were.
 - *doubled*: launches that the store holds twice.
-- *wrongly VALID*: conditions called VALID with a launch missing or failed; and, where the fault calls for
-  a code, rounds in which no condition carries it, whatever else made them INVALID.
+- *wrongly VALID*: conditions called VALID with a launch missing or failed; conditions with a launch that
+  stood still for 10 s in one inference, and no UNSTABLE; and, where the fault calls for a code, rounds in
+  which no condition carries it, whatever else made them INVALID.
 - *hung*: commands that had not ended {LINK_S + SLACK_S:.0f} s after the fault was lifted, or after the
   limit that the table names, plus four times the length of an undisturbed run.
 - *governor left*: rounds after which the board's governor was another than before.
@@ -64,7 +65,7 @@ def page(results: Sequence[Mapping[str, Any]], hostile: Sequence[Mapping[str, An
     parts = [INTRODUCTION, _total(lines, bad), _table(lines)]
     if bad:
         parts.append("## Rounds that were not clean\n\n" + "\n".join(map(_bad, bad)) + "\n")
-    parts.append(_met(lines))
+    parts += [_met(lines), FOUND]
     if hostile:
         parts.append(_hostile(hostile))
     return "\n".join(parts)
@@ -103,6 +104,8 @@ def _told(fault: Fault) -> str:
         more.append(f"must leave {', '.join(fault.codes)}")
     if fault.may_fail:
         more.append(f"launches may fail with {', '.join(fault.may_fail)}")
+    if fault.refused:
+        more = ["refused with status 5, before anything is sent"]
     if fault.within_s != LINK_S:
         more.append(f"within {fault.within_s + SLACK_S:.0f} s")
     return f"{fault.told} ({'; '.join(more)})"
@@ -118,6 +121,7 @@ def _bad(line: Mapping[str, Any]) -> str:
 
 def _met(lines: Sequence[Mapping[str, Any]]) -> str:
     """Where in the runs the faults came, and how the runs went on."""
+    lines = [line for line in lines if line["parts"]]
     early = sum("measuring" not in line["stage"] for line in lines)
     late = sum(bool(line["ended"]) for line in lines)
     alone = sum(len(line["statuses"]) == 1 for line in lines)
@@ -129,19 +133,37 @@ def _met(lines: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _hostile(rows: Sequence[Mapping[str, Any]]) -> str:
+def _hostile(results: Sequence[Mapping[str, Any]]) -> str:
+    rows = list({row["what"]: row for row in results}.values())
     table = [
-        "| the agent says | tried | host memory at most | longest of allowed | raw on terminal | outside |"
+        "| the agent says | tried | host memory at most | longest of allowed | raw on terminal | outside |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    table.append("| --- | ---: | ---: | ---: | ---: | ---: |")
     for row in rows:
         memory = f"{row['peak_bytes'] / 1e6:.0f} MB"
         longest = f"{row['longest_s']:.1f} of {row['within_s']:.0f} s"
         table.append(
             f"| {row['what']} | {row['tried']} | {memory} | {longest} | {row['raw']} | {row['outside']} |"
         )
-    return HOSTILE + "\n".join(table) + "\n"
+    bad = [f"- {row['what']}: {'; '.join(row['wrong'])}" for row in rows if row["wrong"]]
+    return HOSTILE + "\n".join([*table, "", *(bad or ["Nothing else went wrong in any of them."])]) + "\n"
 
+
+FOUND = """\
+## What it found
+
+By its rounds, or while it was built; each is mended and has a test of its own.
+
+- The link lost between the request to start a run and its answer: the run went on and was forgotten, and its
+  folder stayed on the board. It is known now, and collected.
+- Ctrl-C threw away launches that had ended on the board and that nobody had read yet.
+- A power cut while `--condition` held: `--resume` was refused, because the board was still in the state that
+  the run had set. Whoever asks what the board is now has it put back first.
+- A disk that filled while measuring: no room was left to say so, and the run ended without a reason.
+- A byte now and then, and never the end of a line: the host waited for ever.
+- A board that stood still for 30 s within a launch: the condition could be VALID. It is UNSTABLE.
+
+"""
 
 HOSTILE = """\
 ## A hostile agent

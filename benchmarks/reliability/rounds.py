@@ -11,12 +11,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from benchmarks.reliability.acts import GOVERNORS, Scene
 from benchmarks.reliability.board import Board
-from benchmarks.reliability.faults import GOVERNORS, LINK_S, SLACK_S, Fault, Scene
+from benchmarks.reliability.faults import LINK_S, SLACK_S, Fault
 from benchmarks.reliability.host import LAUNCHES, Command, Host
 from benchmarks.reliability.moments import PHASES, Moment, ended, lengths_of
 from benchmarks.reliability.oracle import Judgement, judge_store
-from edgebench.results import Record, RunEnd, record_from
+from edgebench.results import Record, RunEnd, TrialRecord, record_from
 
 # The board's own governor, which a run changes and has to put back.
 GOVERNOR = "ondemand"
@@ -84,54 +85,97 @@ def play(
 ) -> dict[str, Any]:
     """One round; its line of the results. ``folder`` stays where the judgement is not clean."""
     random = Random(f"{seed}/{fault.name}/{number}")
-    moment = Moment(fault.phase, random.random(), random.randint(1, LAUNCHES))
-    hold_s = random.uniform(*fault.hold_s) if fault.hold_s else None
     begun = time.monotonic()
     ready(board, fresh=fault.fresh)
     host = Host(folder / "host", board, cache)
     second = Host(folder / "second", board, cache, alias="other")
-    judgement = Judgement()
     try:
-        command = host.run()
-        scene = Scene(board, host, command, random, second)
-        moment.wait(command, board, base.lengths)
-        met = {"at_s": round(time.monotonic() - command.begun_s, 3), "ended": command.ended}
-        met["stage"] = command.said[-1][1][:60] if command.said else ""
-        on_board = ended(board) if fault.keeps else {}
-        stored = [line for line in host.records() if line.kind == "trial"]
-        fault.plant(scene)
-        if not _await_end(scene, fault, hold_s, base):
-            judgement.hung += 1
-        first = command.text[-600:]
-        judgement.hung += _finish(host, base)
+        scene = Scene(board, host, host.run(), random, second)
+        strikes = [_strike(scene, fault, base)]
+        if fault.twice and not host.complete():
+            scene.command = _next(host)
+            strikes.append(_strike(scene, fault, base))
+        hung = sum(strike.hung for strike in strikes) + _finish(host, base)
         settled = _settle(board)
-        found = judge_store(
-            host.records(), base.records, on_board=on_board, codes=fault.codes, may_fail=fault.may_fail
-        )
-        found.hung = judgement.hung
         final = host.records()
-        found.lost += sum(line not in final for line in stored)
-        found.governor_left = int(any(board.read(path).strip() != GOVERNOR for path in GOVERNORS))
-        found.other += _untidy(board, host) + settled
+        on_board = {id_: at for strike in strikes for id_, at in strike.on_board.items()}
+        judgement = judge_store(
+            final, base.records, on_board=on_board, codes=fault.codes, may_fail=fault.may_fail
+        )
+        judgement.hung = hung
+        judgement.lost += sum(line not in final for strike in strikes for line in strike.stored)
+        judgement.governor_left = int(any(board.read(path).strip() != GOVERNOR for path in GOVERNORS))
+        judgement.other += _untidy(board, host, may_fail=bool(fault.may_fail)) + settled
         if why := fault.check(scene):
-            found.other.append(why)
-        judgement = found
+            judgement.other.append(why)
     finally:
         host.close()
         second.close()
         board.stop()
     line = {
-        "fault": fault.name, "round": number, "seed": seed, "phase": fault.phase, "share": moment.share,
-        "launch": moment.launch, **met, "held_s": hold_s,
-        "statuses": [command.process.returncode for command in host.commands],
-        "notes": scene.notes, "first_said": first, "took_s": round(time.monotonic() - begun, 1),
+        "fault": fault.name, "round": number, "seed": seed, "phase": fault.phase, **strikes[0].met,
+        "strikes": [strike.met for strike in strikes],
+        "statuses": [command.process.returncode for command in host.commands], "notes": scene.notes,
+        "took_s": round(time.monotonic() - begun, 1),
         "parts": sum(isinstance(record, RunEnd) for record in final), **asdict(judgement),
     }  # fmt: skip
     if judgement.clean:
         shutil.rmtree(folder)
     else:
         (folder / "said.txt").write_text("\n\n".join(c.text for c in host.commands))
-    return json.loads(json.dumps(line, default=str))
+    found: dict[str, Any] = json.loads(json.dumps(line, default=str))
+    return found
+
+
+@dataclass(frozen=True)
+class Strike:
+    """A fault that came and went. ``met``: when and in what; ``on_board``: launches that had ended there,
+    with the board's clock; ``stored``: the lines that the store held."""
+
+    met: dict[str, Any]
+    on_board: dict[str, int]
+    stored: list[Record]
+    hung: int
+
+
+def _strike(scene: Scene, fault: Fault, base: Undisturbed) -> Strike:
+    """Plant the fault at a random moment of the command, hold and lift it, wait for the command's end."""
+    moment = Moment(fault.phase, scene.random.random(), scene.random.randint(1, LAUNCHES))
+    hold_s = scene.random.uniform(*fault.hold_s) if fault.hold_s else None
+    command = scene.command
+    moment.wait(command, scene.board, base.lengths)
+    met = {"at_s": round(time.monotonic() - command.begun_s, 3), "ended": command.ended, "held_s": hold_s}
+    met["stage"] = command.said[-1][1][:60] if command.said else ""
+    on_board = ended(scene.board) if fault.keeps else {}
+    stored = [line for line in scene.host.records() if isinstance(line, TrialRecord)]
+    fault.plant(scene)
+    return Strike(met, on_board, list(stored), int(not _await_end(scene, fault, hold_s, base)))
+
+
+def play_refusal(
+    fault: Fault, number: int, *, seed: int, board: Board, cache: Path, folder: Path
+) -> dict[str, Any]:
+    """A board that cannot be measured: refused, in one paragraph, with nothing stored or left there."""
+    ready(board, fresh=True)
+    host = Host(folder / "host", board, cache)
+    judgement, begun = Judgement(), time.monotonic()
+    try:
+        command = host.run()
+        judgement.hung = int(not command.wait(begun + LINK_S))
+        last = command.said[-1][1] if command.said else ""
+        if command.process.returncode != 5 or fault.refused not in last or "Traceback" in command.text:
+            judgement.other.append(f"status {command.process.returncode}: {command.text[-300:]}")
+        if host.records() or host.open_run() or list(board.root.glob("envs/*")):
+            judgement.other.append("something is stored here, or left on the board")
+    finally:
+        host.close()
+        board.stop()
+    shutil.rmtree(folder)
+    return {
+        "fault": fault.name, "round": number, "seed": seed, "phase": fault.phase, "stage": "", "ended": True,
+        "statuses": [command.process.returncode], "notes": [last], "parts": 0,
+        "took_s": round(time.monotonic() - begun, 1), **asdict(judgement),
+    }  # fmt: skip
 
 
 def _await_end(scene: Scene, fault: Fault, hold_s: float | None, base: Undisturbed) -> bool:
@@ -146,15 +190,19 @@ def _await_end(scene: Scene, fault: Fault, hold_s: float | None, base: Undisturb
     return scene.command.wait(time.monotonic() + allowed_s)
 
 
+def _next(host: Host) -> Command:
+    """The command that a user gives after one that did not bring the run to its end."""
+    run_id = host.open_run()
+    return host.run() if run_id is None else host.resume(run_id)
+
+
 def _finish(host: Host, base: Undisturbed) -> int:
-    """Bring the run to its end as its user would; how many commands hung."""
+    """Bring the run to its end; how many commands hung."""
     hung = 0
     for _ in range(ATTEMPTS):
         if host.complete():
             break
-        run_id = host.open_run()
-        command = host.run() if run_id is None else host.resume(run_id)
-        hung += not command.wait(time.monotonic() + LINK_S + 4 * base.took_s + SLACK_S)
+        hung += not _next(host).wait(time.monotonic() + LINK_S + 4 * base.took_s + SLACK_S)
     return hung
 
 
@@ -166,8 +214,11 @@ def _settle(board: Board) -> list[str]:
     return [f"still runs on the board: {' '.join(one.cmdline()[-3:])}"[:200] for one in left]
 
 
-def _untidy(board: Board, host: Host) -> list[str]:
-    """What a run must not leave behind, and how a command must not end."""
+def _untidy(board: Board, host: Host, *, may_fail: bool) -> list[str]:
+    """What a run must not leave behind, and how a command must not end.
+
+    ``may_fail``: the last one may say that no launch of any model ran (status 3).
+    """
     found = []
     warned = any("is left on" in command.text for command in host.commands)
     if (left := list(board.root.glob("runs/*"))) and not warned:
@@ -178,9 +229,9 @@ def _untidy(board: Board, host: Host) -> list[str]:
             found.append("a traceback: " + text[text.index("Traceback") :][-300:])
         if status not in STATUSES and status != -9:
             found.append(f"a command ended with status {status}")
-    if host.commands[-1].process.returncode != 0:
+    if host.commands[-1].process.returncode not in ((0, 3) if may_fail else (0,)):
         found.append(f"the last command ended with status {host.commands[-1].process.returncode}")
     return found
 
 
-__all__ = ["PHASES", "Command", "Undisturbed", "play", "ready", "undisturbed"]
+__all__ = ["PHASES", "Command", "Undisturbed", "play", "play_refusal", "ready", "undisturbed"]

@@ -38,10 +38,10 @@ def main() -> int:
         return 2
     try:
         return _answer(wire, verb, arguments)
-    except Exception:
-        import traceback
+    except Exception as problem:
+        from edgebench.agent import problems
 
-        error = {"kind": protocol.ERROR, "code": protocol.INTERNAL, "message": traceback.format_exc()}
+        error = {"kind": protocol.ERROR, "code": protocol.INTERNAL, "message": problems.describe(problem)}
         protocol.send(wire, error)
         return 1
 
@@ -71,11 +71,7 @@ def _answer(wire: int, verb: str, arguments: list[str]) -> int:
     else:
         from edgebench.agent import fingerprint
 
-        if verb == "probe":
-            fingerprint.probe(wire, arguments[0])
-        named = [argument.partition("=") for argument in arguments]
-        found = fingerprint.fingerprint({name: python for name, _, python in named})
-        protocol.send(wire, {"kind": protocol.FINGERPRINT, **found})
+        fingerprint.answer(wire, verb, arguments)
     return 0
 
 

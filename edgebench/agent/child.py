@@ -90,6 +90,7 @@ def _listen(
     source = process.stdout.fileno()
     sources = [source] if stop_fd is None else [source, stop_fd]
     heard = bytearray()
+    spoke = False
     deadline = time.monotonic() + timeout_s
     next_tick = time.monotonic() + tick_s if tick else deadline
     while True:
@@ -112,7 +113,10 @@ def _listen(
             *lines, rest = bytes(heard).split(b"\n")
             heard = bytearray(rest)
             for line in lines:
-                hear(protocol.decode(line))
+                # A sitecustomize may have written before the child began to speak.
+                if spoke or line.startswith(b"{"):
+                    spoke = True
+                    hear(protocol.decode(line))
     try:
         # It has closed its output; now it only has to exit.
         process.wait(max(1.0, deadline - time.monotonic()))

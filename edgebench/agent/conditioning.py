@@ -2,8 +2,9 @@
 
 What is changed is first written down, with what it was before, in a file beside the board's lock. A
 process of its own waits for the run's end and puts everything back: it sees the end of a supervisor that
-was killed as well, because the pipe between them closes. After a power cut the next run finds the file
-and puts back first. That process holds the board's lock, too: nobody measures while it is at work.
+was killed as well, because the pipe between them closes. That process holds the board's lock, too: nobody
+measures while it is at work. After a power cut the next who asks what this board is, or starts a run,
+finds the file and has it put back first.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import select
 import signal
 import time
 
-from edgebench.agent import folders, protocol, settings
+from edgebench.agent import folders, lock, protocol, settings
 from edgebench.agent.sensors import files, thermal
 
 TYPE_CHECKING = False  # see loop.py
@@ -130,6 +131,23 @@ def restore(folder: str, *, root: str = "/") -> list[str]:
     if steps and not failed:
         os.unlink(path)
     return failed
+
+
+def put_back_left(folder: str, *, root: str = "/") -> None:
+    """Put back what a run left that is gone, as after a power cut; nothing while somebody measures.
+
+    What cannot be put back is for the next start to say.
+    """
+    if not os.path.exists(os.path.join(folder, STATE)):
+        return
+    try:
+        held = lock.Lock(folder, exclusive=True)
+    except (lock.BusyError, OSError):
+        return
+    try:
+        restore(folder, root=root)
+    finally:
+        held.release()
 
 
 def cool_down(wanted: dict[str, Any] | None, *, stop_fd: int, root: str = "/") -> float:

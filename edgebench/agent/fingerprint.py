@@ -27,6 +27,18 @@ _words = iter(_ARM_PARTS.split())
 _ARM_NAMES = dict(zip(_words, _words))
 
 
+def answer(wire: int, verb: str, arguments: list[str]) -> None:
+    """Answer ``fingerprint``, of a board as it is without a run; or ``probe``, in a child of that."""
+    if verb == PROBE:
+        probe(wire, arguments[0])
+    from edgebench.agent import conditioning
+
+    conditioning.put_back_left(child.ROOT.rsplit(os.sep, 2)[0])  # the agent lies in blobs/ of that folder
+    named = [argument.partition("=") for argument in arguments]
+    found = fingerprint({name: python for name, _, python in named})
+    protocol.send(wire, {"kind": protocol.FINGERPRINT, **found})
+
+
 def fingerprint(runtimes: Mapping[str, str], *, stop_fd: int | None = None) -> dict[str, Any]:
     """The board's fingerprint. ``runtimes``: name -> interpreter in which it is to be imported.
 

@@ -57,12 +57,14 @@ class PowerLog:
     def idle(self, stop_fd: int) -> None:
         """Read while nothing runs, for ``idle_s``; ends at once when ``stop_fd`` is readable.
 
-        The first reading comes one period later: a monitor that takes means still holds the work before.
+        Five readings at least. The first comes one period later: a monitor that takes means still holds the
+        work before.
         """
+        period_s = min(self.period_s, self._wanted["idle_s"] / 5)
         end = time.monotonic() + self._wanted["idle_s"]
         begun: int | None = None
         while True:
-            wait_s = min(self.period_s, max(0.0, end - time.monotonic()))
+            wait_s = min(period_s, max(0.0, end - time.monotonic()))
             if select.select([stop_fd], [], [], wait_s)[0]:
                 return
             begun = time.monotonic_ns() if begun is None else begun
@@ -98,15 +100,29 @@ class Ticker:
         self, take: Callable[[int], dict[str, Any]], period_s: float, power: PowerLog | None
     ) -> None:
         self.series: list[dict[str, Any]] = []
-        self._take, self._period_s, self._power = take, period_s, power
-        self._next = time.monotonic() + period_s
+        self._take, self._power = take, power
+        self._telemetry_due = _Due(period_s)
+        self._power_due = None if power is None else _Due(power.period_s)
         self.tick_s = period_s if power is None else min(period_s, power.period_s)
 
     def tick(self, pid: int) -> None:
         """Called every ``tick_s`` with the trial's pid."""
-        if self._power is not None:
+        if self._power is not None and self._power_due is not None and self._power_due.now(self.tick_s):
             self._power.take()
-        # Half a tick early is nearer than half a tick late.
-        if time.monotonic() >= self._next - self.tick_s / 2:
+        if self._telemetry_due.now(self.tick_s):
             self.series.append(self._take(pid))
-            self._next = max(self._next + self._period_s, time.monotonic())
+
+
+class _Due:
+    """Something that is due every ``period_s``, by one who is asked every ``tick_s``."""
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        self._next = time.monotonic() + period_s
+
+    def now(self, tick_s: float) -> bool:
+        """Whether it is due; half a tick early is nearer than half a tick late."""
+        if time.monotonic() < self._next - tick_s / 2:
+            return False
+        self._next = max(self._next + self._period_s, time.monotonic())
+        return True

@@ -27,6 +27,10 @@ turn, then ``end``.
 The plan may hold ``conditioning``: the state that the board is brought into for the run, and ``cool_c``,
 ``cool_limit_s``: a launch waits until the processor is cooler, so many seconds in all at most.
 
+A trial may hold ``rate_hz``, requests a second (see ``requests``); ``telemetry_hz`` in place of the plan's;
+and ``power``: ``hz`` readings of the board's rails a second, while it runs and for ``idle_s`` before and
+after it. Its scenario is ``single_stream``, ``offline``, or ``sustained`` for one long launch.
+
 The plan may hold ``repeats``: ``budget`` launches at most are made again after the last one (see
 ``repeats``), where telemetry shows more than the shares ``others``, ``steal`` and ``queue_wait``, and
 none where more than the share ``busy_host`` of the launches was disturbed. Trials of one ``group`` are
@@ -81,12 +85,13 @@ INTERNAL = "INTERNAL"  # a bug in the agent: the message holds the traceback
 def take_wire() -> int:
     """Keep file descriptor 1 for the protocol and point fd 1 at stderr.
 
-    After this neither a ``print`` nor a C library that writes to stdout can corrupt the stream.
+    After this neither a ``print`` nor a C library that writes to stdout can corrupt the stream. What was
+    printed before, by a sitecustomize of the board's Python, goes to stderr too.
     Returns the descriptor of the wire.
     """
-    sys.stdout.flush()
     wire = os.dup(1)
     os.dup2(2, 1)
+    sys.stdout.flush()
     return wire
 
 

@@ -26,6 +26,7 @@ from edgebench.agent import (
     lock,
     power_log,
     predictions,
+    problems,
     protocol,
     repeats,
     settings,
@@ -161,12 +162,8 @@ def supervise(
             done += 1
         else:
             status = COMPLETE
-    except BaseException:
-        message = traceback.format_exc()
-        try:
-            sys.stderr.write(message)
-        except OSError:
-            pass  # the log lies on a full disk
+    except BaseException as problem:
+        message = problems.logged(problem)
     if guard is not None:
         guard.release()
     # Freed before the `end` is written: whoever reads it may start the next run at once.

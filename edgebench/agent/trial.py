@@ -67,10 +67,10 @@ def main(wire: int) -> None:
         record["status"] = "ok"
     except TrialError as problem:
         record["error"] = {"code": problem.code, "message": str(problem), "signal": None}
-    except Exception:
-        import traceback
+    except Exception as problem:
+        from edgebench.agent import problems
 
-        text = traceback.format_exc()
+        text = problems.describe(problem)
         record["error"] = {"code": protocol.INTERNAL, "message": text, "signal": None}
     protocol.send(wire, {"kind": protocol.TRIAL, **record})
     sys.stderr.flush()

@@ -53,8 +53,6 @@ SustainedOption = Annotated[
     float | None,
     typer.Option(
         "--sustained-s",
-        min=1,
-        max=86_400,
         help="Measure one launch of so many seconds a condition, and what changes in it.",
     ),
 ]
@@ -62,8 +60,6 @@ RateOption = Annotated[
     float | None,
     typer.Option(
         "--rate",
-        min=0.01,
-        max=10_000,
         help="Requests a second, in place of one inference right after the other; tells missed deadlines.",
     ),
 ]

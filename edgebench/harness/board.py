@@ -42,6 +42,8 @@ _ASK_AGAIN_S = 5.0
 
 # The agent sends a heartbeat at least every 5 s; this much silence means the link is dead.
 _SILENCE_S = 60.0
+# Lines that are no messages, before the first that is one.
+_NOISE_LINES = 100
 
 
 @dataclass(frozen=True)
@@ -119,14 +121,28 @@ class Board:
         limits = limits or wire.Limits()
         argv = self._verb("follow", run_dir, str(seq))
         with self.connection.stream(argv, idle_timeout_s=_SILENCE_S, limit_bytes=limits.line_bytes) as lines:
+            # A sitecustomize of the board's Python may have written before the agent began to speak.
+            noise, first = 0, b""
             for line in lines:
-                try:
-                    yield wire.read(line, limits)
-                except wire.MessageError as problem:
-                    raise MeasurementError(
-                        f"board {self.device.name!r}: the agent sent a line that is not a message "
-                        f"({problem}: {line[:80]!r}). The run goes on there; collect it with --resume."
-                    ) from None
+                if noise < _NOISE_LINES and not line.startswith(b"{"):
+                    noise, first = noise + 1, first or line
+                    continue
+                yield self._message(line, limits)
+                break
+            else:
+                if noise:
+                    self._message(first, limits)
+            for line in lines:
+                yield self._message(line, limits)
+
+    def _message(self, line: bytes, limits: wire.Limits) -> dict[str, Any]:
+        try:
+            return wire.read(line, limits)
+        except wire.MessageError as problem:
+            raise MeasurementError(
+                f"board {self.device.name!r}: the agent sent a line that is not a message "
+                f"({problem}: {line[:80]!r}). The run goes on there; collect it with --resume."
+            ) from None
 
     def fetch(self, run_dir: str, file: Mapping[str, Any], target: Path) -> None:
         """Bring a file of a run that the agent named with size and hash. Raises DeviceError."""

@@ -120,6 +120,7 @@ def collect(
             book.close(Ending("failed", str(error), None))
             raise
         except KeyboardInterrupt:
+            _collect_rest(book, run_dir, _expected(header))
             book.close(Ending("cancelled", "interrupted by the user", None))
             _clean(book.board, run_dir)
             raise
@@ -137,6 +138,14 @@ def ended_early(run_id: str, device: str, ending: Ending) -> MeasurementError:
         f"run {run_id} on {device!r} ended early: {why}. What was measured is kept "
         f"(`edgebench report {run_id}`); `edgebench run --resume {run_id}` measures the rest."
     )
+
+
+def _collect_rest(book: _Book, run_dir: str, expected: Expected) -> None:
+    """Store what the board had measured when its run was stopped, and nobody had read yet."""
+    try:
+        follow(book.board, run_dir, book.hear, expected=expected, seq=book.seq)
+    except EdgebenchError as error:
+        book.board.events.warn(str(error))
 
 
 def _clean(board: Board, run_dir: str) -> None:
@@ -222,6 +231,8 @@ class _Book:
         """Store what is worth it."""
         self._usage.sample()
         self._stamps += _stamps(message)
+        if message["kind"] in wire.JOURNAL:
+            self.seq = message["seq"] + 1
         self._hear_for_meter(message)
         if message["kind"] == protocol.TRIAL_BEGIN and message["repeat_of"]:
             self._events.stage(f"repeating disturbed launches on {self.board.device.name}")
@@ -246,6 +257,8 @@ class _Book:
     def _store_trial(self, message: dict[str, Any]) -> None:
         if message["id"] in self._stored:
             return  # never twice
+        if (message["error"] or {}).get("code") == protocol.CANCELLED_BY_HOST:
+            return  # stopped with its run: it says nothing of the model, and is measured again
         planned = self._trials[message["repeat_of"] or message["id"]]
         line = {
             "schema_version": SCHEMA_VERSION,

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 # guess for the progress bar, which corrects itself as trials end.
 LAUNCH_S = 0.3
 
-# Readings of the board in one launch: a message has a greatest length (see ``wire``).
-MOST_READINGS = 1800
+# Readings in one launch, of power and of the board's state: a message has a greatest length and number of
+# parts (see ``wire``), and the state of a server with 256 processors has hundreds in each reading.
+MOST_POWER, MOST_STATES = 1800, 360
 _TRACE_COUNT = 20
 
 
@@ -53,15 +54,14 @@ def energy(trials: Sequence[Trial], wanted: Energy) -> list[Trial]:
 def sustained(trial: Trial, suite: Suite) -> Trial:
     """A launch as long as the suite says; where that is very long, the board is read less often."""
     wanted = suite.sustained or Sustained()
-    hz = min(1.0, MOST_READINGS / wanted.duration_s)
     spec = {
         **trial.spec,
         "group": None,
         "min_duration_s": wanted.duration_s,
         "min_count": 1,
         "timeout_s": suite.limits.trial_timeout_s + 4 * wanted.duration_s,
-        "telemetry_hz": hz,
-        "power": {"hz": hz, "idle_s": wanted.idle_s},
+        "telemetry_hz": min(1.0, MOST_STATES / wanted.duration_s),
+        "power": {"hz": min(1.0, MOST_POWER / wanted.duration_s), "idle_s": wanted.idle_s},
     }
     estimate_s = LAUNCH_S + suite.warmup.max_s / 2 + wanted.duration_s + 2 * wanted.idle_s
     return replace(trial, estimate_s=estimate_s, spec=spec)

@@ -140,6 +140,11 @@ class Plan:
     trials: tuple[Trial, ...]
     repeats: Repeats
 
+    @property
+    def reads_power(self) -> bool:
+        """Whether power is read around any of its launches."""
+        return any(trial.spec.get("power") for trial in self.trials)
+
     def without_energy(self) -> Plan:
         """The plan for a board whose power cannot be read."""
         return replace(self, trials=tuple(trial for trial in self.trials if not trial.energy))

@@ -194,7 +194,9 @@ def run(request: Request, store: Store, events: Events) -> str:
         )
         with unfinished.collecting(store, run_id), ExitStack() as stack:
             kept.save(store)
-            meter = _start_meter(request.device, stack, kept, store, events)
+            meter = _start_meter(
+                header.meter, request.device, stack=stack, kept=kept, store=store, events=events
+            )
             _start(board, plan, kept, store, wait=request.wait)
             events.started(run_id)
             ending = collect(
@@ -226,13 +228,19 @@ def _powered(
 
 
 def _start_meter(
-    device: Device, stack: ExitStack, kept: Unfinished, store: Store, events: Events
+    argv: tuple[str, ...] | None,
+    device: Device,
+    *,
+    stack: ExitStack,
+    kept: Unfinished,
+    store: Store,
+    events: Events,
 ) -> Meter | None:
-    """The external meter of a device, where it has one; ended with ``stack``."""
-    if not device.meter:
+    """The external meter of a run, where it has one; ended with ``stack``."""
+    if argv is None:
         return None
     try:
-        meter = stack.enter_context(Meter(device.meter, same_clock=device.is_local))
+        meter = stack.enter_context(Meter(argv, same_clock=device.is_local))
     except UsageError:
         kept.remove(store)
         raise
@@ -310,7 +318,7 @@ def _header(
         ),
         deployment=deployment,
         conditioning=(ConditioningFacts(**device.conditioning.model_dump()) if device.conditioning else None),
-        meter=device.meter or None,
+        meter=device.meter if device.meter and prepared.plan.reads_power else None,
         trials=tuple(trial.record() for trial in prepared.plan.trials),
     )
 

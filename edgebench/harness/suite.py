@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from edgebench.agent.runtimes.table import RUNTIMES
 from edgebench.errors import ConfigError, UsageError, explain, nearest
+from edgebench.results.metrics.energy import MIN_READINGS
 from edgebench.text import read_toml
 
 Level = Literal["quick", "standard", "publish"]
@@ -91,6 +92,16 @@ class Energy(_Strict):
     duration_s: Duration = 10.0
     idle_s: Annotated[float, Field(ge=1, le=600)] = 5.0
     hz: Annotated[float, Field(gt=0, le=10)] = 2.0
+
+    @model_validator(mode="after")
+    def _enough_readings(self) -> Self:
+        """An integral needs ``results.metrics.energy.MIN_READINGS``; the edges may take one."""
+        if self.hz * self.duration_s < MIN_READINGS + 1:
+            raise ValueError(
+                f"{self.hz:g} readings a second for {self.duration_s:g} s are fewer than the "
+                f"{MIN_READINGS + 1} that an energy needs; raise hz or duration_s"
+            )
+        return self
 
 
 class Sustained(_Strict):

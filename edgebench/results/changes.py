@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgebench.results.metrics import accuracy
+from edgebench.results.metrics.energy import Energy, energy_of
 from edgebench.results.metrics.families import FAMILY_ERROR, holm
+from edgebench.results.metrics.in_time import ENERGIES
 from edgebench.results.metrics.intervals import Estimate
 from edgebench.results.metrics.metric import Figure, Metric
 from edgebench.results.metrics.ratios import Ratio, paired_ratio, unpaired_ratio
@@ -77,10 +79,28 @@ def changes_of(before: Row, after: Row, *, paired: bool) -> tuple[Change, ...]:
             change = _difference(name, a, b, drops)
         else:
             change = _ratio(metric, a, b, before, after, paired=paired)
+            if metric.name in ENERGIES and (why := _unlike_power(before, after)):
+                change = replace(change, outcome=NOT_JUDGED, reason=why)
         if change.verdict is None:
             change = _spoilt(change, before.verdict, after.verdict, paired=paired)
         found.append(change)
     return tuple(found)
+
+
+def _unlike_power(before: Row, after: Row) -> str | None:
+    """Why two energies cannot be compared: by other rails, or by a meter in one run; None where they can."""
+    read = [
+        {
+            (found.coverage.source, found.coverage.rails)
+            for line in row.energy
+            if isinstance(found := energy_of(line.trial), Energy)
+        }
+        for row in (before, after)
+    ]
+    if read[0] == read[1] and len(read[0]) == 1:
+        return None
+    words = [" or ".join(" + ".join(rails) for _, rails in sorted(one)) for one in read]
+    return f"power was read otherwise: {words[0]} against {words[1]}"
 
 
 def decided(conditions: Sequence[Sequence[Change]]) -> list[tuple[Change, ...]]:
@@ -121,7 +141,8 @@ def _exact_change(metric: Metric, a: Figure, b: Figure) -> Change:
 
 def _ratio(metric: Metric, a: Figure, b: Figure, before: Row, after: Row, *, paired: bool) -> Change:
     assert a.value is not None and b.value is not None
-    ratio: Ratio = (paired_ratio if paired else unpaired_ratio)(metric, before.trials, after.trials)
+    lines = before.launches_of(metric), after.launches_of(metric)
+    ratio: Ratio = (paired_ratio if paired else unpaired_ratio)(metric, *lines)
     interval = ratio.interval
     value = ratio.value
     if value is None and a.value:

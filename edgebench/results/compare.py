@@ -210,7 +210,13 @@ def _relative(row: Row, candidates: Sequence[Row]) -> Row | None:
 
 def _input_of(row: Row) -> tuple[Any, ...]:
     condition = row.condition
-    return (condition.scenario, condition.input_s, condition.threads, condition.corpus)
+    return (
+        condition.scenario,
+        condition.input_s,
+        condition.threads,
+        condition.corpus,
+        condition.rate_hz,
+    )
 
 
 def _key(row: Row) -> tuple[Any, ...]:

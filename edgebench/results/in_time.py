@@ -31,7 +31,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Course:
+class TimeCourse:
     """One launch in time. ``settle_s``: None where it never settled (see ``metrics.requests``)."""
 
     duration_s: float
@@ -61,8 +61,8 @@ class Course:
         )
 
 
-def course(trial: TrialMessage) -> Course | None:
-    """The course of a launch; None where it does not say when its loop ran."""
+def time_course(trial: TrialMessage) -> TimeCourse | None:
+    """A launch in time; None where it does not say when its loop ran."""
     begun_ns = trial.window.begun_ns if trial.window else None
     duration_s = requests.duration_of(trial)
     if begun_ns is None or not duration_s > 0 or trial.requests is None:
@@ -83,7 +83,7 @@ def course(trial: TrialMessage) -> Course | None:
         # A little beyond both ends, so that the power at the ends is known.
         inside = (at >= -power.gap_s) & (at <= duration_s + power.gap_s)
         power_line = at[inside], power.watts[inside]
-    return Course(
+    return TimeCourse(
         duration_s=duration_s,
         minute_s=requests.minute_of(duration_s),
         latency_ns=(requests.starts_of(trial), samples_of(trial)),

@@ -153,4 +153,5 @@ def _single_stream(rows: Sequence[Row], offline: Row, input_s: float) -> Row | N
     """The row of the same artifact, runtime and threads at one input length."""
     alike = {"scenario": "single_stream", "input_s": input_s, "corpus": None}
     wanted = offline.condition.model_copy(update=alike)
-    return next((row for row in rows if row.condition == wanted), None)
+    # Clips of a corpus are never paced.
+    return next((row for row in rows if row.condition.model_copy(update={"rate_hz": None}) == wanted), None)

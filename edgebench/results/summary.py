@@ -13,7 +13,9 @@ from typing import Any
 from edgebench.errors import StoreError
 from edgebench.results.metrics import accuracy
 from edgebench.results.metrics.cost import cost_figures
-from edgebench.results.metrics.in_time import energy_figures, settling
+from edgebench.results.metrics.energy import coverage_json
+from edgebench.results.metrics.in_time import ENERGIES, energy_figures, settling
+from edgebench.results.metrics.metric import Metric
 from edgebench.results.metrics.parity import parity
 from edgebench.results.metrics.ratios import paired_ratio
 from edgebench.results.metrics.table import METRICS, PUBLIC_NAMES, Figure, figure, missing
@@ -42,7 +44,8 @@ SYNTHETIC = "synthetic"
 class Row:
     """One condition. ``trials``: all its launches, failed ones too, for whoever needs raw samples.
 
-    ``energy``: its launches around which power was read, which are no others where it is sustained.
+    ``energy``: the launches around which power was read that ended well; those of ``trials`` where it is
+    sustained.
     """
 
     condition: Condition
@@ -52,12 +55,16 @@ class Row:
     figures: Mapping[str, Figure]
     scoring: accuracy.Scoring | None
     trials: tuple[TrialRecord, ...]
-    energy: tuple[TrialMessage, ...] = ()
+    energy: tuple[EnergyRecord | TrialRecord, ...] = ()
 
     @property
     def good(self) -> tuple[TrialMessage, ...]:
         """The launches that ended well."""
         return tuple(line.trial for line in self.trials if line.trial.status == "ok")
+
+    def launches_of(self, metric: Metric) -> tuple[EnergyRecord | TrialRecord, ...]:
+        """The launches that a metric is drawn from."""
+        return self.energy if metric.name in ENERGIES else self.trials
 
     @property
     def is_null(self) -> bool:
@@ -78,6 +85,7 @@ class Row:
             "rate_hz": condition.rate_hz,
             "corpus": accuracy.corpus_json(self.corpus, self.scoring) if self.corpus else None,
             "verdict": self.verdict.to_json(),
+            "power": coverage_json([line.trial for line in self.energy]),
             "metrics": {name: self.figures[name].to_json() for name in names},
         }
 
@@ -182,9 +190,10 @@ def _row(
     artifact = next((a for a in header.artifacts if a.sha256 == condition.artifact_sha256), None)
     corpus = next((c for c in header.corpora if c.name == condition.corpus), None)
     good = [line.trial for line in trials if line.trial.status == "ok"]
-    energy = good if condition.scenario == "sustained" else _once_each(condition, powers)
+    lines = trials if condition.scenario == "sustained" else _once_each(condition, powers)
+    energy = tuple(line for line in lines if line.trial.status == "ok")
     figures = cost_figures(artifact, condition, good)
-    figures.update(energy_figures(header, condition, energy))
+    figures.update(energy_figures(header, condition, [line.trial for line in energy]))
     figures.update(settling(condition, good))
     scoring, accuracies = _accuracy(condition, artifact, corpus, predictions_of(trials))
     figures.update(accuracies)
@@ -198,13 +207,15 @@ def _row(
         tolerance=compared.tolerance,
         mismatch=compared.mismatch,
     )
-    return Row(condition, artifact, corpus, verdict, figures, scoring, tuple(trials), tuple(energy))
+    return Row(condition, artifact, corpus, verdict, figures, scoring, tuple(trials), energy)
 
 
-def _once_each(condition: Condition, lines: Sequence[EnergyRecord]) -> list[TrialMessage]:
-    """The launches for energy of a condition that ended well, each once."""
-    good = [line.trial for line in lines if line.condition == condition and line.trial.status == "ok"]
-    return list({trial.id: trial for trial in reversed(good)}.values())[::-1]
+def _once_each(condition: Condition, lines: Sequence[EnergyRecord]) -> list[EnergyRecord]:
+    """The launches for energy of a condition, each once; one that ended well before one that did not."""
+    own = sorted(
+        (line for line in lines if line.condition == condition), key=lambda line: line.trial.status == "ok"
+    )
+    return sorted({line.trial.id: line for line in own}.values(), key=lambda line: line.trial.id)
 
 
 def predictions_of(trials: Sequence[TrialRecord]) -> Predictions | None:

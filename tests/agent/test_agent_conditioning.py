@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -271,3 +272,20 @@ def test_a_run_that_cannot_have_its_state_is_not_started(board: Board, tree: Pat
     assert (answer["kind"], answer["code"]) == ("error", "CONDITIONING")
     assert "'turbo'" in str(answer["message"])
     assert state(tree) == BEFORE and not (run_dir / "journal.jsonl").exists()
+
+
+def test_who_asks_what_a_board_is_gets_it_as_it_was_before_a_run_that_is_gone(
+    board: Board, tmp_path: Path
+) -> None:
+    """After a power cut: a power mode outlives a restart, and a run that is taken up compares it."""
+    setting = tmp_path / "governor"
+    setting.write_text("performance")
+    step = {"file": str(setting), "value": "performance", "before": "schedutil"}
+    (board.root / STATE).write_text(json.dumps({"steps": [step]}))
+    with (board.root / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        board.verb("fingerprint")
+        assert setting.read_text() == "performance", "somebody measures"
+    board.verb("fingerprint")
+    assert setting.read_text() == "schedutil"
+    assert not (board.root / STATE).exists()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -39,6 +42,22 @@ def test_noise_never_reaches_the_wire(board: Board, environment: Callable[[str],
     assert result["error"] is None and "forged" not in result
     log = (board.runs[0] / "supervisor.log").read_text()
     assert all(f"noise: {where}" in log for where in ("import", "run", "descriptor", "C"))
+
+
+def test_a_sitecustomize_that_prints(board: Board, environment: Callable[[str], str]) -> None:
+    """It runs before the agent can keep its output apart."""
+    python = environment("")
+    site = next((Path(python).parents[1] / "lib").glob("python*/site-packages"))
+    (site / "sitecustomize.py").write_text(
+        "import os\nprint('welcome')\nos.write(1, b'to this machine\\n')\nprint('half a line', end='')\n"
+    )
+    (result,) = board.results(trial(None, python=python, min_duration_s=0.01))
+    assert result["status"] == "ok"
+    argv = [python, "-I", str(board.agent), "fingerprint"]
+    *noise, answer = subprocess.run(argv, capture_output=True, check=True).stdout.splitlines()
+    # Only what went past Python's own buffer is on the wire, in lines before the answer.
+    assert noise == [b"to this machine"]
+    assert json.loads(answer)["kind"] == "fingerprint"
 
 
 def test_a_runtime_that_dies_on_this_processor(board: Board, environment: Callable[[str], str]) -> None:

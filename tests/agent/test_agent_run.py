@@ -360,7 +360,7 @@ def test_a_disk_that_fills_while_measuring_ends_the_run_with_the_reason(
             pass
     *_, last = messages = board.verb("follow", run_dir, 0)
     assert (last["kind"], last["status"]) == ("end", "failed")
-    assert "No space left on device" in last["message"]
+    assert last["message"] == "OSError: [Errno 28] No space left on device"
     assert [message["seq"] for message in messages if "seq" in message] == list(range(last["seq"] + 1))
     done = [message for message in messages if message["kind"] == "trial"]
     assert 0 < len(done) == last["trials_done"] < 60

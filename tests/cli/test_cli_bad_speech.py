@@ -110,6 +110,7 @@ def test_one_bad_clip_is_left_out_counted_and_named(
     assert said.lower() in corpus["unreadable"][0]["reason"].lower()
 
 
+@pytest.mark.board
 def test_clips_at_48_khz_are_scored_where_it_is_asked_for_and_the_record_says_by_what(
     edgebench: Edgebench, emodb: Path
 ) -> None:

@@ -133,6 +133,7 @@ def test_figures_are_those_of_another_hand_on_the_speakers_that_were_held_out(
 
 
 @pytest.mark.corpora
+@pytest.mark.board
 def test_a_run_on_this_machine_says_the_same(
     edgebench: Edgebench, corpora_root: Path, tmp_path: Path
 ) -> None:

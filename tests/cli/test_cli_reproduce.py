@@ -90,6 +90,7 @@ def reproduced(edgebench: Edgebench, *args: str) -> dict[str, Any]:
 
 @has_torch
 @pytest.mark.train
+@pytest.mark.board
 def test_the_table_of_one_model_is_that_of_its_run(edgebench: Edgebench, untrained_cache: Path) -> None:
     shutil.copytree(untrained_cache, cache(edgebench))
     found = reproduced(edgebench, "wav2small-table1", "--models", "wav2small", "--launches", "5")

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import ast
-import base64
 import dataclasses
-import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -19,6 +16,7 @@ from pathlib import Path
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from support.fake_wheels import fill_cache, spoiling_set_up
 from support.runtimes import runtime_python
 from support.sshd import SshServer
 
@@ -77,6 +75,7 @@ def infers(connection: Connection, facts: BoardFacts, python: str, model: Path) 
 
 
 @pytest.mark.ssh
+@pytest.mark.board
 def test_offline_wheels_make_an_environment_that_infers(
     make_ssh_server: MakeServer, wheel_cache: Path, doubling_model: Path
 ) -> None:
@@ -112,6 +111,7 @@ def test_offline_wheels_make_an_environment_that_infers(
 
 
 @pytest.mark.ssh
+@pytest.mark.board
 def test_with_the_network_pip_on_the_board_does_it(
     make_ssh_server: MakeServer, doubling_model: Path, tmp_path: Path
 ) -> None:
@@ -127,20 +127,8 @@ def test_with_the_network_pip_on_the_board_does_it(
     connection.close()
 
 
-def spoiling_set_up(folder: Path) -> dict[str, str]:
-    """Variables of a user whose Python is made up for other things: ROS, a pip that installs for the user."""
-    folder.mkdir()
-    (folder / "numpy.py").write_text("raise SystemExit('the numpy of somebody else')")
-    (folder / "sitecustomize.py").write_text("print('welcome')")
-    (folder / "pins").write_text("numpy<1\n")
-    conf = (
-        f"user = true\ntarget = {folder / 'target'}\nrequire-hashes = true\nconstraint = {folder / 'pins'}\n"
-    )
-    (folder / "pip.conf").write_text(f"[global]\nno-binary = :all:\n[install]\n{conf}")
-    return {"PYTHONPATH": str(folder), "PIP_CONFIG_FILE": str(folder / "pip.conf")}
-
-
 @pytest.mark.ssh
+@pytest.mark.board
 def test_without_network_and_without_offline(make_ssh_server: MakeServer) -> None:
     settings = {**NO_NETWORK, "PIP_NO_INDEX": "0", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": "/dev/null"}
     server = make_ssh_server(environment=settings)
@@ -155,40 +143,14 @@ def test_without_network_and_without_offline(make_ssh_server: MakeServer) -> Non
 # With small stand-ins for the wheels of numpy and onnxruntime: what pip and the board do is real.
 
 
-def fake_wheel(folder: Path, name: str, version: str, text: str) -> None:
-    info = f"{name}-{version}.dist-info"
-    members = {
-        f"{name}/__init__.py": text,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    wheel, record = folder / f"{name}-{version}-py3-none-any.whl", ""
-    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
-        for member, content in members.items():
-            digest = base64.urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).decode().rstrip("=")
-            record += f"{member},sha256={digest},{len(content.encode())}\n"
-            archive.writestr(member, content)
-        archive.writestr(f"{info}/RECORD", record + f"{info}/RECORD,,\n")
-
-
 @pytest.fixture
 def fake_cache(tmp_path: Path, wheel_cache: Path) -> Callable[[BoardFacts, str], Path]:
     """A host cache whose runtime is the text given, and whose pip is real."""
 
     def make(facts: BoardFacts, text: str) -> Path:
-        pins = pins_for("onnxruntime", facts)
-        cache = tmp_path / "fake-cache"
-        folder = wheel_folder([f"{name}=={version}" for name, version in sorted(pins.items())], facts, cache)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        for path in pick_wheels(pins, facts, cache_dir=wheel_cache).values():
-            if path.name.startswith("pip-"):
-                shutil.copy(path, folder)
-        fake_wheel(folder, "numpy", pins["numpy"], f"__version__ = {pins['numpy']!r}")
-        fake_wheel(
-            folder, "onnxruntime", pins["onnxruntime"], f"__version__ = {pins['onnxruntime']!r}\n{text}"
-        )
-        return cache
+        wheels = pick_wheels(pins_for("onnxruntime", facts), facts, cache_dir=wheel_cache)
+        pip = next(path for name, path in wheels.items() if name.startswith("pip-"))
+        return fill_cache(tmp_path / "fake-cache", facts, pip=pip, text=text)
 
     return make
 
@@ -315,6 +277,7 @@ def test_this_machine_uses_the_python_that_runs_us() -> None:
     assert not environment.created
 
 
+@pytest.mark.board
 def test_a_runtime_that_edgebench_does_not_depend_on_gets_an_environment_of_its_own_here() -> None:
     """Of exact versions, whatever the Python that runs us has."""
     python = runtime_python("litert")

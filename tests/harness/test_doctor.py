@@ -1,4 +1,4 @@
-"""What the doctor says of a board's throttle word and quota, read from file trees of boards."""
+"""What the doctor says of a board's throttle word, quota and rails, read from file trees of boards."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from support import board_trees
 
+from edgebench.agent import fingerprint
 from edgebench.agent.sensors.telemetry import Telemetry
-from edgebench.harness.checks.doctor import held_down
+from edgebench.harness.checks.doctor import held_down, power
 
 
 @pytest.mark.parametrize(("throttled", "status"), [("0x0", "ok"), ("0x50005", "warn"), ("0x50000", "warn")])
@@ -37,3 +38,10 @@ def test_a_quota_is_said_and_a_board_without_either_has_no_line(tmp_path: Path) 
     board_trees.write(tmp_path, group)
     (check,) = held_down(Telemetry(str(tmp_path)).take_between()["state"])
     assert (check.status, check.found) == ("warn", "0.5 processors")
+
+
+def test_the_rails_that_energy_is_measured_by(tmp_path: Path) -> None:
+    (check,) = power(fingerprint.hardware(str(board_trees.orin_nano(tmp_path / "orin"))))
+    assert check.found == "ina3221: VDD_CPU_GPU_CV, VDD_IN, VDD_SOC" and "--energy" in check.advice
+    (check,) = power(fingerprint.hardware(str(board_trees.pi(tmp_path / "pi"))))
+    assert check.status == "ok" and "Command not registered" in check.found and "--meter" in check.advice

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +16,9 @@ from typing import Any
 
 import psutil
 import pytest
+from support.accounts import Account, why_no_accounts
 from support.cli import Edgebench
+from support.fake_wheels import spoiling_set_up
 from support.speech_models import small_model
 from support.sshd import SshServer
 
@@ -112,6 +116,37 @@ def test_packaged_models_on_a_fresh_board(make_ssh_server: Any, edgebench: Edgeb
     assert header["deployment"] == {"bytes_sent": 0, "files_sent": 0, "files_present": 4}
     assert [path for path in (server.root / "envs").iterdir() if path.is_dir()] == environments
     assert not list((server.root / "runs").iterdir()), "a collected run leaves nothing on the board"
+
+
+@pytest.mark.board
+def test_a_board_that_nothing_is_easy_on(
+    make_ssh_server: Any, edgebench: Edgebench, tmp_path: Path, model: str
+) -> None:
+    """A login shell that is not sh, one channel at a time, and a Python set up for other things."""
+    shell = shutil.which("tcsh") or shutil.which("fish")
+    if shell is None or (why := why_no_accounts()):
+        pytest.skip(why if shell else "neither tcsh nor fish on this machine")
+    (home := tmp_path / "home").mkdir()
+    server = make_ssh_server(
+        extra=["MaxSessions 1"],
+        accounts=[Account("board", home, shell)],
+        user="board",
+        environment=spoiling_set_up(tmp_path / "theirs"),
+    )
+    python = tmp_path / "noisy"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", python], check=True)
+    site = next((python / "lib").glob("python*/site-packages"))
+    (site / "sitecustomize.py").write_text(
+        "import os\nprint('welcome')\nos.write(1, b'to this machine\\n')\n"
+    )
+    (edgebench.folder / "inventory.toml").write_text(
+        f'[devices.desk]\nhost = "rpi4"\npython = "{python}/bin/python"\n'
+    )
+    edgebench.environment = {"EDGEBENCH_SSH_CONFIG": str(server.config_path)}
+    run = ["run", "--device", "desk", "--offline", "--suite", "quick.toml", "--model", model]
+    rows = records(edgebench(*run, "--json"))
+    assert {row["artifact"] for row in rows} >= {"my", "null"}
+    assert all(row["metrics"]["latency_p50_ns"]["value"] > 0 for row in rows if row["scenario"] != "offline")
 
 
 def test_a_board_of_another_kind_is_refused_before_anything_is_sent(board: Edgebench, model: str) -> None:

@@ -25,6 +25,8 @@ from edgebench.results import Store, summarise
 from edgebench.results.changes import NOT_JUDGED
 from edgebench.results.pareto import plane
 
+pytestmark = pytest.mark.board
+
 SUITE = """\
 name = "gate"
 scenarios = ["single_stream", "offline"]

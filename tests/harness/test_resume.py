@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,27 @@ def test_a_run_stopped_by_hand_is_finished(here: Path, store: Store) -> None:
     assert ends(store) == ["cancelled"]
     again(here, store)
     finished(here, store, ["cancelled", "complete"])
+
+
+def test_what_had_ended_on_the_board_when_the_user_stopped_is_kept(here: Path, store: Store) -> None:
+    """The host looks twice a second: a launch that nobody had read yet used to be measured again."""
+    on_board: list[str] = []
+
+    def interrupt_late() -> None:
+        (folder,) = run_folders(here)
+        while len(on_board) < 2:
+            time.sleep(0.01)
+            lines = (folder / "journal.jsonl").read_text().splitlines(keepends=True)
+            on_board[:] = [
+                line for line in lines if line.startswith('{"kind":"trial"') and line.endswith("\n")
+            ]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(request(here), store, Watcher(1, interrupt_late))
+    assert launches(store)[:2] == ["t0000", "t0001"]
+    lines = [line for line in store.run("last") if isinstance(line, TrialRecord)]
+    assert all(line.trial.error is None for line in lines), "the launch that was stopped is not stored"
 
 
 def test_a_cancelled_launch_of_an_older_store_is_still_to_be_measured() -> None:

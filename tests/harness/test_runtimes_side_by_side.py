@@ -102,6 +102,7 @@ def check_traces(edgebench: Edgebench) -> None:
         assert {"MatMul", "ReduceMean"} <= names
 
 
+@pytest.mark.board
 def test_here(edgebench: Edgebench, models: list[str], tmp_path: Path) -> None:
     runtime_python("litert")
     share_environments(tmp_path / "cache")
@@ -152,6 +153,7 @@ def test_on_a_board_without_network(
     assert not list((server.root / "runs").iterdir())
 
 
+@pytest.mark.board
 def test_a_runtime_that_cannot_be_installed_leaves_the_rest(edgebench: Edgebench, models: list[str]) -> None:
     edgebench.environment = NOTHING_TO_INSTALL
     result = edgebench("run", "--suite", "two.toml", *models, "--json")

@@ -11,9 +11,11 @@ from support import launches_in_time as in_time
 from support import results_builder as b
 
 from edgebench.results import summarise
+from edgebench.results.compare import compare_artifacts
 from edgebench.results.metrics.energy import Energy, counted_rails, energy_of, integral_j
 from edgebench.results.records.messages import TrialMessage
 from edgebench.results.report import run_markdown
+from edgebench.results.report.plots import plot_data
 
 SECONDS, INFERENCES = 10.0, 500
 
@@ -48,7 +50,10 @@ def test_gross_and_net_energy_by_hand() -> None:
     assert found.gross_j == pytest.approx(50.0) and found.net_j == pytest.approx(30.0)
     assert (found.idle_before_w, found.idle_after_w, found.power_w) == pytest.approx((2.0, 2.0, 5.0))
     assert found.coverage.readings == 21 and found.coverage.covered_s == pytest.approx(10.0)
-    _, row = run([readings])
+    _, row = run([readings, readings])
+    (power,) = row.to_json()["power"]
+    assert (power["source"], power["rails"], power["launches"]) == ("ina3221", ["VDD_IN"], 2)
+    assert (power["readings"], power["covered_s"], power["loop_s"]) == pytest.approx((42, 20.0, 20.0))
     assert row.figures["energy_mj"].value == pytest.approx(50_000 / INFERENCES)
     assert row.figures["energy_net_mj"].value == pytest.approx(30_000 / INFERENCES)
 
@@ -159,5 +164,62 @@ def test_without_energy_the_reason_says_why() -> None:
     }
     asked = b.header()["suite"] | {"energy": {"launches": 5}}
     _, without = run([], device=board, suite=asked)
+    assert without.to_json()["power"] == []
     found = json.loads(json.dumps(without.to_json()))["metrics"]["energy_net_mj"]
     assert found["value"] is None and found["reason"] == "no rails here, and no meter was named"
+
+
+def two_files(busy_fp32, busy_int8, *, rails=("VDD_IN", "VDD_IN")):
+    """A run of two files with launches for energy in five rounds."""
+    lines = []
+    for round_, powers in enumerate(zip(busy_fp32, busy_int8, strict=True)):
+        for key, busy_w, rail in zip((b.FP32, b.INT8), powers, rails, strict=True):
+            readings = in_time.power({rail: step(2.0, busy_w)}, seconds=SECONDS, idle_s=5.0, source="pmic")
+            line = in_time.energy_line(round_, readings, seconds=SECONDS, inferences=INFERENCES)
+            line["trial"]["id"] += key
+            lines.append({**line, "condition": b.condition(key)})
+    ordinary = [
+        b.trial_line(b.condition(key), b.trial(n, id=f"o{n}{key}"), launch=n)
+        for n in range(6)
+        for key in (b.FP32, b.INT8)
+    ]
+    return summarise(b.records([b.header(), *ordinary, *lines]))
+
+
+def test_energies_of_two_files_are_compared_by_the_launches_of_a_round() -> None:
+    fp32, int8 = [5.0, 5.2, 5.4, 5.6, 5.8], [3.5, 3.62, 3.8, 3.9, 4.1]
+    (row,) = compare_artifacts(two_files(fp32, int8), against=b.FP32).rows
+    change = next(change for change in row.changes if change.metric == "energy_mj")
+    ratios = np.array(int8) / np.array(fp32)
+    assert change.ratio == pytest.approx(scipy.stats.gmean(ratios)) and change.clusters == 5
+    interval = scipy.stats.ttest_1samp(np.log(ratios), 0.0).confidence_interval(0.95)
+    assert (change.lo, change.hi) == pytest.approx((np.exp(interval.low), np.exp(interval.high)))
+    assert change.outcome == "better"
+
+
+def test_energies_by_other_rails_are_not_compared() -> None:
+    summary = two_files([5.0] * 5, [3.5] * 5, rails=("VDD_CORE", "VDD_IN"))
+    (row,) = compare_artifacts(summary, against=b.FP32).rows
+    change = next(change for change in row.changes if change.metric == "energy_mj")
+    assert change.outcome == "not judged"
+    assert change.reason == "power was read otherwise: VDD_CORE against VDD_IN"
+
+
+def test_energy_is_drawn_against_accuracy_where_it_was_measured() -> None:
+    lines = b.run_lines()
+    without = plot_data(summarise(b.records(lines)))
+    assert "energy_mj" not in [cost["name"] for cost in without["costs"]]
+    conditions = {
+        line["condition"]["artifact"]: line["condition"]
+        for line in lines
+        if line["kind"] == "trial" and line["condition"]["input_s"] == 5.0
+    }
+    for watts, key in ((5.0, b.FP32), (4.0, b.INT8)):
+        for number in range(5):
+            readings = in_time.power({"VDD_IN": step(2.0, watts)}, seconds=SECONDS, idle_s=5.0)
+            line = in_time.energy_line(number, readings, seconds=SECONDS, inferences=INFERENCES)
+            line["trial"]["id"] += key
+            lines.append({**line, "condition": conditions[key]})
+    found = plot_data(summarise(b.records(lines)))
+    points = found["planes"]["emodb|ua|5|"]["energy_mj"]
+    assert sorted(point["x"] for point in points) == pytest.approx([80.0, 100.0])

@@ -10,7 +10,7 @@ from support import launches_in_time as in_time
 from support import results_builder as b
 
 from edgebench.results import summarise
-from edgebench.results.in_time import course
+from edgebench.results.in_time import time_course
 from edgebench.results.records.messages import TrialMessage
 from edgebench.results.report import run_markdown, run_page
 
@@ -56,7 +56,7 @@ def test_the_first_minute_against_the_last(summary) -> None:
     assert row.figures["latency_first_ns"].value == pytest.approx(first * 1e6, rel=3e-3)
     assert row.figures["latency_last_ns"].value == pytest.approx(last * 1e6, rel=1e-3)
     assert row.figures["latency_change"].value == pytest.approx(last / first, rel=3e-3)
-    told = course(row.good[0])
+    told = time_course(row.good[0])
     assert told.first.clock_mhz == 1500 and told.last.clock_mhz == 1000
     assert told.first.temperature_c == pytest.approx(50.5, abs=0.02)
     assert told.last.temperature_c == pytest.approx(79.5, abs=0.02)

@@ -12,6 +12,7 @@ import subprocess
 import threading
 
 import pytest
+from support import launches_in_time as in_time
 from support import results_builder as b
 
 from edgebench.errors import UsageError
@@ -137,16 +138,32 @@ def test_every_plot_is_drawn_with_its_points(seen):
     assert len(found["latency-plot"]) == len(MODELS) * 2
 
 
-def test_the_boards_state_is_drawn_with_the_codes_that_hold(tmp_path):
-    """Two launches of three held down by the kernel: temperature, clock, and a row of the code."""
+def test_the_boards_state_and_a_sustained_launch_are_drawn(tmp_path):
+    """Two launches of three held down by the kernel: temperature, clock, and a row of the code.
+
+    A launch of 100 s in four panels: latency, clock, temperature, power, with a line where it settles.
+    """
     told = b.telemetry(cooling={"cpufreq-cpu0": 2})
     lines = [b.header(), b.reference()]
     for number in range(3):
         telemetry = told if number else b.telemetry()
         lines.append(b.trial_line(b.condition(), b.trial(number, telemetry=telemetry), launch=number))
+    lasting = in_time.sustained_trial(
+        seconds=100.0,
+        latency_ms=lambda t: 30 if t < 20 else 20,
+        clock_hz=lambda t: 1.5e9,
+        celsius=lambda t: 50 + t / 10,
+        watts=lambda t: 4 + t / 50,
+    )
+    lines.append(b.trial_line(b.condition(scenario="sustained"), lasting))
     page = tmp_path / "state.html"
     page.write_text(run_page(summarise(b.records(lines))))
-    drawn = browse(page.as_uri(), tmp_path, "--dump-dom").stdout.split('id="state-plot"')[1]
+    before, drawn = browse(page.as_uri(), tmp_path, "--dump-dom").stdout.split('id="state-plot"')
+    course = before.split('id="course-plot"')[1]
+    assert len(re.findall(r'class="trace scatter', course)) == 4
+    titles = ("Latency (ms)", "Clock (MHz)", "Temperature (C)", "Power (W)")
+    assert all(title in course for title in titles)
+    assert len(re.findall(r'<path[^>]*data-index="0"', course)) == 1  # the dashed line, at 20 s
     drawn = drawn.split("<section>")[0]
     assert len(re.findall(r'class="trace scatter', drawn)) == 3
     assert ">THROTTLED</text>" in drawn

@@ -133,6 +133,23 @@ def test_a_launch_that_drifts_is_unstable(slope, codes):
     assert not codes or "last third" in found.findings[0].evidence
 
 
+@pytest.mark.parametrize(
+    ("frozen_s", "codes"), [(0.0, ()), (1.0, ()), (2.0, ("UNSTABLE",)), (30.0, ("UNSTABLE",))]
+)
+def test_a_launch_in_which_the_board_stood_still_is_unstable(frozen_s, codes):
+    """300 inferences of 20 ms are 6 s: a second more is a seventh of the launch, two are a quarter."""
+    messages = [b.trial(n, samples_ns=b.samples(20e6, seed=n)) for n in range(3)]
+    messages[1]["samples_ns"][100] += int(frozen_s * 1e9)
+    found = verdict(*messages)
+    assert found.codes == codes
+    assert not codes or f"launch 2: one inference took {frozen_s:.1f} s" in found.findings[0].evidence
+
+
+def test_a_slow_inference_among_few_is_no_standstill():
+    slow = [b.trial(n, samples_ns=[int(v) for v in (9e8, 1e9, 1.1e9, 1e9, 3e9)]) for n in range(3)]
+    assert not any("one inference took" in finding.evidence for finding in verdict(*slow).findings)
+
+
 @pytest.mark.parametrize(("factor", "codes"), [(1.08, ()), (1.15, ("UNSTABLE",))])
 def test_launches_that_disagree_are_unstable(factor, codes):
     messages = [b.trial(n, samples_ns=b.samples(20e6 * (factor if n == 1 else 1), seed=n)) for n in range(3)]

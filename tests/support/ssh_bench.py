@@ -16,9 +16,16 @@ from support.dropbear import Dropbear, why_no_dropbear
 from support.ssh_agents import RefusingAgent, start_agent
 from support.sshd import SshServer, make_key
 
-from edgebench.devices.links.connection import TimeLimits
+from edgebench.devices.links.connection import Connection, TimeLimits
 from edgebench.devices.links.ssh.connection import SshConnection
-from edgebench.errors import AuthRefused, ConfigError, ConnectionFailed, EdgebenchError, HostKeyError
+from edgebench.errors import (
+    AuthRefused,
+    BoardUnfit,
+    ConfigError,
+    ConnectionFailed,
+    EdgebenchError,
+    HostKeyError,
+)
 
 IN, HOST_KEY, SIGN_IN, CONFIG, NO_WAY, NO_COMMAND = (
     "runs a command",
@@ -42,6 +49,13 @@ _SSH_SAYS = {
 }
 
 
+_UNFIT = {
+    "noexec": "nothing can be run in that folder",
+    "read-only": "that folder cannot be written",
+    "MB are free there": "too little room",
+}
+
+
 class UnavailableError(Exception):
     """A case needs a program, or rights, that this machine lacks."""
 
@@ -53,8 +67,11 @@ class Bench:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     servers: list[SshServer | Dropbear] = field(default_factory=list)
+    mounts: list[Path] = field(default_factory=list)
     agents: list[subprocess.Popen[bytes] | RefusingAgent] = field(default_factory=list)
     config: Path = Path()
+    job: Callable[[Connection], str] | None = None
+    """What else edgebench does on the board, and how it ended."""
     commands: int = 1
     """How many commands are run, one after the other on one connection where edgebench runs them."""
 
@@ -96,8 +113,20 @@ class Bench:
         self.agents.append(RefusingAgent(socket, behind, refused))
         return socket
 
+    def disk(self, options: str) -> Path:
+        """A small file system mounted with ``options``."""
+        mount = self.folder / "disk"
+        mount.mkdir()
+        argv = ["mount", "-t", "tmpfs", "-o", options, "edgebench-test", str(mount)]
+        if os.geteuid() != 0 or subprocess.run(argv, capture_output=True, check=False).returncode:
+            raise UnavailableError("a file system cannot be mounted here (needs root)")
+        self.mounts.append(mount)
+        return mount
+
     def close(self) -> None:
         """Stop everything."""
+        for mount in self.mounts:
+            subprocess.run(["umount", "-l", str(mount)], check=True)
         for server in self.servers:
             server.stop()
         for agent in self.agents:
@@ -125,6 +154,8 @@ class Case:
     edgebench: str
     why: str
     """Where the two differ: why."""
+    is_job: bool = False
+    """edgebench does more than run a command, which takes seconds."""
 
 
 def try_case(case: Case, folder: Path, *, with_ssh: bool = True) -> tuple[str, str, str, str]:
@@ -174,12 +205,16 @@ def by_edgebench(bench: Bench) -> tuple[str, str]:
                 result = connection.exec(["echo", "here"], timeout_s=LIMIT_S)
                 if result.stdout != b"here\n":
                     return NO_COMMAND, result.ending()
+            if bench.job:
+                return bench.job(connection), ""
         except EdgebenchError as error:
             return _kind(error), str(error)
     return IN, ""
 
 
 def _kind(error: EdgebenchError) -> str:
+    if isinstance(error, BoardUnfit):
+        return f"refused: {next(words for part, words in _UNFIT.items() if part in str(error))}"
     kinds: Sequence[tuple[type[EdgebenchError], str]] = (
         (HostKeyError, HOST_KEY),
         (AuthRefused, SIGN_IN),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ensurepip
 import getpass
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from support.accounts import Account
+from support.fake_wheels import fill_cache, spoiling_set_up
 from support.ssh_bench import (
     CONFIG,
     HOST_KEY,
@@ -25,16 +27,26 @@ from support.ssh_bench import (
 )
 from support.sshd import PATHS, SshServer
 
+from edgebench.devices.install.facts import probe_board
+from edgebench.devices.install.provision import provision
+from edgebench.devices.links.connection import Connection
+
 CASES: list[Case] = []
 
 
 def case(
-    title: str, *, report: str = "", ssh: str = IN, edgebench: str | None = None, why: str = ""
+    title: str,
+    *,
+    report: str = "",
+    ssh: str = IN,
+    edgebench: str | None = None,
+    why: str = "",
+    is_job: bool = False,
 ) -> Callable[[Callable[[Bench], None]], Callable[[Bench], None]]:
     """Put a case into the table. Without ``edgebench`` the two agree."""
 
     def add(prepare: Callable[[Bench], None]) -> Callable[[Bench], None]:
-        CASES.append(Case(report, title, prepare, ssh, edgebench or ssh, why))
+        CASES.append(Case(report, title, prepare, ssh, edgebench or ssh, why, is_job))
         return prepare
 
     return add
@@ -563,3 +575,69 @@ def _(bench: Bench) -> None:
 def _(bench: Bench) -> None:
     server = bench.dropbear(password="")
     (server.folder / "client_key").unlink()
+
+
+# What the user of the board has set up there. `ssh` runs its command in all of them.
+
+MADE = "its own environment runs"
+
+
+def environment_of_its_own(bench: Bench, *, folder: Path | None = None) -> None:
+    """Have edgebench make the runtime's environment on the board, and run its Python there as a run does."""
+
+    def job(connection: Connection) -> str:
+        facts = probe_board(connection, folder=str(folder) if folder else None)
+        bundled = Path(ensurepip.__file__).parent / "_bundled"
+        pip = next(bundled.glob("pip-*.whl"), None)
+        if pip is None:
+            raise UnavailableError("this Python has no pip of its own to send")
+        cache = fill_cache(bench.folder / "wheels", facts, pip=pip)
+        made = provision(connection, facts, offline=True, cache_dir=cache)
+        argv = [made.python, "-I", "-c", "import numpy, onnxruntime; print(numpy.__version__)"]
+        said = connection.exec(argv, timeout_s=60).stdout.decode().strip()
+        return MADE if said == made.versions["numpy"] else said
+
+    bench.job = job
+
+
+@case(
+    "pip.conf with `user = true`, `target`, `require-hashes` and a constraint",
+    report="pip#8977",
+    edgebench=MADE,
+    is_job=True,
+)
+def _(bench: Bench) -> None:
+    theirs = spoiling_set_up(bench.folder / "theirs")
+    bench.server(environment={"PIP_CONFIG_FILE": theirs["PIP_CONFIG_FILE"], "PIP_USER": "1"})
+    environment_of_its_own(bench)
+
+
+@case("PYTHONPATH holds another numpy, and a sitecustomize that prints (ROS)", edgebench=MADE, is_job=True)
+def _(bench: Bench) -> None:
+    theirs = spoiling_set_up(bench.folder / "theirs")
+    bench.server(environment={"PYTHONPATH": theirs["PYTHONPATH"]})
+    environment_of_its_own(bench)
+
+
+@case("the home is mounted noexec", edgebench="refused: nothing can be run in that folder", is_job=True)
+def _(bench: Bench) -> None:
+    bench.server(environment={"XDG_CACHE_HOME": str(bench.disk("size=200m,noexec"))})
+    environment_of_its_own(bench)
+
+
+@case("the home is mounted noexec, another folder is named", edgebench=MADE, is_job=True)
+def _(bench: Bench) -> None:
+    bench.server(environment={"XDG_CACHE_HOME": str(bench.disk("size=200m,noexec"))})
+    environment_of_its_own(bench, folder=bench.folder / "ssd" / "edgebench")
+
+
+@case("the root is read-only", edgebench="refused: that folder cannot be written", is_job=True)
+def _(bench: Bench) -> None:
+    bench.server(environment={"XDG_CACHE_HOME": str(bench.disk("size=200m,ro"))})
+    environment_of_its_own(bench)
+
+
+@case("20 MB are free", edgebench="refused: too little room", is_job=True)
+def _(bench: Bench) -> None:
+    bench.server(environment={"XDG_CACHE_HOME": str(bench.disk("size=20m"))})
+    environment_of_its_own(bench)

@@ -60,7 +60,8 @@ def examine(
         fixed = list(_fixed(board)) if fix else []
         events.stage(f"examining {device.name}")
         fingerprint = board.fingerprint()
-        checks = [*fixed, *_identity(board, fingerprint), *_runtimes(fingerprint), *_processor(fingerprint)]
+        checks = [*fixed, *_identity(board, fingerprint), *_runtimes(fingerprint)]
+        checks += [*_processor(fingerprint), *power(fingerprint)]
         usable = {
             name: python
             for name, python in board.pythons.items()
@@ -140,6 +141,16 @@ def _processor(fingerprint: Mapping[str, Any]) -> Iterator[Check]:
             ", ".join(governors),
             "Clocks will move: run with --condition governor=performance, or once `edgebench doctor --fix`.",
         )
+
+
+def power(fingerprint: Mapping[str, Any]) -> Iterator[Check]:
+    """What energy could be measured by. Nothing is wrong with a board that has no rails."""
+    told = fingerprint.get("power") or {}
+    rails = ", ".join(told.get("rails") or ())
+    if told.get("source"):
+        yield Check("power", "ok", f"{told['source']}: {rails}", "`edgebench run --energy` measures by them.")
+    elif reason := told.get("reason"):
+        yield Check("power", "ok", f"not told: {reason}", "For energy, name a program: --meter.")
 
 
 def _measuring(board: Board, pythons: Mapping[str, str]) -> Iterator[Check]:

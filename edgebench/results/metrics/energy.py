@@ -8,7 +8,9 @@ divided by the inferences of the loop. What the rails leave out is said (``Cover
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +25,8 @@ _TOTALS = {
     "VDD_IN": "the carrier board and the losses before the module's input",
     "POM_5V_IN": "what the carrier board takes before the module's 5 V input",
 }
-# AGX Orin: the third supplies the other rails that are read (NVIDIA's developer guide).
+# AGX Orin: it has no total. The fourth rail, VDDQ_VDD2_1V8AO, is fed with 5 V too, and taken as a part of
+# VIN_SYS_5V0.
 _AGX_ORIN = ("VDD_CPU_CV", "VDD_GPU_SOC", "VIN_SYS_5V0")
 _LEFT_OUT = {
     "pmic": "the PMIC's own losses, and what is fed with 5 V directly (USB devices, HATs, a fan): EXT5V "
@@ -115,7 +118,7 @@ def _of_meter(meter: MeterReadings) -> Readings | str:
     t_s = np.asarray(meter.t_ns, dtype=np.float64) / 1e9
     order = np.argsort(t_s, kind="stable")
     gap_s = _GAP * max(float(np.median(np.diff(t_s[order]))), 1e-3)
-    watts = np.asarray(meter.watts, dtype=np.float64)[order]
+    watts = _plain(np.asarray(meter.watts, dtype=np.float64)[order])
     name = shlex.join(meter.program)
     return Readings(t_s[order], watts, METER, (name,), _LEFT_OUT[METER], gap_s, meter.reason)
 
@@ -133,8 +136,14 @@ def _of_rails(power: Power) -> Readings | str:
     t_s = np.asarray(power.t_ns, dtype=np.float64)[whole] / 1e9
     if t_s.size < 2 or not power.hz > 0:
         return power.reason or "the board's rails told nothing"
-    watts = table.sum(axis=0)[whole]
+    order = np.argsort(t_s, kind="stable")
+    t_s, watts = t_s[order], _plain(table.sum(axis=0)[whole][order])
     return Readings(t_s, watts, power.source, rails, left_out, _GAP / power.hz, power.reason)
+
+
+def _plain(watts: Floats) -> Floats:
+    """Less than a nanowatt is nothing: a figure over it would have no end."""
+    return np.where(np.abs(watts) < 1e-9, 0.0, watts)
 
 
 def integral_j(t_s: Floats, watts: Floats, begin_s: float, end_s: float) -> float:
@@ -196,6 +205,26 @@ def _idle(trial: TrialMessage, found: Readings) -> tuple[float | None, float | N
             mean_w = integral_j(found.t_s, found.watts, inside[0], inside[-1]) / (inside[-1] - inside[0])
             ends[0 if begin_ns < begun_ns else 1] = mean_w
     return ends[0], ends[1]
+
+
+def coverage_json(trials: Sequence[TrialMessage]) -> list[dict[str, Any]]:
+    """What the energies of these launches stand on, in the public form: one entry for each kind of rails.
+
+    Counts and seconds are sums over its launches.
+    """
+    found: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
+    for one in map(energy_of, trials):
+        if isinstance(one, str):
+            continue
+        told = one.coverage
+        empty = {"leaves_out": told.leaves_out, "launches": 0, "readings": 0, "covered_s": 0.0, "loop_s": 0.0}
+        entry = found.setdefault(
+            (told.source, told.rails), {"source": told.source, "rails": list(told.rails), **empty}
+        )
+        entry["launches"] += 1
+        for name in ("readings", "covered_s", "loop_s"):
+            entry[name] += getattr(told, name)
+    return list(found.values())
 
 
 # --- what the table of metrics draws from a launch ------------------------------------------------------

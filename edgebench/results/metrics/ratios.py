@@ -18,7 +18,9 @@ from edgebench.results.metrics.cost import launch_values
 from edgebench.results.metrics.intervals import Estimate, Interval, difference_of, mean_of
 from edgebench.results.metrics.metric import Metric
 from edgebench.results.metrics.statistics import Floats
-from edgebench.results.records.record import TrialRecord
+from edgebench.results.records.record import EnergyRecord, TrialRecord
+
+Launch = TrialRecord | EnergyRecord
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,12 @@ class Ratio:
         return 0 if self.estimate is None else self.estimate.clusters
 
 
-def by_round(trials: Sequence[TrialRecord]) -> dict[int, TrialRecord]:
+def by_round(trials: Sequence[Launch]) -> dict[int, Launch]:
     """Round -> its launch that ended well; the last one, where a launch was repeated."""
     return {line.round: line for line in trials if line.trial.status == "ok"}
 
 
-def paired_ratio(metric: Metric, base: Sequence[TrialRecord], other: Sequence[TrialRecord]) -> Ratio:
+def paired_ratio(metric: Metric, base: Sequence[Launch], other: Sequence[Launch]) -> Ratio:
     """``other`` over ``base``, launches of one condition each, paired by round."""
     first, second = by_round(base), by_round(other)
     rounds = [number for number in first if number in second]
@@ -73,7 +75,7 @@ def paired_ratio(metric: Metric, base: Sequence[TrialRecord], other: Sequence[Tr
     return Ratio(mean_of(defined, cluster="pair"))
 
 
-def unpaired_ratio(metric: Metric, before: Sequence[TrialRecord], after: Sequence[TrialRecord]) -> Ratio:
+def unpaired_ratio(metric: Metric, before: Sequence[Launch], after: Sequence[Launch]) -> Ratio:
     """``after`` over ``before``, launches of one condition in two runs."""
     parts = [_logs(metric, list(by_round(trials).values())) for trials in (before, after)]
     first, second = (part[np.isfinite(part)] for part in parts)
@@ -82,7 +84,7 @@ def unpaired_ratio(metric: Metric, before: Sequence[TrialRecord], after: Sequenc
     return Ratio(difference_of(first, second, cluster="launch"))
 
 
-def _logs(metric: Metric, lines: Sequence[TrialRecord]) -> Floats:
+def _logs(metric: Metric, lines: Sequence[Launch]) -> Floats:
     """The natural logarithm of each launch's value; NaN where it says nothing or is not above 0."""
     if not lines:
         return np.zeros(0)

@@ -46,6 +46,10 @@ def medians(trial: TrialMessage) -> tuple[Floats, Floats]:
     starts, samples, duration_s = starts_of(trial), samples_of(trial), duration_of(trial)
     if not starts.size or starts.size != samples.size or not duration_s > 0:
         return np.zeros(0), np.zeros(0)
+    inside = (starts >= 0) & (starts <= duration_s)
+    starts, samples = starts[inside], samples[inside]
+    if not starts.size:
+        return np.zeros(0), np.zeros(0)
     width_s = max(_SHORTEST_S, duration_s / _STRETCHES, _FEWEST * duration_s / starts.size)
     numbers = (starts / width_s).astype(np.int64)
     used = np.unique(numbers)

@@ -20,7 +20,6 @@ ENERGY = (
         draw=energy.energy_mj,
         scenarios=("single_stream", "sustained"),
         absent=_NOT_ASKED,
-        compared=False,
     ),
     Metric(
         "energy_net_mj",

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from edgebench.results.in_time import Course, course
+from edgebench.results.in_time import TimeCourse, time_course
 from edgebench.results.metrics import requests
 from edgebench.results.metrics.energy import Energy, energy_of
+from edgebench.results.records.record import LaunchRecord
 from edgebench.results.report.tables import (
     Cell,
     Column,
@@ -62,7 +63,7 @@ def _energy(summary: RunSummary) -> Section | None:
     )
     rows = []
     for row in shown:
-        found = [one for one in map(energy_of, row.energy) if isinstance(one, Energy)]
+        found = [one for one in map(_energy_of, row.energy) if isinstance(one, Energy)]
         rows.append(
             (
                 Cell(row.condition.artifact),
@@ -92,7 +93,7 @@ def _energy_notes(rows: Sequence[Row]) -> list[str]:
     covers: dict[str, None] = {}
     lost: dict[str, int] = {}
     for row in rows:
-        for found in map(energy_of, row.energy):
+        for found in map(_energy_of, row.energy):
             if isinstance(found, Energy):
                 rails, source = " + ".join(found.coverage.rails), found.coverage.source
                 covers[f"Read from {source}: {rails}. Not in it: {found.coverage.leaves_out}."] = None
@@ -104,6 +105,10 @@ def _energy_notes(rows: Sequence[Row]) -> list[str]:
         *covers,
         *(f"{count} of {total} launches have no energy: {why}." for why, count in lost.items()),
     ]
+
+
+def _energy_of(line: LaunchRecord) -> Energy | str:
+    return energy_of(line.trial)
 
 
 def _readings(found: Sequence[Energy]) -> str:
@@ -124,11 +129,11 @@ def _readings(found: Sequence[Energy]) -> str:
 
 def _codes(summary: RunSummary, row: Row) -> str:
     told = [
-        state_findings(row.condition, trial, summary.header, number=number)
-        for number, trial in enumerate(row.energy, 1)
+        state_findings(row.condition, line.trial, summary.header, number=number)
+        for number, line in enumerate(row.energy, 1)
     ]
     codes = list(dict.fromkeys(finding.code for findings in told for finding in findings))
-    disturbed = sum(bool(trial.disturbed) for trial in row.energy)
+    disturbed = sum(bool(line.trial.disturbed) for line in row.energy)
     if disturbed:
         codes.append(f"disturbed: {disturbed} of {len(row.energy)}")
     return ", ".join(codes) or "none"
@@ -148,7 +153,7 @@ def _sustained(summary: RunSummary) -> Section | None:
         Column("Lasted", 3),
         Column("First minute"),
         Column("Last minute"),
-        Column("Last over first"),
+        Column("Last over first", 2),
         Column("Settled after"),
         Column("Clock (MHz)", 2),
         Column("Temperature (C)", 1),
@@ -190,7 +195,7 @@ def _settled(row: Row) -> Cell:
     return Cell(f"{figure.value:.0f} s")
 
 
-def _change(told: Course | None, name: str) -> str:
+def _change(told: TimeCourse | None, name: str) -> str:
     """ "1500 → 1200"; a dash where the board does not tell it."""
     ends = [] if told is None else [getattr(level, name) for level in (told.first, told.last)]
     if not ends or None in ends:
@@ -198,8 +203,8 @@ def _change(told: Course | None, name: str) -> str:
     return " → ".join(digits(end) for end in ends)
 
 
-def _courses(row: Row) -> list[Course]:
-    return [found for found in map(course, row.good) if found is not None]
+def _courses(row: Row) -> list[TimeCourse]:
+    return [found for found in map(time_course, row.good) if found is not None]
 
 
 def _paced(summary: RunSummary) -> Section | None:
@@ -252,7 +257,7 @@ def course_data(summary: RunSummary) -> list[dict[str, Any]] | None:
     found = []
     for row in _sustained_rows(summary):
         for trial in row.good:
-            told = course(trial)
+            told = time_course(trial)
             if told is None:
                 continue
             begins, medians = requests.medians(trial)

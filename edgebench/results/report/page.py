@@ -11,8 +11,8 @@ from edgebench.results.report.in_time import course_data
 from edgebench.results.report.notes import SYNTHETIC_NOTE
 from edgebench.results.report.plots import (
     ACCURACIES,
-    COSTS,
     corpora,
+    costs,
     lengths,
     plot_data,
     times_are_believed,
@@ -88,7 +88,7 @@ def _planes(summary: RunSummary, reference: str | None, *, opened: bool) -> list
         _choice("length", "Input length", [(f"{n:g}", f"{n:g} s") for n in lengths(summary)], f"{middle:g}"),
         _reference_choice(reference, opened=opened or not times_are_believed(summary)),
     ]
-    plots = "".join(f'<div class="plot" id="plane-{name}"></div>' for name in COSTS)
+    plots = "".join(f'<div class="plot" id="plane-{name}"></div>' for name in costs(summary))
     return [
         heading,
         f'<div class="controls">{"".join(controls)}</div>',

@@ -24,6 +24,7 @@ COSTS = {
     "cpu_p50_ns": ("CPU time p50 (ms)", 1e6),
     "peak_rss_bytes": ("Peak RSS (MB)", 1e6),
     "macs": ("MACs (millions)", 1e6),
+    "energy_mj": ("Energy (mJ)", 1.0),
 }
 ACCURACIES = ("ua", "ccc_arousal", "ccc_dominance", "ccc_valence")
 _DASHES = ("solid", "dash", "dot", "dashdot")
@@ -40,6 +41,12 @@ def corpora(summary: RunSummary) -> list[str]:
 def lengths(summary: RunSummary) -> list[float]:
     """Input lengths of the single_stream rows, in seconds."""
     return sorted({row.condition.input_s for row in _single(summary) if row.condition.input_s is not None})
+
+
+def costs(summary: RunSummary) -> list[str]:
+    """The costs that are drawn against accuracy: energy only where a run measured it."""
+    measured = any(row.figures["energy_mj"].value is not None for row in _single(summary))
+    return [name for name in COSTS if measured or name != "energy_mj"]
 
 
 def plot_data(summary: RunSummary, *, relative_to: str | None = None) -> dict[str, Any]:
@@ -64,7 +71,9 @@ def plot_data(summary: RunSummary, *, relative_to: str | None = None) -> dict[st
     return {
         "artifacts": names,
         "accuracies": [{"name": name, "title": METRICS[name].title} for name in ACCURACIES],
-        "costs": [{"name": name, "title": METRICS[name].title, "axis": COSTS[name][0]} for name in COSTS],
+        "costs": [
+            {"name": name, "title": METRICS[name].title, "axis": COSTS[name][0]} for name in costs(summary)
+        ],
         "corpus_notes": {name: _note(summary, name) for name in corpora(summary)},
         "latency": _latency(summary, names),
         "reference": None if comparison is None else reference,
@@ -77,7 +86,7 @@ def _views(summary: RunSummary, names: list[str], comparison: Comparison | None)
     found: dict[str, Any] = {}
     for corpus, accuracy, length in product(corpora(summary), ACCURACIES, lengths(summary)):
         view = {}
-        for cost in COSTS:
+        for cost in costs(summary):
             if comparison is None:
                 points = plane(summary, cost=cost, accuracy=accuracy, corpus=corpus, input_s=length)
             else:

@@ -8,6 +8,7 @@ from edgebench.errors import UsageError
 from edgebench.results.changes import INCONCLUSIVE, NOT_JUDGED, Change
 from edgebench.results.compare import ComparedRow, compare_artifacts
 from edgebench.results.metrics.table import METRICS
+from edgebench.results.records.record import Condition
 from edgebench.results.report.comparison import comparison_notes, effect_text
 from edgebench.results.report.tables import Cell, Column, Section, runtime_cells, runtime_columns
 from edgebench.results.report.words import NOTHING, seconds
@@ -93,11 +94,16 @@ def _cells(row: ComparedRow, runtime: tuple[Cell, ...]) -> tuple[Cell, ...]:
         Cell(condition.artifact),
         *runtime,
         Cell(_reference(row)),
-        Cell(condition.corpus or seconds(condition.input_s)),
+        Cell(condition.corpus or _input(condition)),
         Cell(str(condition.threads)),
         *(_cell(change) for change in shown.values()),
         Cell(f"{status}{but}", status=status),
     )
+
+
+def _input(condition: Condition) -> str:
+    text = seconds(condition.input_s)
+    return f"{text}, sustained" if condition.scenario == "sustained" else text
 
 
 def _reference(row: ComparedRow) -> str:

@@ -24,6 +24,10 @@ class Limits:
     # MAD over median within a launch, and first against last third of a launch.
     spread: float = 0.05
     drift: float = 0.05
+    # Share of a launch in one inference, and the least that is called so: the board stood still, and the
+    # launch measured less than its seconds say. Ten times the median besides, for launches of few inferences.
+    longest: float = 0.20
+    standstill_ns: float = 1e8
     # Standard deviation of the logarithms of the launches' medians: launches differ by memory layout
     # alone by some percent. (Highest over lowest would grow with the number of launches: the range of
     # 3 normal values is 1.7 deviations wide, that of 12 is 3.3.)

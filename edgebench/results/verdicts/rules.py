@@ -84,7 +84,8 @@ def _too_few(case: Case) -> Finding | NotJudged | None:
 
 
 def _unstable(case: Case) -> Finding | NotJudged | None:
-    """Spread within a launch, drift from its first to its last third, and launches against each other."""
+    """Spread and standstills within a launch, drift from its first to its last third, and launches against
+    each other."""
     if case.condition.scenario == "sustained":
         return NotJudged("UNSTABLE", "a sustained launch is made to see how it changes in time")
     samples = comparable_samples(case.trials)
@@ -93,26 +94,36 @@ def _unstable(case: Case) -> Finding | NotJudged | None:
     action = "Stop what else runs there, hold the clock still, and measure again."
     medians = []
     for number, (values, unit_ns) in enumerate(samples):
-        median = statistics.quantile(values, 0.5)
-        medians.append(median)
-        floor = LIMITS.floor_ns / unit_ns
-        spread = statistics.mad(values)
-        if spread > LIMITS.spread * median and spread > floor:
-            evidence = f"launch {number + 1}: the samples scatter by {spread / median:.1%} (MAD over median)"
-            return Finding("UNSTABLE", f"{evidence}; the limit is {LIMITS.spread:.0%}", action)
-        if len(values) >= LIMITS.samples_for_thirds:
-            third = len(values) // 3
-            first, last = (statistics.quantile(part, 0.5) for part in (values[:third], values[-third:]))
-            if abs(last - first) > LIMITS.drift * median and abs(last - first) > floor:
-                evidence = (
-                    f"launch {number + 1}: the last third took {last / first - 1:+.1%} against the first"
-                )
-                return Finding("UNSTABLE", f"{evidence}; the limit is {LIMITS.drift:.0%}", action)
+        medians.append(statistics.quantile(values, 0.5))
+        if evidence := _within_launch(values, unit_ns):
+            return Finding("UNSTABLE", f"launch {number + 1}: {evidence}", action)
     deviation = float(np.std(np.log(medians), ddof=1)) if len(medians) > 1 and min(medians) > 0 else 0.0
     apart = max(medians) - min(medians)
     if deviation > LIMITS.launches and apart > LIMITS.floor_ns / max(unit for _, unit in samples):
         evidence = f"the launches differ by {deviation:.1%} (standard deviation of their medians)"
         return Finding("UNSTABLE", f"{evidence}; the limit is {LIMITS.launches:.0%}", action)
+    return None
+
+
+def _within_launch(values: statistics.Floats, unit_ns: float) -> str | None:
+    """What was not steady within one launch, in words."""
+    median, floor = statistics.quantile(values, 0.5), LIMITS.floor_ns / unit_ns
+    spread = statistics.mad(values)
+    if spread > LIMITS.spread * median and spread > floor:
+        scatter = f"{spread / median:.1%} (MAD over median)"
+        return f"the samples scatter by {scatter}; the limit is {LIMITS.spread:.0%}"
+    longest = float(values.max())
+    share = longest / float(values.sum())
+    # The board or the process stood still.
+    if share > LIMITS.longest and longest > 10 * median and longest * unit_ns > LIMITS.standstill_ns:
+        took = f"one inference took {longest * unit_ns / 1e9:.1f} s, {share:.0%} of the launch"
+        return f"{took} and {longest / median:,.0f} times the median; the limit is {LIMITS.longest:.0%}"
+    if len(values) >= LIMITS.samples_for_thirds:
+        third = len(values) // 3
+        first, last = (statistics.quantile(part, 0.5) for part in (values[:third], values[-third:]))
+        if abs(last - first) > LIMITS.drift * median and abs(last - first) > floor:
+            change = f"{last / first - 1:+.1%}"
+            return f"the last third took {change} against the first; the limit is {LIMITS.drift:.0%}"
     return None
 
 

@@ -5,10 +5,9 @@ Passwords are never asked for and never stored.
 
 from __future__ import annotations
 
-import struct
-
 import paramiko
 
+from edgebench.devices.links.ssh.agent import AgentError
 from edgebench.devices.links.ssh.blobs import CERT_NAME, is_certificate
 from edgebench.devices.links.ssh.certificates import why_not_for_user
 from edgebench.devices.links.ssh.errors import describe
@@ -21,7 +20,7 @@ from edgebench.errors import AuthRefused, ConnectionFailed
 # Best first. SHA-1, the third that a key of type ssh-rsa can sign with, is not used.
 RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256")
 # What an agent's or a file's key raises when it cannot sign.
-_CANNOT_SIGN = (paramiko.SSHException, OSError, EOFError, ValueError, struct.error)
+_CANNOT_SIGN = (AgentError, paramiko.SSHException, OSError, ValueError)
 
 
 def authenticate(transport: paramiko.Transport, settings: HostSettings, *, auth_s: float) -> None:

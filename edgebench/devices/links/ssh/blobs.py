@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 
 import paramiko
 
@@ -24,10 +25,10 @@ _PLAIN_NAMES = {name: f"{name}@openssh.com" for name in _FIELDS if name.startswi
 
 def type_of(blob: bytes) -> str:
     """The name of the algorithm that a public key or certificate begins with; empty where it has none."""
-    try:
-        return str(paramiko.Message(blob).get_text())
-    except (UnicodeDecodeError, paramiko.SSHException):
-        return ""
+    size = int.from_bytes(blob[:4], "big")
+    name = blob[4 : 4 + size].decode("ascii", errors="replace")
+    # RFC 4251, section 6.
+    return name if re.fullmatch(r"[!-+\--~]{1,64}", name) else ""
 
 
 def is_certificate(blob: bytes) -> bool:

@@ -32,8 +32,8 @@ AUTHORITY_ALGORITHMS = (
 
 def authority_of(blob: bytes) -> bytes:
     """The public key that signed a certificate; empty where that cannot be read."""
-    certificate = _read(blob)
-    return b"" if certificate is None else _authority(certificate)
+    found = _read(blob)
+    return found[1] if found else b""
 
 
 def why_not_for_host(blob: bytes, name: str, algorithms: Sequence[str], now_s: float | None = None) -> str:
@@ -42,10 +42,11 @@ def why_not_for_host(blob: bytes, name: str, algorithms: Sequence[str], now_s: f
     That its authority is trusted for that host is the caller's to know. ``algorithms`` are those that an
     authority may sign with. ``now_s``: seconds since 1970; by default the clock of this machine.
     """
-    certificate = _read(blob)
-    if certificate is None:
+    found = _read(blob)
+    if found is None:
         return "it cannot be read"
-    signed_by = _signature_type(blob, certificate)
+    certificate, authority = found
+    signed_by = _signature_type(blob, authority)
     reasons = (
         (certificate.type != SSHCertificateType.HOST, "it is a user's certificate"),
         *_dates_and_names(certificate, name, time.time() if now_s is None else now_s),
@@ -61,9 +62,10 @@ def why_not_for_host(blob: bytes, name: str, algorithms: Sequence[str], now_s: f
 
 def why_not_for_user(blob: bytes, user: str) -> str:
     """What may be why a server refused a user's certificate; empty where nothing can be seen from here."""
-    certificate = _read(blob)
-    if certificate is None:
+    found = _read(blob)
+    if found is None:
         return "it cannot be read"
+    certificate, _ = found
     reasons = (
         (certificate.type != SSHCertificateType.USER, "it is a host's certificate"),
         *_dates_and_names(certificate, user, time.time()),
@@ -94,24 +96,22 @@ def _is_signed(certificate: SSHCertificate) -> bool:
     return True
 
 
-def _read(blob: bytes) -> SSHCertificate | None:
+def _read(blob: bytes) -> tuple[SSHCertificate, bytes] | None:
+    """A certificate and the public key of its authority; None for anything else, whatever it is."""
     line = type_of(blob).encode() + b" " + base64.b64encode(blob)
     try:
         found = load_ssh_public_identity(line)
+        if not isinstance(found, SSHCertificate):
+            return None
+        authority = found.signature_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
     except (ValueError, UnsupportedAlgorithm):
         return None
-    return found if isinstance(found, SSHCertificate) else None
+    return found, base64.b64decode(authority.split()[1])
 
 
-def _authority(certificate: SSHCertificate) -> bytes:
-    line = certificate.signature_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
-    return base64.b64decode(line.split()[1])
-
-
-def _signature_type(blob: bytes, certificate: SSHCertificate) -> str:
+def _signature_type(blob: bytes, authority: bytes) -> str:
     """The algorithm of the authority's signature, which is the last field, after the authority's key."""
-    key = _authority(certificate)
-    _, _, rest = blob.rpartition(len(key).to_bytes(4, "big") + key)
+    _, _, rest = blob.rpartition(len(authority).to_bytes(4, "big") + authority)
     return type_of(paramiko.Message(rest).get_binary())
 
 

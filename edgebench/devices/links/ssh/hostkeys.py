@@ -85,7 +85,7 @@ def parse_known_hosts(text: str, file: Path) -> list[KnownKey]:
             continue
         try:
             blob = base64.b64decode(words[2], validate=True)
-        except binascii.Error:
+        except ValueError:  # of binascii, or because it is not ASCII
             continue
         keys.append(KnownKey(words[0], words[1], blob, marker, file))
     return keys

@@ -19,10 +19,11 @@ from pathlib import Path
 import paramiko
 from paramiko.pkey import UnknownKeyType
 
-from edgebench.devices.links.ssh.agent import SocketAgent, open_agent
+from edgebench.devices.links.ssh.agent import Agent, AgentKey, open_agent
 from edgebench.devices.links.ssh.blobs import fingerprint, is_certificate, plain_key, type_of
 from edgebench.devices.links.ssh.errors import describe
 from edgebench.devices.links.ssh.settings import HostSettings
+from edgebench.text import plain
 
 CERT_SUFFIX = "-cert.pub"
 # (what is signed, algorithm) -> the signature as SSH encodes it.
@@ -52,7 +53,7 @@ class Keyring:
 
     offers: list[Offer] = field(default_factory=list)
     unusable: list[str] = field(default_factory=list)
-    agent: SocketAgent | None = None
+    agent: Agent | None = None
 
     def add(self, offer: Offer) -> None:
         """Add at the end, each key once."""
@@ -72,8 +73,7 @@ def gather_keys(settings: HostSettings) -> Keyring:
     ring.agent, why_not = open_agent(settings.agent)
     if why_not:
         ring.unusable.append(why_not)
-    held = {key.blob: key for key in ring.agent.get_keys()} if ring.agent else {}
-    by_agent = {blob: _by_agent(key) for blob, key in held.items()}
+    by_agent = {key.blob: _by_agent(ring.agent, key) for key in ring.agent.keys} if ring.agent else {}
     named: list[Offer] = []
     for path in settings.identity_files:
         if offer := _from_file(path, by_agent, ring, quiet=settings.default_identities):
@@ -91,10 +91,11 @@ def gather_keys(settings: HostSettings) -> Keyring:
     return ring
 
 
-def _by_agent(key: paramiko.AgentKey) -> Offer:
-    comment = f" ({key.comment})" if key.comment.isprintable() and key.comment else ""
+def _by_agent(agent: Agent, key: AgentKey) -> Offer:
+    comment = f" ({plain(key.comment)})" if key.comment else ""
     kind = "certificate" if is_certificate(key.blob) else "key"
-    return Offer(f"agent {kind} {fingerprint(key.blob)}{comment}", key.blob, key.sign_ssh_data)
+    name = f"agent {kind} {fingerprint(key.blob)}{comment}"
+    return Offer(name, key.blob, lambda data, algorithm: agent.sign(key, data, algorithm))
 
 
 def _from_file(path: Path, by_agent: dict[bytes, Offer], ring: Keyring, *, quiet: bool) -> Offer | None:
