@@ -136,7 +136,7 @@ def test_explain_over_ssh(edgebench: Edgebench, everything: Path, ssh_server: Ss
         assert {"narrow_channels", "few_channels"} <= {cause["code"] for cause in found["causes"]}
 
 
-@pytest.mark.alone
+@pytest.mark.board
 def test_explain_on_this_machine(edgebench: Edgebench, everything: Path, tmp_path: Path) -> None:
     """The whole command: two runs in the store, causes, a page, and the same in JSON."""
     runtime_python("onnxruntime")

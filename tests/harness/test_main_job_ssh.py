@@ -242,6 +242,7 @@ def test_a_supervisor_killed_on_the_board(board: Edgebench, ssh_server: SshServe
     assert "Traceback" not in err
 
 
+@pytest.mark.board
 def test_an_interrupt_stops_the_board_too(board: Edgebench, ssh_server: SshServer, model: str) -> None:
     process = board.start(
         "run", "--device", "rpi4", "--force", "--offline", "--suite", "long.toml", "--model", model
