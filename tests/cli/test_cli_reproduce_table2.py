@@ -67,6 +67,7 @@ def finished(corpora, tmp_path_factory):
     return output, json.loads(result.stdout), again.stdout
 
 
+@pytest.mark.board
 def test_it_leaves_folds_models_table_and_figures(finished):
     output, found, _ = finished
     assert {path.name for path in output.iterdir()} == {
@@ -86,6 +87,7 @@ def test_it_leaves_folds_models_table_and_figures(finished):
     assert found["command"].startswith("edgebench reproduce distilhubert-table2 --corpus iemocap=PATH")
 
 
+@pytest.mark.board
 def test_its_table_is_what_the_predictions_say(finished):
     output, found, _ = finished
     row = next(r for r in found["corpora"]["iemocap"]["rows"] if r["metric"] == "wa")
@@ -104,6 +106,7 @@ def test_its_table_is_what_the_predictions_say(finished):
     assert trained == [24] * 5 + [32] * 5  # CREMA-D's eight join the second arm alone
 
 
+@pytest.mark.board
 def test_the_production_model_is_two_files_that_say_how_they_hear(finished):
     from edgebench.models import load_artifact
 
@@ -124,6 +127,7 @@ def test_the_production_model_is_two_files_that_say_how_they_hear(finished):
     assert "no estimate for a new one" in card
 
 
+@pytest.mark.board
 def test_figure_one_is_the_file_on_ravdess(finished, corpora):
     from edgebench.models import load_artifact
     from edgebench.training.artifacts.score import predict
@@ -143,6 +147,7 @@ def test_figure_one_is_the_file_on_ravdess(finished, corpora):
     assert model["paper"]["wa"] == 0.4664
 
 
+@pytest.mark.board
 def test_resumed_it_prints_the_same_table(finished):
     _, found, words = finished
     row = next(r for r in found["corpora"]["iemocap"]["rows"] if r["metric"] == "wa")

@@ -21,6 +21,7 @@ from edgebench.devices import (
     resolve_device,
 )
 from edgebench.devices.boards.profiles import parse_profile
+from edgebench.devices.links.connection import TimeLimits
 from edgebench.errors import ConfigError, UsageError
 
 BOARDS = {
@@ -182,6 +183,11 @@ def test_the_default_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ('[devices.a]\nhost = "h"\nport = 0', r"'devices\.a\.port': .*found 0"),
         ('[devices.a]\nhost = "-oProxyCommand=x"', r"'devices\.a\.host': "),
         ('[devices.a]\nhost = "h"\npassword = "p"', r"devices\.a\.password: edgebench keeps no passwords"),
+        ('[devices.a]\nhost = "h"\nfolder = "here"', r"'devices\.a\.folder': "),
+        ('[devices.a]\nhost = "h"\npip_index = "http://me:word@h/"', r"'devices\.a\.pip_index': "),
+        ('[devices.a]\nhost = "h"\ntime_limits = { conect_s = 1 }', "did you mean 'connect_s'"),
+        ('[devices.a]\nhost = "h"\ntime_limits = { stall_s = 0 }', r"'devices\.a\.time_limits\.stall_s': "),
+        ('[devices.a]\nhost = "h"\nboard_sha256 = "A1"', r"'devices\.a\.board_sha256': "),
         ("[devices.a", "is not TOML"),
     ],
 )  # fmt: skip
@@ -231,6 +237,20 @@ def test_an_inventory_entry(tmp_path: Path) -> None:
     assert moved == replace(desk, host="other")
     moved = resolve_device("desk", inventory=path, host="me@other:24")
     assert moved == replace(desk, host="other", user="me", port=24)
+
+
+def test_what_an_entry_says_of_the_board_and_the_link(tmp_path: Path) -> None:
+    text = '[devices.desk]\nhost = "10.0.0.2"\nfolder = "~/on disk"\npip_index = "https://pypi.lab/simple"\n'
+    text += f'time_limits = {{ connect_s = 60, stall_s = 90.5 }}\nboard_sha256 = "{"a" * 64}"\n'
+    path = inventory(tmp_path, text)
+    usual = TimeLimits()
+    for found in (
+        resolve_device("desk", inventory=path),
+        resolve_device("desk", inventory=path, host="other"),  # reached otherwise, and the same board
+    ):
+        assert (found.folder, found.pip_index) == ("~/on disk", "https://pypi.lab/simple")
+        assert found.board_sha256 == "a" * 64
+        assert found.limits == replace(usual, connect_s=60.0, stall_s=90.5)
 
 
 def test_names_nobody_knows(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support.sshd import BOARD_PATH, SshServer
 
+from edgebench.agent import fingerprint
 from edgebench.devices import BoardFacts, connect, probe_board, resolve_device
 from edgebench.devices.install.facts import _read_libc
 from edgebench.errors import BoardUnfit
@@ -96,6 +97,23 @@ def test_this_machine_is_measured_with_the_python_that_runs_us() -> None:
     assert facts.address == "local"
 
 
+def test_the_probe_knows_a_board_by_the_name_that_its_fingerprint_has() -> None:
+    facts = probe_board(connect(resolve_device("local")))
+    assert facts.board_sha256 == fingerprint.hardware()["board_sha256"]
+
+
+def test_a_folder_for_the_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What the inventory says goes before the board's own cache folder; ``~`` is the home there."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    connection = connect(resolve_device("local"))
+    assert probe_board(connection).root == str(tmp_path / "cache" / "edgebench")
+    assert probe_board(connection, folder="~/on disk").root == str(tmp_path / "on disk")
+    assert probe_board(connection, folder="/mnt/x y").root == "/mnt/x y"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert probe_board(connection).root == str(tmp_path / ".cache" / "edgebench")
+
+
 @pytest.mark.ssh
 def test_the_probe_writes_nothing(make_ssh_server: MakeServer) -> None:
     server = make_ssh_server()
@@ -141,6 +159,13 @@ def test_a_named_python_is_the_one(make_ssh_server: MakeServer, bare: Path) -> N
 
 
 @pytest.mark.ssh
+def test_what_the_user_s_python_is_set_up_for(make_ssh_server: MakeServer, tmp_path: Path) -> None:
+    """A home of another Python, and modules that stand before the standard library."""
+    (tmp_path / "struct.py").write_text("raise SystemExit('the struct of somebody else')")
+    environment = {"PYTHONHOME": "/nonexistent", "PYTHONPATH": str(tmp_path)}
+    assert probe(make_ssh_server(environment=environment)).python_version >= (3, 8)
+
+
 def test_a_python_that_does_not_run(make_ssh_server: MakeServer, bare: Path) -> None:
     script(bare / "python3", "echo 'error while loading shared libraries: libz.so' >&2; exit 127")
     server = make_ssh_server(environment={"PATH": str(bare)})

@@ -137,7 +137,7 @@ def test_a_board_that_nothing_is_easy_on(
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", python], check=True)
     site = next((python / "lib").glob("python*/site-packages"))
     (site / "sitecustomize.py").write_text(
-        "import os\nprint('welcome')\nos.write(1, b'to this machine\\n')\n"
+        "import os\nprint('welcome', end='')\nos.write(1, b'to this machine\\n')\n"
     )
     (edgebench.folder / "inventory.toml").write_text(
         f'[devices.desk]\nhost = "rpi4"\npython = "{python}/bin/python"\n'
@@ -242,6 +242,7 @@ def test_a_supervisor_killed_on_the_board(board: Edgebench, ssh_server: SshServe
     assert "Traceback" not in err
 
 
+@pytest.mark.board
 def test_an_interrupt_stops_the_board_too(board: Edgebench, ssh_server: SshServer, model: str) -> None:
     process = board.start(
         "run", "--device", "rpi4", "--force", "--offline", "--suite", "long.toml", "--model", model
