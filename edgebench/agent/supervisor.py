@@ -74,9 +74,8 @@ def start(wire: int, plan_path: str, run_dir: str) -> int:
         os._exit(0)
     os.close(ready_end)
     os.waitpid(middle, 0)
-    pid = os.read(
-        ready, 4096
-    ).decode()  # or why there is none; empty if the supervisor died before it was ready
+    # The supervisor's pid, or why there is none; nothing where it died before it could say.
+    pid = os.read(ready, 4096).decode()
     if not pid.isdigit():
         message = "the run could not be set up: %s" % (pid or files.read(_log(run_dir)) or "no log")
         protocol.send(wire, {"kind": protocol.ERROR, "code": protocol.INTERNAL, "message": message})
