@@ -1,8 +1,8 @@
 """Ways to reach a board over SSH, tried by `ssh` and by edgebench with the same files, into docs/ssh.md.
 
 ``python -m benchmarks.ssh_table`` starts an OpenSSH or dropbear server on loopback for each way, and takes
-about a minute. Cases whose programs are missing keep their row and are named. `make test` tries the same
-cases, and fails where one no longer does what the page says.
+about a minute. Cases whose programs are missing keep their row and are named. `make test-board` tries the
+same cases, and fails where one no longer does what the page says.
 """
 
 from __future__ import annotations

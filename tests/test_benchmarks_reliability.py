@@ -23,7 +23,7 @@ from benchmarks.common import MissingError  # noqa: E402
 from benchmarks.reliability import faults, hostile, lying, page, rounds  # noqa: E402
 from benchmarks.reliability.__main__ import still_to_play  # noqa: E402
 from benchmarks.reliability.board import Board, require_namespaces  # noqa: E402
-from benchmarks.reliability.moments import ended  # noqa: E402
+from benchmarks.reliability.moments import PHASES, ended  # noqa: E402
 from benchmarks.reliability.oracle import Judgement, differences, judge_store  # noqa: E402
 
 WHERE = b.condition()
@@ -156,7 +156,7 @@ def test_the_page_counts_the_last_word_of_each_round() -> None:
 
 def test_every_fault_has_a_name_and_a_moment_of_its_own() -> None:
     assert len(faults.BY_NAME) == len(faults.FAULTS)
-    assert {fault.phase for fault in faults.FAULTS} <= set(rounds.PHASES)
+    assert {fault.phase for fault in faults.FAULTS} <= set(PHASES)
 
 
 def test_messages_are_spoiled_in_one_place_and_by_the_seed_alone() -> None:

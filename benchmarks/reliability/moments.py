@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.reliability.board import Board
-from benchmarks.reliability.host import LAUNCHES, Command
+from benchmarks.reliability.host import Command
 
 # The lines by which a command tells what it begins.
 CONNECT, INSTALL, SEND, MEASURE = "connecting to", "{device}: looking for", "sending models", "measuring on"
@@ -48,7 +48,7 @@ class Moment:
         if begin == "launch":
             return len(ended(board)) >= self.launch
         if begin == "end":
-            return any(line.startswith('{"kind":"end"') for line in journal_lines(board))
+            return is_over(board)
         return not begin or command.stage_at(begin.format(device=board.kind.device)) is not None
 
 
@@ -75,6 +75,11 @@ def journal_lines(board: Board) -> list[str]:
     return found
 
 
+def is_over(board: Board) -> bool:
+    """Whether a run on the board has written its last message."""
+    return any(line.startswith('{"kind":"end"') for line in journal_lines(board))
+
+
 def ended(board: Board) -> dict[str, int]:
     """Launch -> when the board's clock said that it ended well, for all launches in its journals."""
     found = {}
@@ -93,6 +98,3 @@ def ended(board: Board) -> dict[str, int]:
 
 def _journals(board: Board) -> list[Path]:
     return sorted(board.root.glob("runs/*/journal.jsonl"))
-
-
-__all__ = ["LAUNCHES", "PHASES", "Moment", "ended", "journal_lines", "lengths_of"]

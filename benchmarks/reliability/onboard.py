@@ -1,4 +1,4 @@
-"""The first process of a board of the campaign: mounts what the board shows, serves SSH, buries the dead.
+"""The first process of a board of the campaign: mounts what the board shows, serves SSH, reaps processes.
 
 Run by ``unshare`` in namespaces of its own, with the path of a JSON file that ``board.py`` writes.
 It says ``mounted`` and then obeys lines of its standard input: ``serve`` starts the SSH server.

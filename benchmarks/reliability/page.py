@@ -171,5 +171,7 @@ HOSTILE = """\
 The agent on the board is replaced by one that answers as the row says; `edgebench run` measures there in
 a process of its own, whose peak resident memory the kernel reports. Targets: below 300 MB, an end within
 the time that the row allows, no control character on the terminal, no file outside of store and cache.
+Messages that an honest run of seconds does not hold (heartbeat, busy, cancelled, error, lost) are spoiled
+in `tests/test_fuzz.py`, 20,000 times in all with `make fuzz`.
 
 """

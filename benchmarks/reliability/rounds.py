@@ -15,7 +15,7 @@ from benchmarks.reliability.acts import GOVERNORS, Scene
 from benchmarks.reliability.board import Board
 from benchmarks.reliability.faults import LINK_S, SLACK_S, Fault
 from benchmarks.reliability.host import LAUNCHES, Command, Host
-from benchmarks.reliability.moments import PHASES, Moment, ended, lengths_of
+from benchmarks.reliability.moments import Moment, ended, is_over, lengths_of
 from benchmarks.reliability.oracle import Judgement, judge_store
 from edgebench.results import Record, RunEnd, TrialRecord, record_from
 
@@ -99,9 +99,9 @@ def play(
         settled = _settle(board)
         final = host.records()
         on_board = {id_: at for strike in strikes for id_, at in strike.on_board.items()}
-        judgement = judge_store(
-            final, base.records, on_board=on_board, codes=fault.codes, may_fail=fault.may_fail
-        )
+        # What came after the last launch cannot show in one.
+        codes = () if strikes[0].met["late"] else fault.codes
+        judgement = judge_store(final, base.records, on_board=on_board, codes=codes, may_fail=fault.may_fail)
         judgement.hung = hung
         judgement.lost += sum(line not in final for strike in strikes for line in strike.stored)
         judgement.governor_left = int(any(board.read(path).strip() != GOVERNOR for path in GOVERNORS))
@@ -146,6 +146,7 @@ def _strike(scene: Scene, fault: Fault, base: Undisturbed) -> Strike:
     moment.wait(command, scene.board, base.lengths)
     met = {"at_s": round(time.monotonic() - command.begun_s, 3), "ended": command.ended, "held_s": hold_s}
     met["stage"] = command.said[-1][1][:60] if command.said else ""
+    met["late"] = command.ended or is_over(scene.board)
     on_board = ended(scene.board) if fault.keeps else {}
     stored = [line for line in scene.host.records() if isinstance(line, TrialRecord)]
     fault.plant(scene)
@@ -232,6 +233,3 @@ def _untidy(board: Board, host: Host, *, may_fail: bool) -> list[str]:
     if host.commands[-1].process.returncode not in ((0, 3) if may_fail else (0,)):
         found.append(f"the last command ended with status {host.commands[-1].process.returncode}")
     return found
-
-
-__all__ = ["PHASES", "Command", "Undisturbed", "play", "play_refusal", "ready", "undisturbed"]

@@ -286,6 +286,8 @@ class _Book:
         if self._meter is None:
             return
         self._meter.hear(message)
+        if message["kind"] == protocol.TRIAL_BEGIN:
+            self._meter.forget(message["monotonic_ns"])
         if self._meter.problem is not None and not self._meter_told:
             self._meter_told = True
             self._events.warn(f"{self._meter.problem}: launches from here on have no energy")

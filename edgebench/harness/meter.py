@@ -23,13 +23,18 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+import numpy.typing as npt
+
 from edgebench.errors import UsageError
 from edgebench.text import plain
 
 _LINE = re.compile(rb"\s*(?:([0-9]{1,12}(?:\.[0-9]{0,9})?)[\s,;]+)?([0-9]{1,9}(?:\.[0-9]{0,9})?)\s*[wW]?\s*")
 _LINE_BYTES = 256
-# Readings held at a time: those of one launch, as older ones are dropped once it is stored.
-MOST_READINGS = 100_000
+# Readings held at a time: those since the present launch began.
+MOST_READINGS = 1_000_000
+# Readings of a launch in the record; of more, neighbours are averaged.
+MOST_KEPT = 20_000
 _WORDS = 200  # of what it printed last, for the reason
 _FIRST_S = 10.0
 _END_S = 2.0
@@ -96,21 +101,30 @@ class Meter:
             ahead_ns = time.monotonic_ns() - stamp
             self._ahead_ns = ahead_ns if self._ahead_ns is None else min(self._ahead_ns, ahead_ns)
 
-    def take(self, begin_ns: int, end_ns: int) -> dict[str, Any]:
-        """The readings between two times of the board's clock, for the record; older ones are dropped."""
-        ahead_ns = self._ahead_ns or 0
+    def forget(self, before_ns: int) -> None:
+        """Drop the readings before a time of the board's clock."""
+        limit_ns = before_ns + (self._ahead_ns or 0)
         with self._lock:
-            pairs = list(zip(self._times, self._watts, strict=True))
-            kept = [pair for pair in pairs if pair[0] - ahead_ns > end_ns]
+            kept = [pair for pair in zip(self._times, self._watts, strict=True) if pair[0] >= limit_ns]
             self._times = array("q", (at for at, _ in kept))
             self._watts = array("d", (watts for _, watts in kept))
-        inside = [(at - ahead_ns, watts) for at, watts in pairs if begin_ns <= at - ahead_ns <= end_ns]
-        inside.sort()
+
+    def take(self, begin_ns: int, end_ns: int) -> dict[str, Any]:
+        """The readings between two times of the board's clock, for the record."""
+        ahead_ns = self._ahead_ns or 0
+        with self._lock:
+            times = np.array(self._times, dtype=np.int64) - ahead_ns
+            watts = np.array(self._watts, dtype=np.float64)
+        inside = (times >= begin_ns) & (times <= end_ns)
+        times, watts = times[inside], watts[inside]
+        order = np.argsort(times, kind="stable")
+        each = max(1, -(-times.size // MOST_KEPT))
         return {
             "program": list(self._argv),
             "reason": self._problem,
-            "t_ns": [at for at, _ in inside],
-            "watts": [watts for _, watts in inside],
+            "each": each,
+            "t_ns": [round(at) for at in _means(times[order], each)],
+            "watts": _means(watts[order], each),
         }
 
     def _read(self) -> None:
@@ -171,6 +185,18 @@ class Meter:
                 process.wait(_END_S)
             except (ProcessLookupError, subprocess.TimeoutExpired):
                 continue
+
+
+def _means(values: npt.NDArray[Any], each: int) -> list[float]:
+    """Means of every ``each`` neighbours, the rest at the end as one."""
+    if each == 1:
+        found: list[float] = values.tolist()
+        return found
+    begins = np.arange(0, values.size, each)
+    # From the first value: times in nanoseconds are beyond what a float counts exactly.
+    sums = np.add.reduceat(values - values[0], begins)
+    sizes = np.diff(np.append(begins, values.size))
+    return [float(mean) + float(values[0]) for mean in sums / sizes]
 
 
 def check(argv: Sequence[str]) -> None:

@@ -27,9 +27,10 @@ def measured(readings: Telemetry, folder: Path, **changes: Any) -> TrialMessage:
         **trial(None),
         "python": sys.executable,
         "rate_hz": 40.0,
-        "min_duration_s": 1.5,
+        "min_duration_s": 2.0,
         "min_count": 1,
-        "power": {"hz": 5.0, "idle_s": 0.9},
+        # Three readings may be missed in a row before the loop counts as not covered.
+        "power": {"hz": 4.0, "idle_s": 0.9},
         **changes,
     }
     never, written = os.pipe()
@@ -82,7 +83,7 @@ def test_the_energy_of_a_launch_is_the_plain_integral_of_its_rail(launch) -> Non
     assert isinstance(found, Energy), found
     begin_s, end_s = message.window.begun_ns / 1e9, message.window.ended_ns / 1e9
     assert found.gross_j == pytest.approx(board.joules(begin_s, end_s), rel=0.03)
-    assert found.inferences == message.requests.served == 60
+    assert found.inferences == message.requests.served == 80
     idle = [board.joules(b / 1e9, e / 1e9) / ((e - b) / 1e9) for b, e in message.power.idle_ns]
     assert (found.idle_before_w, found.idle_after_w) == pytest.approx(idle, rel=0.05)
     assert found.net_j == pytest.approx(found.gross_j - sum(idle) / 2 * (end_s - begin_s), abs=0.5)
@@ -136,7 +137,7 @@ def test_rails_that_vanish_in_a_launch_cost_its_energy_and_nothing_else(tmp_path
     timer.start()
     message = measured(readings, tmp_path, power={"hz": 10.0, "idle_s": 0.4})
     timer.join()
-    assert message.status == "ok" and message.requests.served == 60
+    assert message.status == "ok" and message.requests.served == 80
     assert "can no longer be read" in message.power.reason
     assert "can no longer be read" in energy_of(message)
 

@@ -159,6 +159,13 @@ def test_a_named_python_is_the_one(make_ssh_server: MakeServer, bare: Path) -> N
 
 
 @pytest.mark.ssh
+def test_what_the_user_s_python_is_set_up_for(make_ssh_server: MakeServer, tmp_path: Path) -> None:
+    """A home of another Python, and modules that stand before the standard library."""
+    (tmp_path / "struct.py").write_text("raise SystemExit('the struct of somebody else')")
+    environment = {"PYTHONHOME": "/nonexistent", "PYTHONPATH": str(tmp_path)}
+    assert probe(make_ssh_server(environment=environment)).python_version >= (3, 8)
+
+
 def test_a_python_that_does_not_run(make_ssh_server: MakeServer, bare: Path) -> None:
     script(bare / "python3", "echo 'error while loading shared libraries: libz.so' >&2; exit 127")
     server = make_ssh_server(environment={"PATH": str(bare)})

@@ -13,6 +13,7 @@ import pytest
 
 from edgebench.devices.links.ssh import config as config_module
 from edgebench.devices.links.ssh.config import host_settings
+from edgebench.devices.links.ssh.openssh import find_client
 from edgebench.devices.links.ssh.settings import HostSettings
 from edgebench.errors import ConfigError
 
@@ -45,7 +46,17 @@ Host *
   Port 2200
   User everybody
 """
-HOSTS = ("board", "other", "included", "patterned-x", "patterned-not", "matched", "inner", "unknown")
+HOSTS = (
+    "board",
+    "other",
+    "included",
+    "patterned-x",
+    "patterned-not",
+    "matched",
+    "inner",
+    "unknown",
+    "Upper.Case",
+)
 
 
 @pytest.fixture
@@ -203,6 +214,17 @@ def test_the_tokens_of_a_proxy_command(tmp_path: Path, reading: str) -> None:
     assert proxy(host_settings("b", config_path=path)) == "x 192.0.2.1 7 u b 100%"
     path.write_text("Host b\n  ProxyCommand none\n")
     assert proxy(host_settings("b", config_path=path)) == ""
+
+
+def test_a_client_that_is_not_openssh_s_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small systems call dropbear's client `ssh`, which would connect."""
+    (tmp_path / "ssh").write_text(f"#!/bin/sh\necho Dropbear v2022.83 >&2\necho $* >> {tmp_path}/asked\n")
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert find_client() is None
+    (path := tmp_path / "config").write_text("Host board\n  Port 23\n")
+    assert host_settings("board", config_path=path).port == 23
+    assert (tmp_path / "asked").read_text() == "-V\n"
 
 
 def test_another_home_than_the_password_file_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from edgebench.devices.links.ssh.agent import open_agent
 from edgebench.devices.links.ssh.blobs import fingerprint, is_certificate, plain_key, type_of
 from edgebench.devices.links.ssh.certificates import authority_of, why_not_for_host
 from edgebench.devices.links.ssh.hostkeys import parse_known_hosts, verify_host_key
+from edgebench.devices.links.ssh.known import refuse_revoked
 from edgebench.devices.links.ssh.settings import HostSettings
 from edgebench.errors import HostKeyError
 
@@ -67,6 +68,72 @@ def test_the_address_must_be_known_by_the_same_key_where_checkhostip_says_so(key
     verify(known, blob, strict, peer=None)
     verify(known + f"[192.0.2.7]:2222 {host}", blob, strict)
     verify(f"[board.example.org]:2222 {host}", blob, strict)
+
+
+# Lines of known_hosts with the words that stand for the keys' own, and what is said of the host's key.
+LINES = {
+    "[board.example.org]:2222 HOST": "",
+    "board.example.org HOST": "",
+    "board.example.org,192.0.2.7 HOST": "",
+    "*.example.org,!board.example.org HOST": "is not known",
+    "other.example.org HOST": "is not known",
+    "[board.example.org]:22 HOST": "is not known",
+    "[board.example.org]:2222 OTHER": "has changed",
+    "board.example.org OTHER": "without its port",
+    "[board.example.org]:2222 HOST\n@revoked * HOST": "revoked",
+    "@revoked [board.example.org]:2222 HOST\nboard.example.org HOST": "revoked",
+    "[board.example.org]:2222 HOST\n@revoked other.example.org HOST": "",
+    "@cert-authority * HOST": "is not known",
+    "": "is not known",
+}
+CERTIFICATE_LINES = {
+    "@cert-authority * AUTHORITY": "",
+    "@cert-authority [board.example.org]:* AUTHORITY": "",
+    "@cert-authority board.example.org AUTHORITY": "",
+    "@cert-authority *.elsewhere.org AUTHORITY": "not a @cert-authority",
+    "@cert-authority * OTHER": "not a @cert-authority",
+    "* AUTHORITY": "has changed|without its port",
+    "[board.example.org]:2222 HOST": "",
+    "@cert-authority * AUTHORITY\n@revoked * AUTHORITY": "revoked",
+    "@cert-authority * AUTHORITY\n@revoked * HOST": "revoked",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "shown"),
+    [(text, says, "host.pub") for text, says in LINES.items()]
+    + [(text, says, "host-cert.pub") for text, says in CERTIFICATE_LINES.items()],
+)
+def test_what_the_lines_of_known_hosts_say(keys: Path, text: str, says: str, shown: str) -> None:
+    for word in ("HOST", "OTHER", "AUTHORITY"):
+        text = text.replace(word, " ".join((keys / f"{word.lower()}.pub").read_text().split()[:2]))
+    if not says:
+        verify(text, blob_of(keys / shown))
+        return
+    with pytest.raises(HostKeyError, match=says):
+        verify(text, blob_of(keys / shown))
+
+
+@pytest.mark.parametrize("form", ["list", "KRL"])
+def test_revoked_host_keys(keys: Path, tmp_path: Path, form: str) -> None:
+    file = tmp_path / "revoked"
+    for name in ("host", "authority"):
+        if form == "list":
+            file.write_text((keys / f"{name}.pub").read_text())
+        else:
+            file.unlink(missing_ok=True)
+            subprocess.run(["ssh-keygen", "-q", "-k", "-f", str(file), f"{keys / name}.pub"], check=True)
+        settings = replace(BOARD, revoked_host_keys=file)
+        refuse_revoked(settings, blob_of(keys / "other.pub"))
+        for shown in ("host.pub", "host-cert.pub") if name == "host" else ():
+            with pytest.raises(HostKeyError, match="RevokedHostKeys"):
+                refuse_revoked(settings, blob_of(keys / shown))
+    file.unlink()
+    with pytest.raises(HostKeyError, match="cannot be read"):
+        refuse_revoked(settings, blob_of(keys / "other.pub"))
+    file.write_bytes(b"SSHKRL\n\0 and no more")
+    with pytest.raises(HostKeyError, match="cannot look"):
+        refuse_revoked(settings, blob_of(keys / "other.pub"))
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])

@@ -115,6 +115,17 @@ def test_every_program_that_is_bin_sh_reads_it(shell: str, reads_stdin: bool) ->
     arrives([path, *words, *shlex.split(BOOTSTRAP)[1:]], reads_stdin)
 
 
+def test_a_program_that_arrives_in_part_is_not_run(tmp_path: Path) -> None:
+    """The link may go down at any byte of it."""
+    program = MarkedCommand(["touch", str(tmp_path / "ran")], reads_stdin=True).program()
+    for cut in {*range(0, len(program), 7), len(program) - 1}:
+        done = subprocess.run(shlex.split(BOOTSTRAP), input=program[:cut], capture_output=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
+    assert not (tmp_path / "ran").exists()
+    subprocess.run(shlex.split(BOOTSTRAP), input=program, capture_output=True, check=True)
+    assert (tmp_path / "ran").exists()
+
+
 def arrives(argv: list[str], reads_stdin: bool) -> None:
     """Words arrive as they are, what follows on standard input is the command's, the status comes back."""
     show = 'for word; do printf "<%s>" "$word"; done; cat; exit 3'

@@ -108,7 +108,7 @@ def traced(path: Path, waveform: np.ndarray, folder: Path) -> Side:
     options.enable_profiling, options.profile_file_prefix = True, str(folder / path.stem)
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(numbered(loaded).SerializeToString(), options)
-    for _ in range(3):
+    for _ in range(25):  # medians are taken, and other tests hold the processor now and then
         session.run(None, {"waveform": waveform[np.newaxis]})
     trace = read_trace(Path(session.end_profiling()))
     return Side(path.stem, Graph.of(loaded, samples=waveform.size), trace)

@@ -137,7 +137,7 @@ def test_a_board_that_nothing_is_easy_on(
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", python], check=True)
     site = next((python / "lib").glob("python*/site-packages"))
     (site / "sitecustomize.py").write_text(
-        "import os\nprint('welcome')\nos.write(1, b'to this machine\\n')\n"
+        "import os\nprint('welcome', end='')\nos.write(1, b'to this machine\\n')\n"
     )
     (edgebench.folder / "inventory.toml").write_text(
         f'[devices.desk]\nhost = "rpi4"\npython = "{python}/bin/python"\n'

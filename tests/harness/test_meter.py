@@ -46,7 +46,8 @@ def test_each_line_is_a_reading_of_the_moment_it_came() -> None:
         told = everything(meter)
     assert told["watts"] == [1.5, 2.25, 3.0]
     assert before <= min(told["t_ns"]) <= max(told["t_ns"]) <= time.monotonic_ns()
-    assert everything(meter)["watts"] == []  # taken once
+    meter.forget(max(told["t_ns"]))
+    assert everything(meter)["watts"] == [3.0]
 
 
 def test_a_reading_may_say_when_it_was_made() -> None:
@@ -104,6 +105,17 @@ def test_a_meter_that_floods_is_ended_or_kept_small(text: str, monkeypatch: pyte
         time.sleep(0.5)
         assert len(everything(meter)["watts"]) <= 2000 + (1 << 16)  # what one read may hold
     assert meter._process.poll() is not None
+
+
+def test_neighbours_are_averaged_where_a_launch_has_very_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meters, "MOST_KEPT", 10)
+    text = "for n in range(25): print(n)"
+    with Meter(program(text), same_clock=True) as meter:
+        until_it_ends(meter)
+        told = everything(meter)
+    groups = [range(n, min(n + 3, 25)) for n in range(0, 25, 3)]
+    assert told["each"] == 3 and told["watts"] == [sum(group) / len(group) for group in groups]
+    assert told["t_ns"] == sorted(told["t_ns"]) and len(told["t_ns"]) == 9
 
 
 def test_no_shell_sees_it(tmp_path: Path) -> None:
@@ -192,9 +204,15 @@ def run_of(tmp_path: Path, meter: Meter | None, events: Events) -> tuple[Store, 
 
 
 def test_a_run_keeps_the_meters_readings_and_makes_energy_of_them(tmp_path: Path) -> None:
-    with Meter(program(STEADY), same_clock=True) as meter:
+    # Readings every 20 ms, of the seconds around this one: no scheduler has a say in them.
+    text = (
+        "import time\nnow = time.time()\n"
+        "for n in range(-500, 500): print(f'{now + n / 50:.6f} 7.5')\n"
+        "time.sleep(60)"
+    )
+    with Meter(program(text), same_clock=True) as meter:
         assert meter.wait_first() is None
-        time.sleep(0.9)
+        time.sleep(0.2)
         _, row = run_of(tmp_path, meter, Events())
     # 7.5 W for 0.2 s over 10 inferences; the idle board draws the same.
     assert row.figures["energy_mj"].value == pytest.approx(7500 * 0.2 / 10)

@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="architectures need torch: pip install edgebench[train]")
 import image_nets  # noqa: E402
 import speech_nets  # noqa: E402
+import whisper_nets  # noqa: E402
 
 from edgebench.errors import ModelError, UsageError  # noqa: E402
 from edgebench.models.architectures import ARCHITECTURES, build_architecture  # noqa: E402
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.train
 PAPER_PARAMETERS = 72_659  # Wav2Small with its three outputs, front end included
 FRONT_END_PARAMETERS = 5_082  # 66 x 64 Fourier + 33 x 26 mel
 SECOND_HEAD = 169 * 4 + 4
-TINY_OPTIONS = {**speech_nets.TINY_OPTIONS, **image_nets.TINY_OPTIONS}
+TINY_OPTIONS = {**speech_nets.TINY_OPTIONS, **image_nets.TINY_OPTIONS, **whisper_nets.TINY_OPTIONS}
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="export needs torch: pip install edg
 pytest.importorskip("onnxscript", reason="export needs onnxscript: pip install edgebench[train]")
 from image_nets import IMAGE_NETS  # noqa: E402
 from speech_nets import SPEECH_NETS  # noqa: E402
+from whisper_nets import WHISPER_NETS  # noqa: E402
 
 from edgebench.models.architectures import ARCHITECTURES, build_architecture  # noqa: E402
 from edgebench.models.graph.macs import count_macs  # noqa: E402
@@ -39,8 +40,10 @@ def module_and_graph(name):
     return module.eval(), export_onnx(module)
 
 
-# Speech transformers and MobileNets trace slowly, and have their own files of tests.
-@pytest.fixture(scope="module", params=sorted(set(ARCHITECTURES) - {*SPEECH_NETS, *IMAGE_NETS}))
+# Transformers and MobileNets trace slowly, and have their own files of tests.
+@pytest.fixture(
+    scope="module", params=sorted(set(ARCHITECTURES) - {*SPEECH_NETS, *IMAGE_NETS, *WHISPER_NETS})
+)
 def exported(request):
     return module_and_graph(request.param)
 

@@ -54,15 +54,16 @@ set -- "$python"
 [ -n "$python" ] || set -- python3 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python
 for name; do
   found=$(command -v "$name") || continue
-  said=$("$found" -c '
+  said=$("$found" -E -c '
 import sys, struct
 try:
     from importlib.util import find_spec
     has = lambda name: "1" if find_spec(name) else "0"
 except ImportError:
     has = lambda name: "0"
-print("|".join([sys.executable, ".".join(str(n) for n in sys.version_info[:3]), str(struct.calcsize("P") * 8),
-                has("venv"), has("ensurepip"), has("pip"), "new" if sys.version_info >= (3, 8) else "old"]))
+print("\n" + "|".join([
+    sys.executable, ".".join(str(n) for n in sys.version_info[:3]), str(struct.calcsize("P") * 8),
+    has("venv"), has("ensurepip"), has("pip"), "new" if sys.version_info >= (3, 8) else "old"]))
 ' 2>&1 | tail -n 1)
   say python "$found|$said"
   case $said in *'|new') break ;; esac

@@ -41,7 +41,9 @@ def call_onboard(
     result = connection.exec(argv, timeout_s=timeout_s, stdin=json.dumps(request).encode())
     try:
         if result.ok:
-            return expect.model_validate_json(result.stdout.strip().rpartition(b"\n")[2])
+            # A sitecustomize may have printed before, and ended its line or not.
+            last = result.stdout.strip().rpartition(b"\n")[2]
+            return expect.model_validate_json(last[max(0, last.find(b"{")) :])
     except pydantic.ValidationError:
         pass
     raise DeviceError(

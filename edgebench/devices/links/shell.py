@@ -1,4 +1,4 @@
-"""The two constant scripts that every command on a board runs under, and how to read their marks.
+"""The scripts that commands on a board run under, how they get to a plain shell, and how to read their marks.
 
 An SSH client learns too little about how a command ended: one killed by a signal looks like a lost
 connection (paramiko says -1, OpenSSH 255). So the shell on the board prints the status itself,
@@ -17,8 +17,9 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-# `read` takes one line and no byte more, so that what follows is the command's own input.
-BOOTSTRAP = """/bin/sh -c 'IFS= read -r program; eval "$(printf %b "$program")"'"""
+# `read` takes one line and no byte more, so that what follows is the command's own input. It fails where the
+# link went down before the end of the line, and nothing is run then.
+BOOTSTRAP = """/bin/sh -c 'IFS= read -r program && eval "$(printf %b "$program")"'"""
 
 # Bytes that `printf %b` and `read -r` leave as they are.
 _LITERAL = {byte: bytes([byte]) for byte in range(32, 127) if byte != ord("\\")}

@@ -35,6 +35,8 @@ ARCHITECTURES: dict[str, str] = {
     "wav2vec2_base": "edgebench.models.architectures.speech_transformer:Wav2Vec2Base",
     "wavlm_base": "edgebench.models.architectures.speech_transformer:WavLMBase",
     "wavlm_large": "edgebench.models.architectures.speech_transformer:WavLMLarge",
+    "whisper_base": "edgebench.models.architectures.whisper:WhisperBase",
+    "whisper_tiny": "edgebench.models.architectures.whisper:WhisperTiny",
 }
 
 

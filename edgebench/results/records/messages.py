@@ -292,12 +292,13 @@ class Power(AgentModel):
 class MeterReadings(AgentModel):
     """Watts that a program on the host printed around one launch; the host adds them.
 
-    ``t_ns`` is the board's monotonic clock, as far as the host can tell (see ``harness.meter``). ``reason``:
-    why there are none, or why they end.
+    ``t_ns`` is the board's monotonic clock, as far as the host can tell (see ``harness.meter``). ``each``:
+    how many readings were averaged into one. ``reason``: why there are none, or why they end.
     """
 
     program: tuple[str, ...]
     reason: str | None = None
+    each: Count = 1
     t_ns: tuple[Count, ...] = ()
     watts: tuple[Reading, ...] = ()
 

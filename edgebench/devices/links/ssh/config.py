@@ -62,7 +62,7 @@ def host_settings(
 def _settings(
     found: Found, alias: str, *, user: str, port: int, key: Path | None, ssh_command: str
 ) -> HostSettings:
-    host, jump = _one(found, "hostname") or alias, _one(found, "proxyjump")
+    host, jump = _lower(_one(found, "hostname") or alias), _one(found, "proxyjump")
     host_key_alias = _one(found, "hostkeyalias")
     tokens.check_name("host", host)
     tokens.check_name("user", user)
@@ -104,6 +104,12 @@ def _settings(
         connect_s=_number(found, "connecttimeout", alias),
         ssh_command=ssh_command,
     )
+
+
+def _lower(host: str) -> str:
+    """As `ssh` writes a host down. The zone of an IPv6 address is a name of this machine, and stays."""
+    name, percent, zone = host.partition("%")
+    return name.lower() + percent + zone
 
 
 def _one(found: Found, keyword: str) -> str | None:

@@ -104,25 +104,21 @@ def _from_file(path: Path, by_agent: dict[bytes, Offer], ring: Keyring, *, quiet
     if public in by_agent:
         return Offer(f"{path} (by the agent)", public, by_agent[public].sign)
     if not path.is_file():
-        if not quiet:
-            ring.unusable.append(f"{path} (no such file)")
-        return None
-    if why_not := _open_to_others(path):
-        ring.unusable.append(f"{path} ({why_not})")
-        return None
-    locked = "locked with a passphrase; unlock it with `ssh-add`"
-    try:
-        key = paramiko.PKey.from_path(path)
-        return Offer(str(path), key.asbytes(), key.sign_ssh_data)
-    except (TypeError, paramiko.PasswordRequiredException):
-        if public:
-            return Offer(str(path), public, None, locked)
-        ring.unusable.append(f"{path} ({locked})")
-    except (ValueError, OSError, UnknownKeyType, paramiko.SSHException) as error:
-        if public and path.suffix == ".pub":
-            why_not = "only the public half lies there, and the agent does not hold the other"
+        why_not = "" if quiet else "no such file"
+    elif not (why_not := _open_to_others(path)):
+        if _is_locked(path):
+            why_not = "locked with a passphrase; unlock it with `ssh-add`"
+            if public:
+                return Offer(str(path), public, None, why_not)
         else:
-            why_not = describe(error)
+            try:
+                key = paramiko.PKey.from_path(path)
+                return Offer(str(path), key.asbytes(), key.sign_ssh_data)
+            except (TypeError, ValueError, OSError, UnknownKeyType, paramiko.SSHException) as error:
+                why_not = describe(error)
+                if public and path.suffix == ".pub":
+                    why_not = "only the public half lies there, and the agent does not hold the other"
+    if why_not:
         ring.unusable.append(f"{path} ({why_not})")
     return None
 
@@ -160,22 +156,37 @@ def _blob_of_line(text: str) -> bytes:
     return blob if type_of(blob) == words[0] else b""
 
 
+def _is_locked(path: Path) -> bool:
+    """Whether a private key file needs a passphrase."""
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return False
+    head = _head_of_openssh(text)
+    return (head is not None and head.get_binary() != b"none") or "ENCRYPTED" in text
+
+
 def _blob_of_openssh(text: str) -> bytes:
-    """The public key in the head of a private key file, which a passphrase does not hide (PROTOCOL.key)."""
+    """The public key in the head of a private key file, which a passphrase does not hide."""
+    head = _head_of_openssh(text)
+    if head is None:
+        return b""
+    for _ in range(3):  # cipher, key derivation and its options
+        head.get_binary()
+    return bytes(head.get_binary()) if head.get_int() == 1 else b""
+
+
+def _head_of_openssh(text: str) -> paramiko.Message | None:
+    """What follows the magic bytes of a private key file of OpenSSH (PROTOCOL.key)."""
     begin, end = "-----BEGIN OPENSSH PRIVATE KEY-----", "-----END"
     if not text.startswith(begin):
-        return b""
+        return None
     try:
         data = base64.b64decode(text[len(begin) : text.index(end, len(begin))])
     except (ValueError, binascii.Error):
-        return b""
+        return None
     magic = b"openssh-key-v1\0"
-    if not data.startswith(magic):
-        return b""
-    message = paramiko.Message(data[len(magic) :])
-    for _ in range(3):  # cipher, key derivation and its options
-        message.get_binary()
-    return bytes(message.get_binary()) if message.get_int() == 1 else b""
+    return paramiko.Message(data[len(magic) :]) if data.startswith(magic) else None
 
 
 def _certificates(

@@ -74,10 +74,8 @@ class Link:
             except paramiko.SSHException as error:
                 if not _is_refusal(error, channel) or not self.is_up():
                     raise
-                with self._lock:
-                    if self._open and isinstance(error, paramiko.ChannelException):
-                        self._spare = self._spare or self.again()
-                        return self._spare.start(request, limit_s)
+                if spare := self._another(error):
+                    return spare.start(request, limit_s)
                 if time.monotonic() > deadline_s:
                     raise ConnectionFailed(
                         f"{self.settings.address} lets us in, but runs no command ({_words(error)}): it "
@@ -88,6 +86,15 @@ class Link:
             with self._lock:
                 self._open += 1
             return self, channel
+
+    def _another(self, error: paramiko.SSHException) -> Link | None:
+        """A second link, where a channel of this one is open and the server refused another."""
+        with self._lock:
+            if not self._open or not isinstance(error, paramiko.ChannelException):
+                return None
+            if self._spare is None or not self._spare.transport.is_active():
+                self._spare = self.again()
+            return self._spare
 
     def end(self, channel: paramiko.Channel) -> None:
         """Close a channel of `start`: first our side, then all of it once the server has closed its own."""

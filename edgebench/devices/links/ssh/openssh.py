@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ RESOLVE_S = 60.0
 
 # Keyword in lower case -> its values, in order.
 Found = dict[str, list[str]]
-# Their paths come on one line, with a space between and no quotes.
+# Their paths come on one line, with a space between; OpenSSH 9.2 puts no quotes around them.
 _PATH_LISTS = ("userknownhostsfile", "globalknownhostsfile")
 # `ssh` has replaced the tokens of these already.
 _EXPANDED = (*_PATH_LISTS, "identityagent")
@@ -26,7 +27,20 @@ _EXPANDED = (*_PATH_LISTS, "identityagent")
 
 def find_client() -> str | None:
     """The path of the OpenSSH client; None where none is installed."""
-    return shutil.which("ssh")
+    found = shutil.which("ssh")
+    return found if found and _is_openssh(found) else None
+
+
+@functools.cache
+def _is_openssh(path: str) -> bool:
+    """Whether an ``ssh`` is OpenSSH's. Other clients take ``-G`` for something else, and connect."""
+    try:
+        done = subprocess.run(
+            [path, "-V"], stdin=subprocess.DEVNULL, capture_output=True, timeout=RESOLVE_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return b"OpenSSH" in done.stderr + done.stdout
 
 
 def config_options(config_path: Path | None) -> list[str]:
@@ -103,7 +117,9 @@ def _run(argv: Sequence[str], alias: str) -> Found:
 
 
 def _split_paths(text: str) -> list[str]:
-    """Paths with a space between. A path that itself has spaces is known by its file."""
+    """Paths with a space between. A path that itself has spaces is known by its file, or in quotes."""
+    if '"' in text:
+        return shlex.split(text)
     words = text.split(" ")
     paths = []
     while words:
