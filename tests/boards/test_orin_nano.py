@@ -38,18 +38,23 @@ def test_energy_in_a_mode_of_its_own(edgebench: Edgebench, board: EmulatedBoard)
     """The run sets mode and clocks, by sudo, and puts them back. In the launch for energy a rail changes ten
     times; its integral is the energy. In the next one the rails vanish, which costs that one its energy."""
     board.root(
-        f"nohup sh -c 'n=0; while :; do echo $((1000 + n % 10 * 10)) > {RAILS}/curr1_input; n=$((n + 1)); "
-        "sleep 0.3; done' > /dev/null 2>&1 & echo $! > /run/climber"
+        # Never empty for a moment, as a file is that is being written.
+        f"nohup sh -c 'n=0; while :; do echo $((1000 + n % 10 * 10)) > {RAILS}/next; n=$((n + 1)); "
+        f"mv {RAILS}/next {RAILS}/curr1_input; sleep 0.3; done' > /dev/null 2>&1 & echo $! > /run/climber"
     )
-    settings = f"nvpmodel -q; cat {POLICY}/scaling_governor {POLICY}/scaling_min_freq"
+    settings = f"nvpmodel -q; cat {POLICY}/scaling_governor; echo; cat {POLICY}/scaling_min_freq"
     before = board.root(settings)
     board.in_launches(f"({settings}) > /run/seen", ":", f"mv {RAILS} /run/away")
     wanted = "mode=15W,governor=performance,clocks=max"
     words = ("--device", NAME, "--suite", "energy.toml", "--energy", "--model", "my.onnx")
     row = next(row for row in records(edgebench, *words, "--condition", wanted) if row["artifact"] == "my")
     board.root(f"kill $(cat /run/climber); mv /run/away {RAILS}")
-    assert board.root("cat /run/seen") == "NV Power Mode: 15W\n0\nperformance\n1500000\n"
-    assert board.root(settings) == before == "NV Power Mode: MAXN_SUPER\n2\nschedutil\n600000\n"
+    assert board.root("cat /run/seen").split() == "NV Power Mode: 15W 0 performance 1500000".split()
+    assert (
+        board.root(settings).split()
+        == before.split()
+        == "NV Power Mode: MAXN_SUPER 2 schedutil 600000".split()
+    )
 
     whole, broken = launches(edgebench, "energy")
     seconds = np.array(whole["power"]["t_ns"]) / 1e9
