@@ -24,7 +24,7 @@ GOVERNORS = [f"sys/devices/system/cpu/cpu{n}/cpufreq/scaling_governor" for n in 
 
 @dataclass
 class Scene:
-    """What a fault is planted in. ``notes``: what was seen, for the results."""
+    """What a fault is planted in. ``notes``: what was seen, for the results; ``governor``: before it came."""
 
     board: Board
     host: Host
@@ -32,6 +32,7 @@ class Scene:
     random: Random
     second: Host
     notes: list[str] = field(default_factory=list)
+    governor: str = ""
 
 
 Act = Callable[[Scene], None]
@@ -150,12 +151,17 @@ def cool(scene: Scene) -> None:
     scene.board.write("run/throttled", "throttled=0x40000\n")
 
 
-def set_governors(name: str) -> Act:
-    def act(scene: Scene) -> None:
-        for path in GOVERNORS:
-            scene.board.write(path, name + "\n")
+def set_governors(scene: Scene) -> None:
+    scene.governor = scene.board.read(GOVERNORS[0]).strip()
+    for path in GOVERNORS:
+        scene.board.write(path, "powersave\n")
 
-    return act
+
+def give_governors_back(scene: Scene) -> None:
+    """As they were, unless the run has put them back meanwhile."""
+    for path in GOVERNORS:
+        if scene.board.read(path).strip() == "powersave":
+            scene.board.write(path, scene.governor + "\n")
 
 
 def set_mode(name: str, number: int, khz: int) -> Act:

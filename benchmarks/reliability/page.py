@@ -156,10 +156,12 @@ By its rounds, or while it was built; each is mended and has a test of its own.
 
 - The link lost between the request to start a run and its answer: the run went on and was forgotten, and its
   folder stayed on the board. It is known now, and collected.
-- Ctrl-C threw away launches that had ended on the board and that nobody had read yet.
+- Ctrl-C threw away launches that had ended on the board and that nobody had read yet; in its first second,
+  while the command line was still being read from disk, it ended with a traceback.
 - A power cut while `--condition` held: `--resume` was refused, because the board was still in the state that
   the run had set. Whoever asks what the board is now has it put back first.
-- A disk that filled while measuring: no room was left to say so, and the run ended without a reason.
+- A disk that filled while measuring: no room was left to say so, and the run ended without a reason; one
+  that was full at the start was told with a traceback of the agent.
 - A byte now and then, and never the end of a line: the host waited for ever.
 - A board that stood still for 30 s within a launch: the condition could be VALID. It is UNSTABLE.
 

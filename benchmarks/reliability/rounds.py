@@ -146,7 +146,8 @@ def _strike(scene: Scene, fault: Fault, base: Undisturbed) -> Strike:
     moment.wait(command, scene.board, base.lengths)
     met = {"at_s": round(time.monotonic() - command.begun_s, 3), "ended": command.ended, "held_s": hold_s}
     met["stage"] = command.said[-1][1][:60] if command.said else ""
-    met["late"] = command.ended or is_over(scene.board)
+    # Its folder goes as soon as the run is collected.
+    met["late"] = command.ended or is_over(scene.board) or not list(scene.board.root.glob("runs/*"))
     on_board = ended(scene.board) if fault.keeps else {}
     stored = [line for line in scene.host.records() if isinstance(line, TrialRecord)]
     fault.plant(scene)

@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 
 from edgebench.agent import (
     blobs,
@@ -75,9 +74,10 @@ def start(wire: int, plan_path: str, run_dir: str) -> int:
         os._exit(0)
     os.close(ready_end)
     os.waitpid(middle, 0)
-    pid = os.read(ready, 32).decode()  # empty if the supervisor died before it was ready
-    if not pid:
-        message = "the run could not be set up: %s" % (files.read(_log(run_dir)) or "no log")
+    # The supervisor's pid, or why there is none; nothing where it died before it could say.
+    pid = os.read(ready, 4096).decode()
+    if not pid.isdigit():
+        message = "the run could not be set up: %s" % (pid or files.read(_log(run_dir)) or "no log")
         protocol.send(wire, {"kind": protocol.ERROR, "code": protocol.INTERNAL, "message": message})
         return 1
     protocol.send(wire, {"kind": protocol.STARTED, "pid": int(pid), "run_dir": run_dir})
@@ -101,9 +101,8 @@ def _run_detached(plan: dict[str, Any], run_dir: str, held: lock.Lock, ready: in
     status = 1
     try:
         os.chdir("/")
-        null = os.open(os.devnull, os.O_RDONLY)
         log = os.open(_log(run_dir), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        for source, target in ((null, 0), (log, 1), (log, 2)):
+        for source, target in ((os.open(os.devnull, os.O_RDONLY), 0), (log, 1), (log, 2)):
             os.dup2(source, target)
         stop_fd = _stop_signals()
         book = journal.Journal(run_dir)
@@ -111,10 +110,13 @@ def _run_detached(plan: dict[str, Any], run_dir: str, held: lock.Lock, ready: in
         held.sign(plan["run_id"], plan["user"])
         os.write(ready, b"%d" % os.getpid())
         os.close(ready)
+        ready = -1
         supervise(plan, run_dir, book, held=held, stop_fd=stop_fd, guard=guard)
         status = 0
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as problem:
+        why = problems.logged(problem)
+        if ready >= 0:
+            os.write(ready, why.encode()[-4096:])
     finally:
         sys.stderr.flush()
         os._exit(status)

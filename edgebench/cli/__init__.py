@@ -6,9 +6,6 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-import typer
-
-from edgebench.cli.app import app
 from edgebench.errors import EdgebenchError
 from edgebench.text import plain
 
@@ -21,10 +18,10 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     ``args`` is what follows the command's name; None takes it from ``sys.argv``.
     """
     try:
-        status = app(args=args if args is None else list(args), standalone_mode=False)
+        status = _call(args)
     except EdgebenchError as error:
         _end(error.exit_code, str(error))
-    except (typer.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         _end(INTERRUPTED, "interrupted")
     except BrokenPipeError:
         # The reader of our output has gone (`edgebench models | head`): not an error of ours.
@@ -38,6 +35,18 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _call(args: Sequence[str] | None) -> object:
+    """Read the commands and do what was asked. Ctrl-C while they are still read is one like any other."""
+    import typer
+
+    from edgebench.cli.app import app
+
+    try:
+        return app(args=args if args is None else list(args), standalone_mode=False)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
 
 
 def _end(status: int, text: str) -> NoReturn:

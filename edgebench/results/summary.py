@@ -94,7 +94,8 @@ class Row:
 class RunSummary:
     """A run. ``status``: that of its end line, "open" where it has none (running, or cut short).
 
-    The rows hold the launches that count; ``disturbances`` says which were repeated.
+    The rows hold the launches that count; ``disturbances`` says which were repeated. ``cooled_s``: how long
+    the board was left to cool before launches, in all.
     """
 
     header: RunHeader
@@ -102,6 +103,7 @@ class RunSummary:
     end: RunEnd | None
     rows: tuple[Row, ...]
     disturbances: Disturbances
+    cooled_s: float = 0.0
 
     @property
     def run_id(self) -> str:
@@ -150,7 +152,9 @@ def summarise(lines: Iterable[Record]) -> RunSummary:
     order = {artifact.key: number for number, artifact in enumerate(header.artifacts)}
     rows.sort(key=lambda row: _sort_key(row.condition, order))
     status = end.status if end else "open"
-    return RunSummary(header, status, end, tuple(rows), disturbances(header, trials))
+    measured = [line.trial for line in trials] + [line.trial for line in powers]
+    cooled_s = sum(trial.cooled_s or 0.0 for trial in measured)
+    return RunSummary(header, status, end, tuple(rows), disturbances(header, trials), cooled_s)
 
 
 def _whole_end(ends: Sequence[RunEnd]) -> RunEnd | None:

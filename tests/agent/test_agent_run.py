@@ -364,3 +364,16 @@ def test_a_disk_that_fills_while_measuring_ends_the_run_with_the_reason(
     assert [message["seq"] for message in messages if "seq" in message] == list(range(last["seq"] + 1))
     done = [message for message in messages if message["kind"] == "trial"]
     assert 0 < len(done) == last["trials_done"] < 60
+
+
+def test_a_run_for_which_the_disk_has_no_room_is_refused_in_one_line(
+    agent_zip: Path, small_disk: Path
+) -> None:
+    board = Board(agent_zip, small_disk / "board")
+    plan, run_dir = board.plan(trial(None))
+    with contextlib.suppress(OSError), (small_disk / "ballast").open("wb", buffering=0) as ballast:
+        while ballast.write(bytes(4096)):
+            pass
+    (answer,) = board.verb("start", plan, run_dir)
+    assert answer["kind"] == "error"
+    assert answer["message"] == "the run could not be set up: OSError: [Errno 28] No space left on device"

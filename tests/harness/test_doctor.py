@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from support import board_trees
 
 from edgebench.agent import fingerprint
 from edgebench.agent.sensors.telemetry import Telemetry
-from edgebench.harness.checks.doctor import held_down, power
+from edgebench.devices import connect, probe_board, resolve_device
+from edgebench.harness.checks.doctor import held_down, power, same_board
 
 
 @pytest.mark.parametrize(("throttled", "status"), [("0x0", "ok"), ("0x50005", "warn"), ("0x50000", "warn")])
@@ -38,6 +40,16 @@ def test_a_quota_is_said_and_a_board_without_either_has_no_line(tmp_path: Path) 
     board_trees.write(tmp_path, group)
     (check,) = held_down(Telemetry(str(tmp_path)).take_between()["state"])
     assert (check.status, check.found) == ("warn", "0.5 processors")
+
+
+def test_another_board_than_the_entry_was_written_for() -> None:
+    device = resolve_device("local")
+    facts = probe_board(connect(device))
+    assert list(same_board(device, facts)) == []
+    (check,) = same_board(replace(device, board_sha256=facts.board_sha256), facts)
+    assert check.status == "ok"
+    (check,) = same_board(replace(device, board_sha256="0" * 64), facts)
+    assert check.status == "warn" and "devices add local --replace" in check.advice
 
 
 def test_the_rails_that_energy_is_measured_by(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from support import results_builder as b
 
 from edgebench.results import RunHeader, TrialRecord, summarise
 from edgebench.results.records.launches import counted, once, with_predictions
+from edgebench.results.report.conditions import conditions
 from edgebench.results.report.launches import launches_sentence
 
 PAIR = (b.condition(b.FP32), b.condition(b.INT8))
@@ -170,3 +171,10 @@ def test_predictions_whose_equal_is_lost_are_no_predictions() -> None:
     [line] = b.records([b.trial_line(b.condition(scenario="offline"), message)])
     assert isinstance(line, TrialRecord)
     assert with_predictions([line])[0].trial.predictions is None
+
+
+def test_the_report_says_how_long_the_board_was_left_to_cool() -> None:
+    lines = run({}, t0000={"cooled_s": 61.2}, t0003={"cooled_s": 30.1}, t0004={"cooled_s": 0.0})
+    lines[0]["conditioning"] = {"cool_c": 55.0, "cool_limit_s": 600.0}
+    said = dict(conditions(summarise(b.records(lines))))
+    assert said["Set for the run"] == "launches waited until below 55 C, 91 s in all"

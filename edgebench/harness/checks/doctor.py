@@ -20,7 +20,7 @@ from edgebench.harness.suite import Suite
 from edgebench.results import new_run_id
 
 if TYPE_CHECKING:
-    from edgebench.devices import Device
+    from edgebench.devices import BoardFacts, Device
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -101,6 +101,7 @@ def _identity(board: Board, fingerprint: Mapping[str, Any]) -> Iterator[Check]:
         )
     else:
         yield Check("board", "ok", str(model))
+    yield from same_board(board.device, board.facts)
     free = board.facts.disk_free_bytes
     yield Check(
         "free space",
@@ -109,6 +110,22 @@ def _identity(board: Board, fingerprint: Mapping[str, Any]) -> Iterator[Check]:
         "" if free > _MIN_FREE_BYTES else f"Free some under {board.facts.root}.",
     )
     yield Check("python", "ok", f"{fingerprint['python']} on {' '.join(fingerprint['libc'])}")
+
+
+def same_board(device: Device, facts: BoardFacts) -> Iterator[Check]:
+    """Whether it is the board of the inventory's entry; nothing where the entry names none."""
+    if device.board_sha256 is None:
+        return
+    if device.board_sha256 == facts.board_sha256:
+        yield Check("serial number", "ok", "that of the inventory's entry")
+    else:
+        yield Check(
+            "serial number",
+            "warn",
+            "another one than the inventory's entry has",
+            f"A run is refused there without --force: correct the address, or `edgebench devices add "
+            f"{device.name} --replace`.",
+        )
 
 
 def _runtimes(fingerprint: Mapping[str, Any]) -> Iterator[Check]:

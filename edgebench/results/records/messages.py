@@ -310,6 +310,7 @@ class TrialMessage(AgentModel):
     ``disturbed``: the shares of ``window`` that were above the plan's limits, by name (``others``,
     ``steal``, ``queue_wait``); empty where nothing disturbed the launch.
     ``repeat_of``: the planned trial that this one was made again for.
+    ``cooled_s``: how long the board was left to cool before this launch.
     ``meter``: what an external meter said; the host sets it.
     ``part``: which part of a run that was taken up again; the host sets it.
     ``trace``: name, size and hash of the file that the runtime's profiler left on the board.
@@ -338,6 +339,7 @@ class TrialMessage(AgentModel):
     meter: MeterReadings | None = None
     disturbed: dict[str, Reading] = {}
     repeat_of: str | None = None
+    cooled_s: Reading | None = None
     part: Count = 1
     memory: Memory | None = None
     telemetry: Telemetry | None = None

@@ -98,7 +98,7 @@ def _conditioning(summary: RunSummary) -> list[tuple[str, str]]:
         if value is not None
     ]
     if wanted.cool_c is not None:
-        parts.append(f"launches waited until below {wanted.cool_c:g} C")
+        parts.append(f"launches waited until below {wanted.cool_c:g} C, {summary.cooled_s:.0f} s in all")
     return [("Set for the run", ", ".join(parts))]
 
 
