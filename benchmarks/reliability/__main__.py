@@ -143,7 +143,7 @@ def main() -> None:
     except BlockingIOError:
         parser.error(f"{arguments.results} is in use: two campaigns would share its boards")
     try:
-        require_namespaces()
+        require_namespaces("cc", "dropbear", "csh")
     except MissingError as missing:
         parser.error(str(missing))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background commands inherit deafness

@@ -24,15 +24,15 @@ from benchmarks.common import MissingError
 from benchmarks.reliability.files import BoardFiles, Kind
 
 ONBOARD = Path(__file__).with_name("onboard.py")
-NEEDED = ("unshare", "nsenter", "ip", "mount", "sshd", "ssh-keygen", "cc", "dropbear", "csh")
+NEEDED = ("unshare", "nsenter", "ip", "mount", "sshd", "ssh-keygen")
 NOBODY = "02:00:00:00:00:99"  # the hardware address of no machine
 _BOARDS = itertools.count(1)
 
 
-def require_namespaces() -> None:
-    """Raises MissingError where boards cannot be made."""
+def require_namespaces(*more: str) -> None:
+    """Raises MissingError where boards cannot be made; ``more`` programs that some kinds need."""
     places = os.environ["PATH"] + ":/usr/sbin:/sbin"
-    missing = [name for name in NEEDED if shutil.which(name, path=places) is None]
+    missing = [name for name in (*NEEDED, *more) if shutil.which(name, path=places) is None]
     if missing or os.geteuid() != 0:
         raise MissingError(f"boards in namespaces need root and {', '.join(missing) or 'util-linux'}")
 

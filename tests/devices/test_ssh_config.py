@@ -41,7 +41,9 @@ Match originalhost matched !user nobody
   Port 78
 Match originalhost *,!unknown host *.example.org
   AddressFamily inet6
-  ConnectTimeout 7
+  ConnectTimeout 1m7s
+Host keyless
+  IdentityFile none
 Host *
   Port 2200
   User everybody
@@ -111,11 +113,12 @@ def test_a_host_is_what_openssh_says(config: Path, alias: str, reading: str) -> 
     assert alias not in ("board", "other") or ours.known_hosts[1:3] == expected
     files = [str(path) for path in ours.identity_files]
     assert set(files) <= set(theirs["files"]) if ours.default_identities else files == theirs["files"]
+    assert files or alias == "keyless"
     assert ours.identities_only == (theirs["identitiesonly"] == ["yes"])
     assert ours.host_key_alias == theirs.get("hostkeyalias", [None])[0]
     assert [str(ours.agent or os.environ.get("SSH_AUTH_SOCK"))] == theirs.get("identityagent", ["None"])
     assert [ours.address_family] == theirs["addressfamily"]
-    assert [str(ours.connect_s or "none")] == theirs["connecttimeout"]
+    assert [f"{ours.connect_s:g}" if ours.connect_s else "none"] == theirs["connecttimeout"]
     assert ours.check_host_ip == (theirs["checkhostip"] == ["yes"])
 
 
@@ -123,6 +126,9 @@ def test_what_the_caller_names_goes_first(config: Path, reading: str) -> None:
     settings = host_settings("board", user="me", port=5, key=Path("/k y"), config_path=config)
     assert (settings.user, settings.port, settings.identity_files) == ("me", 5, (Path("/k y"),))
     assert settings.identities_only
+    assert not settings.default_identities
+    percent = host_settings("board", key=Path("/100%/key"), config_path=config)
+    assert percent.identity_files == (Path("/100%/key"),)
     assert settings.ssh_command == f"ssh -F {config} -i '/k y' -p 5 me@board"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import socket
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import paramiko
 import pytest
 from support.sshd import SshServer, free_port, make_key
 
@@ -83,6 +85,20 @@ def test_changed_host_key_is_refused_with_both_fingerprints(make_ssh_server: Mak
     subprocess.run(shlex.split(command[1]), check=True, capture_output=True)
     with pytest.raises(HostKeyError, match="is not known"):
         works(server.config_path)
+
+
+def test_another_host_key_in_the_middle_of_a_connection(ssh_server: SshServer) -> None:
+    """Keys are agreed on anew every hour or gigabyte, and the host proves its key again."""
+    connection = SshConnection.open("board", config_path=ssh_server.config_path)
+    transport = connection._link.transport
+    transport.renegotiate_keys()
+    assert connection.exec(["echo", "here"], timeout_s=20).stdout == b"here\n"
+    transport.host_key_blob = b"what another host showed"
+    with contextlib.suppress(paramiko.SSHException, EOFError):
+        transport.renegotiate_keys()
+    with pytest.raises(ConnectionFailed):
+        connection.exec(["echo", "here"], timeout_s=20)
+    connection.close()
 
 
 # The user's keys.

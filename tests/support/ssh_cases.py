@@ -436,6 +436,13 @@ def _(bench: Bench) -> None:
     host_certificate(bench, "-n", "127.0.0.1")
 
 
+@case("a host's certificate, the authority known for the name without its port", report="ncclient#302")
+def _(bench: Bench) -> None:
+    server = host_certificate(bench, "-n", "127.0.0.1")
+    text = server.known_hosts.read_text()
+    server.known_hosts.write_text(text.replace("[127.0.0.1]:*", "127.0.0.1"))
+
+
 @case("a host's certificate of RSA keys", report="ncclient#302")
 def _(bench: Bench) -> None:
     host_certificate(bench, "-n", "127.0.0.1", kind="rsa")

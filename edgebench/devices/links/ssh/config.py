@@ -7,18 +7,26 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgebench.devices.links.ssh import tokens
-from edgebench.devices.links.ssh.openssh import Found, ask_client, config_options, find_client
+from edgebench.devices.links.ssh.openssh import (
+    DEFAULT_IDENTITIES,
+    Found,
+    ask_client,
+    config_options,
+    find_client,
+)
 from edgebench.devices.links.ssh.own_reading import look_up
 from edgebench.devices.links.ssh.settings import Algorithms, HostSettings
 from edgebench.errors import ConfigError
 
-DEFAULT_IDENTITIES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
+IDENTITIES = ["~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519"]
 USER_KNOWN_HOSTS = ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"]
+_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 # `ssh -G` says so of what the config says.
 _STRICT = {"true": "yes", "false": "no"}
 SYSTEM_KNOWN_HOSTS = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"]
@@ -74,7 +82,7 @@ def _settings(
     letters = tokens.tokens_of(
         alias=alias, host=host, port=port, user=user, host_key_alias=host_key_alias, jump=jump or ""
     )
-    identities = [str(key)] if key else [name for name in found.get("identityfile", []) if name != "none"]
+    identities = [name for name in found.get("identityfile", IDENTITIES) if name.lower() != "none"]
     proxy_command = _one(found, "proxycommand")
     strict = (_one(found, "stricthostkeychecking") or "ask").lower()
     revoked = _one(found, "revokedhostkeys")
@@ -83,8 +91,8 @@ def _settings(
         host=host,
         port=port,
         user=user,
-        identity_files=_paths(identities or DEFAULT_IDENTITIES, letters, "IdentityFile"),
-        default_identities=not identities and "identityfile" not in found,
+        identity_files=(key.expanduser(),) if key else _paths(identities, letters, "IdentityFile"),
+        default_identities=not key and ("identityfile" not in found or DEFAULT_IDENTITIES in found),
         identities_only=bool(key) or _is_yes(found, "identitiesonly"),
         certificate_files=_paths(found.get("certificatefile", []), letters, "CertificateFile"),
         agent=_agent(found, letters),
@@ -101,7 +109,7 @@ def _settings(
         algorithms=_algorithms(found),
         address_family=_one(found, "addressfamily") or "any",
         bind_address=_one(found, "bindaddress"),
-        connect_s=_number(found, "connecttimeout", alias),
+        connect_s=_seconds(found, "connecttimeout"),
         ssh_command=ssh_command,
     )
 
@@ -133,7 +141,14 @@ def _number(found: Found, keyword: str, alias: str) -> int | None:
     return int(value)
 
 
-def _paths(names: list[str] | tuple[str, ...], letters: Mapping[str, str], keyword: str) -> tuple[Path, ...]:
+def _seconds(found: Found, keyword: str) -> float | None:
+    """A time such as ``90`` or ``1m30s``; None for what is none."""
+    parts = re.findall(r"(\d{1,6})([smhdw]?)", _one(found, keyword) or "")
+    seconds = sum(int(number) * _UNITS_S[unit] for number, unit in parts)
+    return float(seconds) or None
+
+
+def _paths(names: Sequence[str], letters: Mapping[str, str], keyword: str) -> tuple[Path, ...]:
     return tuple(tokens.expand_path(name, letters, keyword) for name in names)
 
 

@@ -19,6 +19,8 @@ RESOLVE_S = 60.0
 
 # Keyword in lower case -> its values, in order.
 Found = dict[str, list[str]]
+# Not OpenSSH's: says that the identity files are those it takes where the config names none.
+DEFAULT_IDENTITIES = "default identities"
 # Their paths come on one line, with a space between; OpenSSH 9.2 puts no quotes around them.
 _PATH_LISTS = ("userknownhostsfile", "globalknownhostsfile")
 # `ssh` has replaced the tokens of these already.
@@ -79,7 +81,7 @@ def ask_client(
         if keyword in found:
             found[keyword] = [value.replace("%", "%%") for value in found[keyword]]
     if found.get("identityfile") == list(_default_identities(client)):
-        del found["identityfile"]
+        found[DEFAULT_IDENTITIES] = ["yes"]
     return found
 
 

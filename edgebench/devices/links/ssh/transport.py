@@ -29,6 +29,9 @@ class BoardTransport(paramiko.Transport):  # type: ignore[misc]
 
     def _verify_key(self, host_key: bytes, signature: bytes) -> None:
         super()._verify_key(host_key, signature)
+        # Keys are agreed on again every now and then. Whoever answers then must be the same host.
+        if self.host_key_blob and self.host_key_blob != host_key:
+            raise paramiko.SSHException("the host key changed during the connection")
         self.host_key_blob = bytes(host_key)
 
 
