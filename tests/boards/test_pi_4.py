@@ -6,7 +6,7 @@ import json
 
 import pytest
 from support import board_kinds
-from support.board_jobs import DEVICE, MIXED, RUN, TERNARY, main_job, state_codes
+from support.board_jobs import DEVICE, MIXED, RUN, main_job, state_codes
 from support.cli import Edgebench
 from support.emulated_board import EmulatedBoard
 
@@ -18,7 +18,7 @@ TEMPERATURE = "/sys/class/thermal/thermal_zone0/temp"
 
 
 def test_from_wheels_to_accuracy(edgebench: Edgebench, speech: list[str]) -> None:
-    main_job(edgebench, "rpi4", speech, [MIXED, TERNARY])
+    main_job(edgebench, "rpi4", speech, [MIXED])
 
 
 def test_throttled_and_hot_from_the_start(edgebench: Edgebench, board: EmulatedBoard) -> None:
