@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
 
-from edgebench.errors import EdgebenchError
-from edgebench.text import plain
+# Ctrl-C while modules are read must end as any other does, so they are read within `main`, typing too.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
 
 INTERRUPTED = 130
 
@@ -18,11 +19,14 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     ``args`` is what follows the command's name; None takes it from ``sys.argv``.
     """
     try:
+        from edgebench.errors import EdgebenchError
+
         status = _call(args)
+    except KeyboardInterrupt:
+        print("edgebench: interrupted", file=sys.stderr)  # noqa: T201
+        sys.exit(INTERRUPTED)
     except EdgebenchError as error:
         _end(error.exit_code, str(error))
-    except KeyboardInterrupt:
-        _end(INTERRUPTED, "interrupted")
     except BrokenPipeError:
         # The reader of our output has gone (`edgebench models | head`): not an error of ours.
         sys.stderr.close()
@@ -38,7 +42,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 
 def _call(args: Sequence[str] | None) -> object:
-    """Read the commands and do what was asked. Ctrl-C while they are still read is one like any other."""
+    """Read the commands and do what was asked."""
     import typer
 
     from edgebench.cli.app import app
@@ -50,5 +54,7 @@ def _call(args: Sequence[str] | None) -> object:
 
 
 def _end(status: int, text: str) -> NoReturn:
+    from edgebench.text import plain
+
     print(f"edgebench: {plain(text)}", file=sys.stderr)  # noqa: T201 - the one place that speaks plainly
     sys.exit(status)
