@@ -65,12 +65,13 @@ def test_commands_of_the_measuring_side_never_import_torch(command: list[str]) -
     assert result.returncode == 0, result.stderr
 
 
-def test_ctrl_c_while_the_commands_are_still_read_is_one_like_any_other() -> None:
+@pytest.mark.parametrize("module", ["edgebench.errors", "edgebench.cli.app"])
+def test_ctrl_c_while_the_commands_are_still_read_is_one_like_any_other(module: str) -> None:
     script = (
         "import sys\n"
         "class Interrupted:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'edgebench.cli.app': raise KeyboardInterrupt\n"
+        f"        if name == '{module}': raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Interrupted())\n"
         "from edgebench.cli import main\n"
         "main(['models'])\n"
