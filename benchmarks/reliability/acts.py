@@ -192,6 +192,7 @@ def second_resume(scene: Scene) -> None:
     command = scene.host.resume(run_id)
     if not command.wait(time.monotonic() + REFUSED_S):
         scene.notes.append("the second collector hung")
+    scene.host.commands.remove(command)  # the run is the first one's to end
     scene.notes.append(f"second collector: status {command.process.returncode}: {command.text[-200:]}")
 
 

@@ -116,7 +116,7 @@ FAULTS: tuple[Fault, ...] = (
           kind=JETSON, codes=("MODE_CHANGED",)),
     Fault("second user", "another account starts a run on the same board", "trial", acts.second_user,
           check=acts.refused_second),
-    Fault("second collector", "`--resume` of the run that is being collected", "whole", acts.second_resume,
+    Fault("second collector", "`--resume` of the run that is being collected", "trial", acts.second_resume,
           check=acts.refused_second),
     Fault("run folder gone", "somebody removes runs/ on the board", "whole", acts.remove_run, keeps=False),
     Fault("SIGILL at import", "the runtime dies of SIGILL when it is imported, from that moment on", "trial",

@@ -62,7 +62,8 @@ def page(results: Sequence[Mapping[str, Any]], hostile: Sequence[Mapping[str, An
     }
     lines = list(latest.values())
     bad = [line for line in lines if any(line[column] for column in COLUMNS)]
-    parts = [INTRODUCTION, _total(lines, bad), _table(lines)]
+    again = [line for line in results if line not in lines and any(line[column] for column in COLUMNS)]
+    parts = [INTRODUCTION, _total(lines, bad, again), _table(lines)]
     if bad:
         parts.append("## Rounds that were not clean\n\n" + "\n".join(map(_bad, bad)) + "\n")
     parts += [_met(lines), FOUND]
@@ -71,14 +72,18 @@ def page(results: Sequence[Mapping[str, Any]], hostile: Sequence[Mapping[str, An
     return "\n".join(parts)
 
 
-def _total(lines: Sequence[Mapping[str, Any]], bad: Sequence[Mapping[str, Any]]) -> str:
+def _total(
+    lines: Sequence[Mapping[str, Any]], bad: Sequence[Mapping[str, Any]], again: Sequence[Mapping[str, Any]]
+) -> str:
     commits = sorted({str(line["commit"])[:7] for line in lines})
     seeds = sorted({line["seed"] for line in lines})
     today = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
     return (
         f"## Faults\n\n**{len(lines)} rounds, {len(lines) - len(bad)} of them clean**, seed "
         f"{', '.join(map(str, seeds))}, commits {', '.join(commits)}; page of {today}, "
-        f"{platform.machine()}, Linux {platform.release()}.\n"
+        f"{platform.machine()}, Linux {platform.release()}. A round counts as it was last "
+        f"played: {len(again)} plays before were not clean, and were played again (`--again`) once "
+        "edgebench or the campaign was mended.\n"
     )
 
 
