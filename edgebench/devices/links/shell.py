@@ -29,13 +29,14 @@ _WITH_STDIN = """\
 mark=$1; shift
 printf '%s\\n' "$mark"
 "$@"
-status=$?
-printf '\\n%s%s\\n' "$mark" "$status" >&2
+ended=$?
+printf '\\n%s%s\\n' "$mark" "$ended" >&2
 """
 
 # The command reads nothing, and standard input is its lifeline: closing a channel does not end a
 # command, but it ends the input, and so does a link that goes down. A watcher then ends the command.
-# subtle: a shell gives background commands /dev/null for input, hence the copy on descriptor 3.
+# subtle: a shell gives background commands /dev/null for input, hence the copy on descriptor 3. The watcher
+# gets SIGKILL: mksh now and then loses a SIGTERM that comes while the watcher starts.
 _WITH_LIFELINE = """\
 mark=$1; shift
 printf '%s\\n' "$mark"
@@ -46,9 +47,9 @@ command=$!
 watcher=$!
 exec 3<&-
 wait "$command"
-status=$?
-kill "$watcher" 2>/dev/null
-printf '\\n%s%s\\n' "$mark" "$status" >&2
+ended=$?
+{ kill -9 "$watcher"; wait "$watcher"; } 2>/dev/null
+printf '\\n%s%s\\n' "$mark" "$ended" >&2
 """
 
 
