@@ -117,6 +117,7 @@ def finished(tmp_path_factory, corpora_root: Path) -> Path:
 
 
 @pytest.mark.corpora
+@pytest.mark.long
 def test_runs_are_scored_on_speakers_whom_none_has_met(finished, corpora_root, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     run = Run.read(finished)
@@ -185,6 +186,7 @@ def test_a_folder_without_a_finished_run(tmp_path):
         Run.read(tmp_path)
 
 
+@pytest.mark.long
 def test_runs_are_read_by_arm_and_seed(finished, tmp_path):
     for arm, seeds in {"teacher": [2], "hard": [10, 9], "soft": [9, 10]}.items():
         for seed in seeds:

@@ -40,6 +40,7 @@ def test_without_torch_it_says_what_to_install(edgebench: Edgebench, tmp_path: P
 
 @pytest.mark.train
 @pytest.mark.corpora
+@pytest.mark.long
 def test_a_short_training_leaves_artifacts_that_load(
     edgebench: Edgebench, corpora_root: Path, tmp_path: Path
 ) -> None:

@@ -41,8 +41,12 @@ def module_and_graph(name):
 
 
 # Transformers and MobileNets trace slowly, and have their own files of tests.
+NAMES = sorted(set(ARCHITECTURES) - {*SPEECH_NETS, *IMAGE_NETS, *WHISPER_NETS})
+LONG = pytest.mark.long
+
+
 @pytest.fixture(
-    scope="module", params=sorted(set(ARCHITECTURES) - {*SPEECH_NETS, *IMAGE_NETS, *WHISPER_NETS})
+    scope="module", params=[pytest.param(n, marks=LONG) if "mobilenet" in n else n for n in NAMES]
 )
 def exported(request):
     return module_and_graph(request.param)

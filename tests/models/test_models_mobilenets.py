@@ -260,6 +260,7 @@ def exported(request):
     return net, export_onnx(net)
 
 
+@pytest.mark.long
 def test_equal_to_torch_at_every_length(exported):
     import onnxruntime
 
@@ -275,6 +276,7 @@ def test_equal_to_torch_at_every_length(exported):
             np.testing.assert_allclose(theirs, ours.numpy(), atol=2e-5)
 
 
+@pytest.mark.long
 def test_the_file_is_what_the_oldest_runtime_loads(exported):
     _, graph = exported
     assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", OPSET)]
@@ -283,6 +285,7 @@ def test_the_file_is_what_the_oldest_runtime_loads(exported):
     assert not operators & {"BatchNormalization", "Loop", "Scan", "If", "Attention"}
 
 
+@pytest.mark.long
 def test_multiply_accumulates_are_half_of_torchs_flops(exported):
     net, graph = exported
     with FlopCounterMode(display=False) as counter, torch.no_grad():

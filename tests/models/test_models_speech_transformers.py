@@ -209,6 +209,7 @@ def exported(request):
     return net, export_onnx(net)
 
 
+@pytest.mark.long
 def test_file_equals_torch_at_every_length(exported):
     import onnxruntime
 
@@ -222,6 +223,7 @@ def test_file_equals_torch_at_every_length(exported):
             np.testing.assert_allclose(b, a.numpy(), atol=1e-5)
 
 
+@pytest.mark.long
 def test_file_holds_folded_weights_and_every_product(exported):
     from torch.utils.flop_counter import FlopCounterMode
 

@@ -81,6 +81,7 @@ def test_half_a_minute_is_what_transformers_makes_of_it(tmp_path):
 @pytest.mark.skipif(
     "EDGEBENCH_WEIGHTS" not in os.environ, reason="needs real weights under EDGEBENCH_WEIGHTS"
 )
+@pytest.mark.long
 def test_so_do_the_real_weights():
     folder = Path(os.environ["EDGEBENCH_WEIGHTS"]) / "whisper_tiny_en_encoder"
     check_against_transformers(
@@ -184,6 +185,7 @@ def test_more_than_half_a_minute_is_refused():
         net(torch.zeros(1, HALF_MINUTE + 160))
 
 
+@pytest.mark.long
 def test_file_equals_torch_at_every_length():
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript", reason="export needs onnxscript: pip install edgebench[train]")

@@ -189,6 +189,7 @@ def all_silent(url):
     on(url, "UPDATE trial_heartbeats SET heartbeat = '2000-01-01 00:00:00'")
 
 
+@pytest.mark.long
 def test_two_processes_share_a_study_in_which_a_third_was_killed(url, tmp_path):
     begun = tmp_path / "begun.txt"
     killed = worker(url, begun, budget=1, pause=60)

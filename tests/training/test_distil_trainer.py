@@ -190,6 +190,7 @@ def test_a_resumed_run_is_the_unbroken_one_bit_for_bit(teacher, background, tmp_
     assert [row["loss"] for row in whole.history.rows] == [row["loss"] for row in resumed.history.rows]
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_as_the_unbroken_one(teacher, tmp_path):
     """A process of its own, killed with SIGKILL once its first checkpoint is there."""
     options = ("optimiser.steps=40", "optimiser.algorithm=adamw", "optimiser.learning_rate=0.001")

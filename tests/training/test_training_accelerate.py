@@ -186,6 +186,7 @@ def of_two(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", ["labels", "teacher"])
+@pytest.mark.long
 def test_two_processes_are_the_plain_loop_over_both_shares(of_two, tmp_path, kind):
     folder, teacher, options = (of_two[kind][field] for field in ("folder", "teacher", "options"))
     first, second = (torch.load(f"{folder}/process{rank}.pt", weights_only=True) for rank in range(2))

@@ -150,6 +150,7 @@ def test_the_command_names_no_place_of_one_machine():
     )
 
 
+@pytest.mark.long
 def test_a_whole_run_leaves_artifacts_of_which_the_dense_layers_alone_are_int8(tmp_path, weights):
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxscript", reason="export needs onnxscript: pip install edgebench[train]")

@@ -76,6 +76,7 @@ def killed(tmp_path_factory) -> tuple[Path, list[dict]]:
     return folder, json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_a_run_killed_ten_times_is_the_unbroken_one_bit_for_bit(unbroken, killed):
     folder, ends = killed
     assert [end["status"] for end in ends] == [-signal.SIGKILL] * len(WAYS) + [0], ends
@@ -92,6 +93,7 @@ def test_the_comparison_sees_one_bit(unbroken):
     assert not equal(changed, same)
 
 
+@pytest.mark.long
 def test_tensorboard_reads_the_curves_and_no_step_twice(unbroken, killed):
     folder, _ = killed
     rows = [json.loads(line) for line in (folder / CURVES).read_text().splitlines()]

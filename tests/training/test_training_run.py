@@ -107,6 +107,7 @@ def test_the_same_seed_gives_the_same_files_twice(finished, overrides, tmp_path)
         assert hashlib.sha256(again).hexdigest() == hashlib.sha256(first).hexdigest(), name
 
 
+@pytest.mark.long
 def test_a_stopped_command_says_how_to_go_on_and_does(finished, overrides, tmp_path, monkeypatch, capsys):
     settings = [word for override in overrides for word in ("--set", override)]
     command = ["edgebench", "train", "wav2small", *settings, "--output", str(tmp_path / "out")]

@@ -178,6 +178,7 @@ def test_a_corpus_whose_labels_are_withheld_is_heard_and_no_more(emodb):
     assert blind.test == plain.test and any(clip.corpus == "emodb" for clip in plain.test)
 
 
+@pytest.mark.long
 def test_withheld_labels_by_the_command(emodb, tmp_path):
     output = tmp_path / "out"
     speakers = {"train": ("03",), "validation": ("12",), "test": ("09",)}
@@ -258,6 +259,7 @@ def test_another_teacher_is_another_run(tmp_path):
         trainer(5.0).resume()
 
 
+@pytest.mark.long
 def test_the_whole_command(tmp_path):
     output = tmp_path / "out"
     options = [*TINY, "optimiser.steps=2", teachers_at(tmp_path), few_voices(tmp_path)]
