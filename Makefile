@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 # A plain request for torch brings gigabytes of CUDA packages on some indexes; name the build you want.
 TORCH ?= torch==2.13.0
 
-.PHONY: run test tests test-board test-long fuzz lint lint-in-one-piece bench lock clean
+.PHONY: run test tests test-board test-emulated test-long fuzz lint lint-in-one-piece bench lock clean
 
 run: $(VENV)/run.done  ## install, then the main job on this machine
 	$(BIN)/edgebench run
@@ -23,15 +23,18 @@ TESTFLAGS ?=
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 1 + len(os.sched_getaffinity(0))))')
 
 # The checks keep one processor busy, and run beside the tests.
-test: $(VENV)/test.done  ## all checks, and all tests but those of the next two commands
+test: $(VENV)/test.done  ## all checks, and all tests but those of the three commands below
 	$(MAKE) --no-print-directory --jobs=2 lint-in-one-piece tests
 	$(BIN)/python -m pytest $(TESTFLAGS) -m alone $$(grep -rl --include='test_*.py' 'mark\.alone' tests)
 
 tests: $(VENV)/test.done
 	$(BIN)/python -m pytest $(TESTFLAGS) -m "not alone and not board and not long" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test-board: $(VENV)/test.done  ## whole jobs on boards: over SSH, emulated, this machine
-	$(BIN)/python -m pytest $(TESTFLAGS) -m board -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+test-board: $(VENV)/test.done  ## whole jobs on boards: over SSH, this machine
+	$(BIN)/python -m pytest $(TESTFLAGS) -m board --ignore=tests/boards -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test-emulated: $(VENV)/test.done  ## whole jobs on emulated aarch64 boards: some 20 minutes
+	$(BIN)/python -m pytest $(TESTFLAGS) tests/boards -n $(WORKERS) --dist loadfile
 
 test-long: $(VENV)/test.done  ## whole trainings, and files of large nets
 	$(BIN)/python -m pytest $(TESTFLAGS) -m long -n $(WORKERS) --dist loadfile --no-loadscope-reorder
