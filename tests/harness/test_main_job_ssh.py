@@ -283,7 +283,7 @@ def test_a_full_disk_on_the_board(
     server = make_ssh_server(environment={"XDG_CACHE_HOME": str(small_disk)})
     edgebench.environment = {"EDGEBENCH_SSH_CONFIG": str(server.config_path)}
     run = ["run", "--device", "rpi4", "--force", "--offline", "--suite", "quick.toml", "--model", model]
-    edgebench.refuses(*run, status=DEVICE, says=["too little room", "available"])
+    edgebench.refuses(*run, status=DEVICE, says=["free there (nothing was sent)", "Make room"])
     assert not (edgebench.store / "records.jsonl").exists()
     assert not list(small_disk.rglob("bin/python"))
 
