@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -77,16 +78,27 @@ def launch(
         return measured(Telemetry(str(root)), tmp_path_factory.mktemp("run")), board
 
 
+def between_readings_j(message: TrialMessage, begin_s: float, end_s: float) -> float:
+    """By how much a rising rail may differ from the lines between its readings.
+
+    A busy machine reads late. Between two readings the truth lies within a rectangle, and the line halves it.
+    """
+    times = [t / 1e9 for t in message.power.t_ns]
+    rail = max(message.power.watts.values(), key=lambda watts: max(watts) - min(watts))
+    steps = zip(pairwise(times), pairwise(rail), strict=True)
+    return sum(abs(b - a) * (u - t) / 2 for (t, u), (a, b) in steps if u > begin_s and t < end_s)
+
+
 def test_the_energy_of_a_launch_is_the_plain_integral_of_its_rail(launch) -> None:
     message, board = launch
     found = energy_of(message)
     assert isinstance(found, Energy), found
     begin_s, end_s = message.window.begun_ns / 1e9, message.window.ended_ns / 1e9
-    # On a busy machine readings come late. That they are integrated exactly is tested beside the results.
-    assert found.gross_j == pytest.approx(board.joules(begin_s, end_s), rel=0.15)
+    slack_j = between_readings_j(message, begin_s, end_s)
+    assert found.gross_j == pytest.approx(board.joules(begin_s, end_s), rel=0.02, abs=slack_j)
     assert found.inferences == message.requests.served == 80
     idle = [board.joules(b / 1e9, e / 1e9) / ((e - b) / 1e9) for b, e in message.power.idle_ns]
-    assert (found.idle_before_w, found.idle_after_w) == pytest.approx(idle, rel=0.15)
+    assert (found.idle_before_w, found.idle_after_w) == pytest.approx(idle, rel=0.05)
     assert found.net_j == pytest.approx(found.gross_j - sum(idle) / 2 * (end_s - begin_s), abs=0.5)
 
 

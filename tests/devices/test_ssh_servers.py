@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from support.dropbear import Dropbear, why_no_dropbear
 from support.sshd import SshServer
@@ -124,6 +126,39 @@ def test_a_program_that_arrives_in_part_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
     subprocess.run(shlex.split(BOOTSTRAP), input=program, capture_output=True, check=True)
     assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("shell", PLAIN_SHELLS)
+def test_the_watcher_of_a_command_ends_with_it(shell: str) -> None:
+    """It listens as long as the channel is open. A shell that loses SIGTERM, as mksh now and then does, is
+    played by one that ignores it."""
+    name, *words = shell.split()
+    if (path := shutil.which(name)) is None:
+        pytest.skip(f"no {name} on this machine")
+    line = shlex.join([path, *words, *shlex.split(BOOTSTRAP)[1:]])
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        ["sh", "-c", f"trap '' TERM; exec {line}"],
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        start_new_session=True,
+    ) as login:
+        assert login.stdin and login.stderr
+        login.stdin.write(MarkedCommand(["true"], reads_stdin=False).program())
+        login.stdin.flush()
+        login.wait(20)
+        left = [p for p in psutil.process_iter() if is_in_session(p, login.pid)]
+        for process in left:
+            process.kill()
+    assert left == []
+
+
+def is_in_session(process: psutil.Process, leader: int) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and os.getsid(process.pid) == leader
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        return False
 
 
 def arrives(argv: list[str], reads_stdin: bool) -> None:

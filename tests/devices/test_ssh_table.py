@@ -34,7 +34,7 @@ def folder() -> Iterator[Path]:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.title)
 def test_edgebench_and_ssh_do_what_the_page_says(case: Case, folder: Path) -> None:
     try:
-        ours, error, theirs, said = try_case(case, folder, with_ssh=True)
+        ours, error, theirs, said = try_case(case, folder)
     except UnavailableError as why:
         pytest.skip(str(why))
     assert ours == case.edgebench, error

@@ -14,8 +14,7 @@ import numpy as np
 from edgebench.results import Record, record_from
 
 RUN_ID = "01JAAAAAAAAAAAAAAAAAAAAAAA"
-FP32 = "wav2small.fp32"
-INT8 = "wav2small.int8_static"
+FP32, INT8 = "wav2small.fp32", "wav2small.int8_static"
 SHA = {FP32: "f" * 64, INT8: "8" * 64}
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
 TASKS = {

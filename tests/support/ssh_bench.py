@@ -158,15 +158,15 @@ class Case:
     """edgebench does more than run a command, which takes seconds."""
 
 
-def try_case(case: Case, folder: Path, *, with_ssh: bool = True) -> tuple[str, str, str, str]:
+def try_case(case: Case, folder: Path) -> tuple[str, str, str, str]:
     """What edgebench did and its error, what `ssh` did and the last it said. Raises UnavailableError.
 
-    edgebench goes first: `ssh` may write a host key down. Without ``with_ssh`` the last two are empty.
+    edgebench goes first: `ssh` may write a host key down.
     """
     bench = Bench(folder)
     try:
         case.prepare(bench)
-        return (*by_edgebench(bench), *(by_ssh(bench) if with_ssh else ("", "")))
+        return (*by_edgebench(bench), *by_ssh(bench))
     finally:
         bench.close()
 
