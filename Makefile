@@ -33,7 +33,7 @@ tests: $(VENV)/test.done
 test-board: $(VENV)/test.done  ## whole jobs on boards: over SSH, this machine
 	$(BIN)/python -m pytest $(TESTFLAGS) -m board --ignore=tests/boards -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test-emulated: $(VENV)/test.done  ## whole jobs on emulated aarch64 boards: some 20 minutes
+test-emulated: $(VENV)/test.done  ## whole jobs on emulated aarch64 boards: more than ten minutes
 	$(BIN)/python -m pytest $(TESTFLAGS) tests/boards -n $(WORKERS) --dist loadfile
 
 test-long: $(VENV)/test.done  ## whole trainings, and files of large nets
