@@ -215,10 +215,13 @@ def test_a_trial_that_died_before_its_first_sign_of_life_is_tried_again(tmp_path
     study = opened(tmp_path, space=WIDE)
     study.ask()  # running, and nobody tells the database that it is alive
     search(study, WIDE, make, budget=1, told=lambda: None)
-    assert not any(point.settings == "int8_static bits=2" for point in points(study))
+    assert [trial.state.name for trial in study.trials] == ["RUNNING", "COMPLETE"]
     all_silent(default_storage(tmp_path))
     search(study, WIDE, make, budget=3, told=lambda: None)
-    assert any(point.settings == "int8_static bits=2" for point in points(study))
+    dead, *others = study.trials
+    assert dead.state.name == "FAIL"
+    again = [trial for trial in others if trial.system_attrs.get("failed_trial") == dead.number]
+    assert [(trial.state.name, trial.params["int8_static.bits"]) for trial in again] == [("COMPLETE", "2")]
 
 
 def test_what_no_settings_are_to_blame_for_ends_the_search_and_they_wait(tmp_path):
